@@ -1,0 +1,166 @@
+//! Where every publication enters and comes back from: streams with offset and epoch, presence, idempotency.
+//!
+//! One path for all: client, server API and upstream feed publish by [`Publisher`]; the broker appends, then hands the event to the
+//! node's topics by [`Deliver`]. A short cut past the broker would be a second path tested by little.
+
+use crate::channel::{ChannelError, ChannelName, ChannelOptions, ChannelRules, ClientInfo, Payload, Publication, SessionId, StreamPosition, Tags};
+use crate::protocol::codes::{ClientError, ErrorCode};
+use crate::units::HumanDuration;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// An answer that a broker in this process has at once and one on the network has later. Awaiting a ready one costs nothing.
+pub enum Answer<T> {
+    Ready(T),
+    Later(Pin<Box<dyn Future<Output = T> + Send>>),
+}
+
+impl<T: Unpin + 'static> Future for Answer<T> {
+    type Output = T;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match &mut *self {
+            Self::Later(future) => future.as_mut().poll(cx),
+            Self::Ready(_) => match std::mem::replace(&mut *self, Self::Later(Box::pin(std::future::pending()))) {
+                Self::Ready(value) => Poll::Ready(value),
+                Self::Later(_) => unreachable!("matched as ready above"),
+            },
+        }
+    }
+}
+
+/// What to publish, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Publish {
+    pub data: Payload,
+    pub info: Option<Arc<ClientInfo>>,
+    pub tags: Option<Arc<Tags>>,
+    /// Neither stored nor given an offset.
+    pub skip_history: bool,
+    /// A second publish with the same key and channel within five minutes is not published; it gets the first one's result.
+    pub idempotency_key: Option<String>,
+    /// A publication whose version is not above the stream's (within one `version_epoch`) is skipped. 0: none.
+    pub version: u64,
+    pub version_epoch: String,
+}
+
+/// Where a publication ended up: `None` without history.
+pub type Published = Option<StreamPosition>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryFilter {
+    /// Most publications to return; `None`: all, `Some(0)`: only the position.
+    pub limit: Option<usize>,
+    /// Exclusive. The epoch, where given, must be the stream's.
+    pub since: Option<StreamPosition>,
+    pub reverse: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct History {
+    pub publications: Vec<Arc<Publication>>,
+    /// The stream's top.
+    pub position: StreamPosition,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct PresenceStats {
+    pub clients: usize,
+    pub users: usize,
+}
+
+/// What comes back from the broker for a channel.
+#[derive(Clone, Debug)]
+pub enum ChannelEvent {
+    /// `position`: where the stream stands after it; `None` without history.
+    Publication {
+        publication: Arc<Publication>,
+        position: Option<StreamPosition>,
+    },
+    Join(Arc<ClientInfo>),
+    Leave(Arc<ClientInfo>),
+}
+
+/// The port through which the broker reaches this node's topics. Called in the order of the stream, never concurrently for one channel.
+pub trait Deliver: Send + Sync {
+    fn deliver(&self, channel: &ChannelName, event: ChannelEvent);
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BrokerError {
+    #[error("position {since:?} of {channel} belongs to another epoch than {current:?}")]
+    UnrecoverablePosition { channel: ChannelName, since: StreamPosition, current: StreamPosition },
+    #[error("broker is not reachable: {reason}")]
+    Unreachable { reason: &'static str },
+}
+
+impl ClientError for BrokerError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnrecoverablePosition { .. } => ErrorCode::UNRECOVERABLE_POSITION,
+            Self::Unreachable { .. } => ErrorCode::INTERNAL,
+        }
+    }
+}
+
+/// The contract that every broker keeps (`contract.rs` tests it).
+///
+/// Publications of one channel are delivered in the order of their offsets, each once, and an offset is never given twice within an
+/// epoch. History, once cut at its far end, never shows a hole.
+pub trait Broker: Send + Sync {
+    /// Appends (where `options` keep history) and delivers. When it answers, the publication is stored and on its way.
+    fn publish(&self, channel: &ChannelName, options: &ChannelOptions, publish: Publish) -> Answer<Result<Published, BrokerError>>;
+    fn join(&self, channel: &ChannelName, info: Arc<ClientInfo>) -> Answer<Result<(), BrokerError>>;
+    fn leave(&self, channel: &ChannelName, info: Arc<ClientInfo>) -> Answer<Result<(), BrokerError>>;
+    /// Reads the stream; makes an empty one, with an epoch, where there is none.
+    fn history(&self, channel: &ChannelName, options: &ChannelOptions, filter: HistoryFilter) -> Answer<Result<History, BrokerError>>;
+    /// Drops the entries; offset and epoch stay.
+    fn remove_history(&self, channel: &ChannelName) -> Answer<Result<(), BrokerError>>;
+    fn add_presence(&self, channel: &ChannelName, info: Arc<ClientInfo>) -> Answer<Result<(), BrokerError>>;
+    fn remove_presence(&self, channel: &ChannelName, session: SessionId) -> Answer<Result<(), BrokerError>>;
+    fn presence(&self, channel: &ChannelName) -> Answer<Result<Vec<Arc<ClientInfo>>, BrokerError>>;
+    fn presence_stats(&self, channel: &ChannelName) -> Answer<Result<PresenceStats, BrokerError>>;
+}
+
+/// Publishes by channel name: finds the namespace, then asks the broker. What everybody but the broker itself holds.
+#[derive(Clone)]
+pub struct Publisher {
+    pub rules: Arc<ChannelRules>,
+    pub broker: Arc<dyn Broker>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+}
+
+impl ClientError for PublishError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Channel(error) => error.code(),
+            Self::Broker(error) => error.code(),
+        }
+    }
+}
+
+impl Publisher {
+    /// Publishes without asking for permissions: for the server API, upstream feeds and everything else that is trusted.
+    pub fn publish(&self, channel: &ChannelName, publish: Publish) -> Answer<Result<Published, PublishError>> {
+        match self.rules.options(channel) {
+            Err(error) => Answer::Ready(Err(error.into())),
+            Ok(options) => match self.broker.publish(channel, options, publish) {
+                Answer::Ready(result) => Answer::Ready(result.map_err(PublishError::from)),
+                Answer::Later(future) => Answer::Later(Box::pin(async move { future.await.map_err(PublishError::from) })),
+            },
+        }
+    }
+}
+
+/// The meta TTL that applies to a channel: its own, or the general one.
+pub fn history_meta_ttl(options: &ChannelOptions, general: HumanDuration) -> HumanDuration {
+    if options.history_meta_ttl.is_positive() { options.history_meta_ttl } else { general }
+}

@@ -1,0 +1,275 @@
+//! What a channel name allows: which namespace it belongs to, and that namespace's options.
+
+use super::{ChannelName, UserId};
+use crate::units::HumanDuration;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How a subscriber that was away catches up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecoveryMode {
+    /// Every publication since the client's position.
+    #[default]
+    Stream,
+    /// Only the newest publication.
+    Cache,
+}
+
+/// What the payloads of a namespace must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PublicationDataFormat {
+    /// Anything but nothing.
+    #[default]
+    #[serde(rename = "")]
+    Any,
+    /// One JSON value.
+    Json,
+    /// One JSON object.
+    JsonObject,
+    /// Any bytes, none included.
+    Binary,
+}
+
+/// Options that the channels of one namespace share. Everything is off by default.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChannelOptions {
+    /// Keep who is subscribed, for the presence commands.
+    pub presence: bool,
+    /// Tell subscribers who comes and goes, where they ask for it.
+    pub join_leave: bool,
+    /// Tell subscribers who comes and goes, unasked.
+    pub force_push_join_leave: bool,
+    /// Publications kept per channel. 0: no history.
+    pub history_size: u32,
+    /// Time after the last publication until the history of a channel is dropped. 0: no history.
+    pub history_ttl: HumanDuration,
+    /// Time without use until even offset and epoch of a channel are forgotten. 0: `channel.history_meta_ttl`.
+    pub history_meta_ttl: HumanDuration,
+    /// Watch the position of every subscriber, unasked: one that missed something is told to subscribe anew.
+    pub force_positioning: bool,
+    /// Watch the position of subscribers that ask for it.
+    pub allow_positioning: bool,
+    /// Recover missed publications of every subscriber that comes back, unasked. Needs history.
+    pub force_recovery: bool,
+    /// Recover missed publications of subscribers that ask for it. Needs history.
+    pub allow_recovery: bool,
+    /// `stream`: every missed publication; `cache`: only the newest one.
+    pub force_recovery_mode: RecoveryMode,
+    /// In cache mode, give the newest publication to new subscribers too.
+    pub auto_cache_recover: bool,
+    /// Clients may subscribe without a subscription token.
+    pub allow_subscribe_for_client: bool,
+    /// Widens `allow_subscribe_for_client` to anonymous clients.
+    pub allow_subscribe_for_anonymous: bool,
+    /// Clients may publish.
+    pub allow_publish_for_client: bool,
+    /// Subscribers of the channel may publish.
+    pub allow_publish_for_subscriber: bool,
+    /// Widens the two above to anonymous clients.
+    pub allow_publish_for_anonymous: bool,
+    /// Clients may ask who is present.
+    pub allow_presence_for_client: bool,
+    /// Subscribers of the channel may ask who is present.
+    pub allow_presence_for_subscriber: bool,
+    /// Widens the two above to anonymous clients.
+    pub allow_presence_for_anonymous: bool,
+    /// Clients may read the history.
+    pub allow_history_for_client: bool,
+    /// Subscribers of the channel may read the history.
+    pub allow_history_for_subscriber: bool,
+    /// Widens the two above to anonymous clients.
+    pub allow_history_for_anonymous: bool,
+    /// `ns:rest#user1,user2` is open to these users only.
+    pub allow_user_limited_channels: bool,
+    /// What the part of the name after the namespace must match. Empty: any ASCII.
+    pub channel_regex: String,
+    /// What payloads must be: empty (anything but nothing), `json`, `json_object` or `binary`.
+    pub publication_data_format: PublicationDataFormat,
+}
+
+impl ChannelOptions {
+    pub fn has_history(&self) -> bool {
+        self.history_size > 0 && self.history_ttl.is_positive()
+    }
+}
+
+/// A named namespace of the configuration.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Namespace {
+    /// The text before the first `:` of its channels: `^[-a-zA-Z0-9_.]{2,}$`.
+    pub name: String,
+    #[serde(flatten)]
+    pub options: ChannelOptions,
+}
+
+/// The characters with a meaning in channel names, and the longest name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameSyntax {
+    /// Bytes.
+    pub max_length: usize,
+    pub private_prefix: String,
+    pub namespace_boundary: String,
+    pub user_boundary: String,
+    pub user_separator: String,
+}
+
+impl Default for NameSyntax {
+    fn default() -> Self {
+        Self {
+            max_length: 255,
+            private_prefix: "$".to_string(),
+            namespace_boundary: ":".to_string(),
+            user_boundary: "#".to_string(),
+            user_separator: ",".to_string(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChannelError {
+    #[error("channel {channel} belongs to no configured namespace")]
+    UnknownNamespace { channel: ChannelName },
+    #[error("channel name is longer than {max} bytes")]
+    TooLong { max: usize },
+    #[error("channel {channel} is not named as its namespace demands")]
+    BadName { channel: ChannelName },
+}
+
+/// Finds the options of a channel by its name. Built once from the configuration, then only read.
+#[derive(Debug)]
+pub struct ChannelRules {
+    syntax: NameSyntax,
+    without_namespace: Compiled,
+    namespaces: HashMap<String, Compiled>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    options: Arc<ChannelOptions>,
+    regex: Option<Regex>,
+}
+
+impl Compiled {
+    fn new(options: ChannelOptions) -> Result<Self, regex::Error> {
+        let regex = if options.channel_regex.is_empty() { None } else { Some(Regex::new(&options.channel_regex)?) };
+        Ok(Self { options: Arc::new(options), regex })
+    }
+}
+
+impl ChannelRules {
+    /// Fails on a `channel_regex` that does not compile.
+    pub fn new(syntax: NameSyntax, without_namespace: ChannelOptions, namespaces: Vec<Namespace>) -> Result<Self, regex::Error> {
+        let namespaces = namespaces.into_iter().map(|namespace| Ok((namespace.name, Compiled::new(namespace.options)?))).collect::<Result<_, _>>()?;
+        Ok(Self { syntax, without_namespace: Compiled::new(without_namespace)?, namespaces })
+    }
+
+    /// The options of `channel`, without judging its name further: what the server API needs.
+    pub fn options(&self, channel: &str) -> Result<&Arc<ChannelOptions>, ChannelError> {
+        self.find(channel).map(|(compiled, _)| &compiled.options)
+    }
+
+    /// The options of `channel` for a client that names it: length, namespace and the namespace's own rule, in this order.
+    pub fn options_for_client(&self, channel: &str) -> Result<&Arc<ChannelOptions>, ChannelError> {
+        if channel.len() > self.syntax.max_length {
+            return Err(ChannelError::TooLong { max: self.syntax.max_length });
+        }
+        let (compiled, rest) = self.find(channel)?;
+        let named_well = match &compiled.regex {
+            Some(regex) => regex.is_match(rest),
+            None => channel.is_ascii(),
+        };
+        if named_well { Ok(&compiled.options) } else { Err(ChannelError::BadName { channel: channel.into() }) }
+    }
+
+    fn find<'name>(&self, channel: &'name str) -> Result<(&Compiled, &'name str), ChannelError> {
+        let name = if self.syntax.private_prefix.is_empty() { channel } else { channel.strip_prefix(&self.syntax.private_prefix).unwrap_or(channel) };
+        match name.split_once(self.syntax.namespace_boundary.as_str()) {
+            Some((namespace, rest)) if !self.syntax.namespace_boundary.is_empty() => {
+                let compiled = self.namespaces.get(namespace).ok_or_else(|| ChannelError::UnknownNamespace { channel: channel.into() })?;
+                Ok((compiled, rest))
+            }
+            _ => Ok((&self.without_namespace, name)),
+        }
+    }
+
+    /// Whether `channel` may only be subscribed to with a token.
+    pub fn is_private(&self, channel: &str) -> bool {
+        !self.syntax.private_prefix.is_empty() && channel.starts_with(&self.syntax.private_prefix)
+    }
+
+    /// Whether `channel` names the users it is for.
+    pub fn is_user_limited(&self, channel: &str) -> bool {
+        !self.syntax.user_boundary.is_empty() && channel.contains(&self.syntax.user_boundary)
+    }
+
+    /// Whether `user` is among the users that a user-limited channel names.
+    pub fn names_user(&self, channel: &str, user: &UserId) -> bool {
+        match channel.rsplit_once(self.syntax.user_boundary.as_str()) {
+            Some((_, users)) if !user.is_anonymous() && !self.syntax.user_boundary.is_empty() => {
+                if self.syntax.user_separator.is_empty() {
+                    users == user.as_str()
+                } else {
+                    users.split(self.syntax.user_separator.as_str()).any(|name| name == user.as_str())
+                }
+            }
+            _ => false,
+        }
+    }
+
+    /// The channel that belongs to `user` alone, in `namespace` (empty: in none).
+    pub fn personal_channel(&self, namespace: &str, user: &UserId) -> ChannelName {
+        let boundary = if namespace.is_empty() { "" } else { self.syntax.namespace_boundary.as_str() };
+        ChannelName::new(&format!("{namespace}{boundary}{}{user}", self.syntax.user_boundary))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> ChannelRules {
+        let chat = ChannelOptions { presence: true, ..ChannelOptions::default() };
+        let ticks = ChannelOptions { channel_regex: "^[a-z]+$".to_string(), ..ChannelOptions::default() };
+        let namespaces = vec![Namespace { name: "chat".to_string(), options: chat }, Namespace { name: "ticks".to_string(), options: ticks }];
+        ChannelRules::new(NameSyntax::default(), ChannelOptions::default(), namespaces).unwrap()
+    }
+
+    #[test]
+    fn a_name_finds_its_namespace() {
+        let rules = rules();
+        assert!(rules.options("chat:1").unwrap().presence);
+        assert!(rules.options("$chat:1").unwrap().presence, "the private prefix is not part of the namespace");
+        assert!(rules.options("chat:1:2").unwrap().presence, "only the first boundary counts");
+        assert!(!rules.options("plain").unwrap().presence);
+        assert!(matches!(rules.options("none:1"), Err(ChannelError::UnknownNamespace { .. })));
+        assert!(matches!(rules.options(":1"), Err(ChannelError::UnknownNamespace { .. })));
+    }
+
+    #[test]
+    fn a_client_must_name_channels_well() {
+        let rules = rules();
+        assert!(rules.options_for_client(&"a".repeat(255)).is_ok());
+        assert_eq!(rules.options_for_client(&"a".repeat(256)).unwrap_err(), ChannelError::TooLong { max: 255 });
+        assert!(rules.options_for_client("ticks:abc").is_ok());
+        assert!(matches!(rules.options_for_client("ticks:ABC"), Err(ChannelError::BadName { .. })));
+        assert!(matches!(rules.options_for_client("chat:é"), Err(ChannelError::BadName { .. })));
+    }
+
+    #[test]
+    fn user_limited_channels_name_their_users() {
+        let rules = rules();
+        let alice = UserId::new("alice");
+        assert!(rules.is_user_limited("chat:x#alice,bob"));
+        assert!(rules.names_user("chat:x#alice,bob", &alice));
+        assert!(!rules.names_user("chat:x#alicia", &alice));
+        assert!(!rules.names_user("chat:x#", &UserId::default()), "anonymous is nobody");
+        assert_eq!(rules.personal_channel("chat", &alice).as_str(), "chat:#alice");
+        assert_eq!(rules.personal_channel("", &alice).as_str(), "#alice");
+    }
+}

@@ -1,0 +1,172 @@
+//! Every code that a client can see: errors, disconnects, unsubscribes. Nothing else in the house writes a code number.
+//!
+//! Source of the numbers and texts: the Centrifuge client protocol. What clients do with them: disconnect codes 3500-3999 and 4500-4999
+//! are final, all others from 3000 on make the client reconnect; unsubscribe codes from 2500 on make it subscribe again.
+
+/// One row of the error table, as it stands in a reply's `error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ErrorCode {
+    pub code: u32,
+    pub message: &'static str,
+    /// Whether the same request may succeed when repeated later.
+    pub temporary: bool,
+    /// Status of the server API when errors are asked for as HTTP statuses.
+    pub http_status: u16,
+}
+
+impl ErrorCode {
+    const fn new(code: u32, message: &'static str, temporary: bool, http_status: u16) -> Self {
+        Self { code, message, temporary, http_status }
+    }
+    pub const INTERNAL: Self = Self::new(100, "internal server error", true, 500);
+    pub const UNAUTHORIZED: Self = Self::new(101, "unauthorized", false, 401);
+    pub const UNKNOWN_CHANNEL: Self = Self::new(102, "unknown channel", false, 404);
+    pub const PERMISSION_DENIED: Self = Self::new(103, "permission denied", false, 403);
+    pub const METHOD_NOT_FOUND: Self = Self::new(104, "method not found", false, 404);
+    pub const ALREADY_SUBSCRIBED: Self = Self::new(105, "already subscribed", false, 400);
+    pub const LIMIT_EXCEEDED: Self = Self::new(106, "limit exceeded", false, 400);
+    pub const BAD_REQUEST: Self = Self::new(107, "bad request", false, 400);
+    pub const NOT_AVAILABLE: Self = Self::new(108, "not available", false, 400);
+    pub const TOKEN_EXPIRED: Self = Self::new(109, "token expired", false, 401);
+    pub const EXPIRED: Self = Self::new(110, "expired", false, 400);
+    pub const TOO_MANY_REQUESTS: Self = Self::new(111, "too many requests", true, 429);
+    pub const UNRECOVERABLE_POSITION: Self = Self::new(112, "unrecoverable position", false, 416);
+    pub const ALL: [Self; 13] = [
+        Self::INTERNAL,
+        Self::UNAUTHORIZED,
+        Self::UNKNOWN_CHANNEL,
+        Self::PERMISSION_DENIED,
+        Self::METHOD_NOT_FOUND,
+        Self::ALREADY_SUBSCRIBED,
+        Self::LIMIT_EXCEEDED,
+        Self::BAD_REQUEST,
+        Self::NOT_AVAILABLE,
+        Self::TOKEN_EXPIRED,
+        Self::EXPIRED,
+        Self::TOO_MANY_REQUESTS,
+        Self::UNRECOVERABLE_POSITION,
+    ];
+}
+
+/// Why the server closes a connection: code and reason of the WebSocket close frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Disconnect {
+    pub code: u16,
+    pub reason: &'static str,
+}
+
+impl Disconnect {
+    const fn new(code: u16, reason: &'static str) -> Self {
+        Self { code, reason }
+    }
+    /// RFC 6455, 7.4.1: codes of the WebSocket layer, without a reason of ours.
+    pub const WS_NORMAL: Self = Self::new(1000, "");
+    pub const WS_PROTOCOL_ERROR: Self = Self::new(1002, "");
+    pub const WS_INVALID_TEXT: Self = Self::new(1007, "");
+    pub const WS_TOO_BIG: Self = Self::new(1009, "");
+
+    /// The client left; never sent.
+    pub const CONNECTION_CLOSED: Self = Self::new(3000, "connection closed");
+    pub const SHUTDOWN: Self = Self::new(3001, "shutdown");
+    pub const SERVER_ERROR: Self = Self::new(3004, "internal server error");
+    pub const EXPIRED: Self = Self::new(3005, "connection expired");
+    pub const SUBSCRIPTION_EXPIRED: Self = Self::new(3006, "subscription expired");
+    pub const SLOW: Self = Self::new(3008, "slow");
+    pub const WRITE_ERROR: Self = Self::new(3009, "write error");
+    pub const INSUFFICIENT_STATE: Self = Self::new(3010, "insufficient state");
+    pub const FORCE_RECONNECT: Self = Self::new(3011, "force reconnect");
+    pub const NO_PONG: Self = Self::new(3012, "no pong");
+    pub const TOO_MANY_REQUESTS: Self = Self::new(3013, "too many requests");
+
+    pub const INVALID_TOKEN: Self = Self::new(3500, "invalid token");
+    pub const BAD_REQUEST: Self = Self::new(3501, "bad request");
+    pub const STALE: Self = Self::new(3502, "stale");
+    pub const FORCE_NO_RECONNECT: Self = Self::new(3503, "force disconnect");
+    pub const CONNECTION_LIMIT: Self = Self::new(3504, "connection limit");
+    pub const CHANNEL_LIMIT: Self = Self::new(3505, "channel limit");
+    pub const INAPPROPRIATE_PROTOCOL: Self = Self::new(3506, "inappropriate protocol");
+    pub const PERMISSION_DENIED: Self = Self::new(3507, "permission denied");
+    pub const NOT_AVAILABLE: Self = Self::new(3508, "not available");
+    pub const TOO_MANY_ERRORS: Self = Self::new(3509, "too many errors");
+    pub const ALL: [Self; 25] = [
+        Self::WS_NORMAL,
+        Self::WS_PROTOCOL_ERROR,
+        Self::WS_INVALID_TEXT,
+        Self::WS_TOO_BIG,
+        Self::CONNECTION_CLOSED,
+        Self::SHUTDOWN,
+        Self::SERVER_ERROR,
+        Self::EXPIRED,
+        Self::SUBSCRIPTION_EXPIRED,
+        Self::SLOW,
+        Self::WRITE_ERROR,
+        Self::INSUFFICIENT_STATE,
+        Self::FORCE_RECONNECT,
+        Self::NO_PONG,
+        Self::TOO_MANY_REQUESTS,
+        Self::INVALID_TOKEN,
+        Self::BAD_REQUEST,
+        Self::STALE,
+        Self::FORCE_NO_RECONNECT,
+        Self::CONNECTION_LIMIT,
+        Self::CHANNEL_LIMIT,
+        Self::INAPPROPRIATE_PROTOCOL,
+        Self::PERMISSION_DENIED,
+        Self::NOT_AVAILABLE,
+        Self::TOO_MANY_ERRORS,
+    ];
+
+    /// Whether SDKs stay away after this close.
+    pub const fn is_final(self) -> bool {
+        matches!(self.code, 3500..=3999 | 4500..=4999 | 1009)
+    }
+}
+
+/// Why the server ends one subscription: code and reason of the `unsubscribe` push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Unsubscribed {
+    pub code: u32,
+    pub reason: &'static str,
+}
+
+impl Unsubscribed {
+    pub const SERVER: Self = Self { code: 2000, reason: "server unsubscribe" };
+    pub const INSUFFICIENT_STATE: Self = Self { code: 2500, reason: "insufficient state" };
+    pub const EXPIRED: Self = Self { code: 2501, reason: "subscription expired" };
+    pub const ALL: [Self; 3] = [Self::SERVER, Self::INSUFFICIENT_STATE, Self::EXPIRED];
+}
+
+/// An error of an inner room that a client may have to be told: it picks its row of the table.
+pub trait ClientError {
+    fn code(&self) -> ErrorCode;
+}
+
+impl ClientError for crate::channel::ChannelError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownNamespace { .. } => ErrorCode::UNKNOWN_CHANNEL,
+            Self::TooLong { .. } | Self::BadName { .. } => ErrorCode::BAD_REQUEST,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_code_stands_once_and_its_reason_fits_a_close_frame() {
+        assert_eq!(ErrorCode::ALL.iter().map(|row| row.code).collect::<HashSet<_>>().len(), ErrorCode::ALL.len());
+        assert_eq!(Disconnect::ALL.iter().map(|row| row.code).collect::<HashSet<_>>().len(), Disconnect::ALL.len());
+        // RFC 6455, 5.5: a control frame carries at most 125 bytes, two of them the code.
+        assert!(Disconnect::ALL.iter().all(|row| row.reason.len() <= 123));
+    }
+
+    #[test]
+    fn sdks_stay_away_after_final_codes_only() {
+        assert!(Disconnect::INVALID_TOKEN.is_final());
+        assert!(!Disconnect::SHUTDOWN.is_final());
+        assert!(!Disconnect::SLOW.is_final());
+    }
+}

@@ -1,0 +1,3 @@
+//! Bytes to typed values and back. No I/O, no clock, no actor: tested with plain values, and fuzzed.
+
+pub mod codes;
