@@ -1,0 +1,424 @@
+//! What clients ask. One frame carries one command or several.
+
+use super::Codec;
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+
+/// Commands that one frame may carry. A client that has more to ask sends another frame.
+const COMMANDS_PER_FRAME_MAX: usize = 1_024;
+
+/// One command as it stands on the wire. At most one request is meant to be there; [`Command::into_request`] picks it.
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct Command {
+    #[prost(uint32, tag = "1")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub id: u32,
+    #[prost(message, optional, tag = "4")]
+    pub connect: Option<ConnectRequest>,
+    #[prost(message, optional, tag = "5")]
+    pub subscribe: Option<SubscribeRequest>,
+    #[prost(message, optional, tag = "6")]
+    pub unsubscribe: Option<UnsubscribeRequest>,
+    #[prost(message, optional, tag = "7")]
+    pub publish: Option<PublishRequest>,
+    #[prost(message, optional, tag = "8")]
+    pub presence: Option<PresenceRequest>,
+    #[prost(message, optional, tag = "9")]
+    pub presence_stats: Option<PresenceStatsRequest>,
+    #[prost(message, optional, tag = "10")]
+    pub history: Option<HistoryRequest>,
+    #[prost(message, optional, tag = "11")]
+    pub ping: Option<PingRequest>,
+    #[prost(message, optional, tag = "12")]
+    pub send: Option<SendRequest>,
+    #[prost(message, optional, tag = "13")]
+    pub rpc: Option<RpcRequest>,
+    #[prost(message, optional, tag = "14")]
+    pub refresh: Option<RefreshRequest>,
+    #[prost(message, optional, tag = "15")]
+    pub sub_refresh: Option<SubRefreshRequest>,
+}
+
+/// What a command asks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// A command without an id and without a `send`.
+    Pong,
+    Connect(ConnectRequest),
+    Subscribe(SubscribeRequest),
+    Unsubscribe(UnsubscribeRequest),
+    Publish(PublishRequest),
+    Presence(PresenceRequest),
+    PresenceStats(PresenceStatsRequest),
+    History(HistoryRequest),
+    Send(SendRequest),
+    Rpc(RpcRequest),
+    Refresh(RefreshRequest),
+    SubRefresh(SubRefreshRequest),
+    /// An id, and nothing that we know (`ping` included, which the protocol defines and does not use).
+    Unknown,
+}
+
+impl Request {
+    /// A label for metrics: a closed set.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Pong => "pong",
+            Self::Connect(_) => "connect",
+            Self::Subscribe(_) => "subscribe",
+            Self::Unsubscribe(_) => "unsubscribe",
+            Self::Publish(_) => "publish",
+            Self::Presence(_) => "presence",
+            Self::PresenceStats(_) => "presence_stats",
+            Self::History(_) => "history",
+            Self::Send(_) => "send",
+            Self::Rpc(_) => "rpc",
+            Self::Refresh(_) => "refresh",
+            Self::SubRefresh(_) => "sub_refresh",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Command {
+    /// The request: the first one present, in the order of their field numbers.
+    pub fn into_request(self) -> Request {
+        if self.id == 0 {
+            return self.send.map_or(Request::Pong, Request::Send);
+        }
+        if let Some(request) = self.connect {
+            Request::Connect(request)
+        } else if let Some(request) = self.subscribe {
+            Request::Subscribe(request)
+        } else if let Some(request) = self.unsubscribe {
+            Request::Unsubscribe(request)
+        } else if let Some(request) = self.publish {
+            Request::Publish(request)
+        } else if let Some(request) = self.presence {
+            Request::Presence(request)
+        } else if let Some(request) = self.presence_stats {
+            Request::PresenceStats(request)
+        } else if let Some(request) = self.history {
+            Request::History(request)
+        } else if self.ping.is_some() {
+            Request::Unknown
+        } else if let Some(request) = self.send {
+            Request::Send(request)
+        } else if let Some(request) = self.rpc {
+            Request::Rpc(request)
+        } else if let Some(request) = self.refresh {
+            Request::Refresh(request)
+        } else if let Some(request) = self.sub_refresh {
+            Request::SubRefresh(request)
+        } else {
+            Request::Unknown
+        }
+    }
+}
+
+/// Bit of [`SubscribeRequest::flag`]: answer error 112 instead of subscribing when the missed publications cannot be recovered.
+pub const FLAG_REJECT_UNRECOVERED: i64 = 2;
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct ConnectRequest {
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub token: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    #[serde(deserialize_with = "raw_json")]
+    pub data: Bytes,
+    #[prost(map = "string, message", tag = "3")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub subs: HashMap<String, SubscribeRequest>,
+    #[prost(string, tag = "4")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    #[prost(string, tag = "5")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub version: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct SubscribeRequest {
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub channel: String,
+    #[prost(string, tag = "2")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub token: String,
+    #[prost(bool, tag = "3")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub recover: bool,
+    #[prost(string, tag = "6")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub epoch: String,
+    #[prost(uint64, tag = "7")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub offset: u64,
+    #[prost(bytes = "bytes", tag = "8")]
+    #[serde(deserialize_with = "raw_json")]
+    pub data: Bytes,
+    #[prost(bool, tag = "9")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub positioned: bool,
+    #[prost(bool, tag = "10")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub recoverable: bool,
+    #[prost(bool, tag = "11")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub join_leave: bool,
+    #[prost(string, tag = "12")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub delta: String,
+    #[prost(message, optional, tag = "13")]
+    pub tf: Option<TagsFilter>,
+    #[prost(int64, tag = "14")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub flag: i64,
+    #[prost(int32, tag = "15")]
+    #[serde(rename = "type", deserialize_with = "null_as_default")]
+    pub kind: i32,
+}
+
+/// A filter by tags. No namespace allows one, so only its presence matters.
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct TagsFilter {}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct UnsubscribeRequest {
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub channel: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct PublishRequest {
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub channel: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    #[serde(deserialize_with = "raw_json")]
+    pub data: Bytes,
+    #[prost(int32, tag = "3")]
+    #[serde(rename = "type", deserialize_with = "null_as_default")]
+    pub kind: i32,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct PresenceRequest {
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub channel: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct PresenceStatsRequest {
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub channel: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct Since {
+    #[prost(uint64, tag = "1")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub offset: u64,
+    #[prost(string, tag = "2")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub epoch: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct HistoryRequest {
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub channel: String,
+    #[prost(int32, tag = "7")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub limit: i32,
+    #[prost(message, optional, tag = "8")]
+    pub since: Option<Since>,
+    #[prost(bool, tag = "9")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub reverse: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct PingRequest {}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct SendRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    #[serde(deserialize_with = "raw_json")]
+    pub data: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct RpcRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    #[serde(deserialize_with = "raw_json")]
+    pub data: Bytes,
+    #[prost(string, tag = "2")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub method: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct RefreshRequest {
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub token: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct SubRefreshRequest {
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub channel: String,
+    #[prost(string, tag = "2")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub token: String,
+}
+
+/// `null` counts as absent, as in the reference implementation.
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// A payload: the bytes of a JSON value as they stand, copied out of the frame (a slice of it would keep the whole read buffer alive).
+fn raw_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+    Ok(Option::<&RawValue>::deserialize(deserializer)?.map(|raw| Bytes::copy_from_slice(raw.get().as_bytes())).unwrap_or_default())
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    #[error("frame carries no command")]
+    Empty,
+    #[error("frame carries more than {COMMANDS_PER_FRAME_MAX} commands")]
+    TooMany,
+    #[error("command is not a JSON object")]
+    NotAnObject,
+    #[error("command is not the JSON of a command")]
+    Json(#[source] serde_json::Error),
+    #[error("command is not the Protobuf of a command")]
+    Protobuf(#[source] prost::DecodeError),
+}
+
+impl Codec {
+    /// The commands of one frame, in their order.
+    pub fn decode(self, frame: &[u8]) -> Result<Vec<Command>, DecodeError> {
+        let mut commands = Vec::with_capacity(1);
+        match self {
+            Self::Json => {
+                for line in frame.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                    // serde would read an array as the members of a struct in their order; a command is an object.
+                    if line.trim_ascii_start().first() != Some(&b'{') {
+                        return Err(DecodeError::NotAnObject);
+                    }
+                    push(&mut commands, serde_json::from_slice(line).map_err(DecodeError::Json)?)?;
+                }
+            }
+            Self::Protobuf => {
+                let mut rest = frame;
+                while !rest.is_empty() {
+                    push(&mut commands, prost::Message::decode_length_delimited(&mut rest).map_err(DecodeError::Protobuf)?)?;
+                }
+            }
+        }
+        if commands.is_empty() { Err(DecodeError::Empty) } else { Ok(commands) }
+    }
+}
+
+fn push(commands: &mut Vec<Command>, command: Command) -> Result<(), DecodeError> {
+    if commands.len() == COMMANDS_PER_FRAME_MAX {
+        return Err(DecodeError::TooMany);
+    }
+    commands.push(command);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+
+    fn json(text: &str) -> Result<Vec<Command>, DecodeError> {
+        Codec::Json.decode(text.as_bytes())
+    }
+
+    #[test]
+    fn commands_of_one_frame_come_in_order() {
+        let commands = json("{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"a\",\"data\":{ \"x\": 1.0 }}}\n").unwrap();
+        assert_eq!(commands.len(), 2);
+        assert!(matches!(commands[0].clone().into_request(), Request::Connect(_)));
+        let Request::Subscribe(subscribe) = commands[1].clone().into_request() else { panic!("{commands:?}") };
+        assert_eq!((subscribe.channel.as_str(), &subscribe.data[..]), ("a", &b"{ \"x\": 1.0 }"[..]));
+
+        let mut frame = Vec::new();
+        for command in &commands {
+            command.encode_length_delimited(&mut frame).unwrap();
+        }
+        assert_eq!(Codec::Protobuf.decode(&frame).unwrap(), commands);
+    }
+
+    #[test]
+    fn unknown_members_and_nulls_are_ignored() {
+        let commands = json(r#"{"id":3,"subscribe":{"channel":"a","token":null,"new":[[[]]]},"later":1}"#).unwrap();
+        assert!(matches!(commands[0].clone().into_request(), Request::Subscribe(_)));
+    }
+
+    #[test]
+    fn no_id_and_no_send_is_a_pong() {
+        assert_eq!(json("{}").unwrap()[0].clone().into_request(), Request::Pong);
+        assert_eq!(Codec::Protobuf.decode(&[0]).unwrap()[0].clone().into_request(), Request::Pong);
+        assert!(matches!(json(r#"{"send":{"data":1}}"#).unwrap()[0].clone().into_request(), Request::Send(_)));
+        assert_eq!(json(r#"{"id":1,"ping":{}}"#).unwrap()[0].clone().into_request(), Request::Unknown);
+        assert_eq!(json(r#"{"id":1}"#).unwrap()[0].clone().into_request(), Request::Unknown);
+    }
+
+    #[test]
+    fn what_is_no_command_is_an_error() {
+        let deep = format!(r#"{{"id":1,"rpc":{{"data":{}1{}}}}}"#, "[".repeat(20_000), "]".repeat(20_000));
+        assert!(json(&deep).is_ok(), "a deep payload is passed through without recursion");
+        for text in [
+            "",
+            "\n",
+            "[]",
+            "1",
+            "null x",
+            "{",
+            "{\"id\":-1}",
+            "{\"id\":1e400}",
+            "{\"id\":\"1\"}",
+            "{\"id\":4294967296}",
+            "{\"id\":1,\"id\":2}",
+            "{\"id\":1}}",
+            "\u{feff}{}",
+            "{\"id\":1,\"connect\":[]x}",
+            "{\"id\":1,\"connect\":{\"token\":\"\\ud800\"}}",
+        ] {
+            assert!(json(text).is_err(), "{text}");
+        }
+        assert!(matches!(json(&"{}\n".repeat(COMMANDS_PER_FRAME_MAX + 1)), Err(DecodeError::TooMany)));
+        for frame in [&[][..], &[1], &[2, 8], &[0xff; 12], &[3, 0x22, 9, 0]] {
+            assert!(Codec::Protobuf.decode(frame).is_err(), "{frame:?}");
+        }
+    }
+}
