@@ -2,3 +2,4 @@
 
 pub mod centrifuge;
 pub mod codes;
+pub mod websocket;
