@@ -11,3 +11,25 @@ pub trait Event {
 pub fn emit(event: impl Event) {
     event.emit();
 }
+
+pub mod sessions;
+pub mod topics;
+
+use prometheus::{IntCounter, IntCounterVec, Opts};
+
+/// A counter in the default registry. Each name is made once, by the static that holds it.
+fn counter(name: &str, help: &str) -> IntCounter {
+    let counter = IntCounter::new(name, help).expect("names of metrics are written well");
+    prometheus::register(Box::new(counter.clone())).expect("each metric is registered once");
+    counter
+}
+
+/// A family of counters. All its label values are named here and shown from the start: the set is closed.
+fn counter_vec(name: &str, help: &str, labels: &[&str], values: &[&[&str]]) -> IntCounterVec {
+    let family = IntCounterVec::new(Opts::new(name, help), labels).expect("names of metrics are written well");
+    prometheus::register(Box::new(family.clone())).expect("each metric is registered once");
+    for value in values {
+        family.with_label_values(value);
+    }
+    family
+}

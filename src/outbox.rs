@@ -1,0 +1,430 @@
+//! Frames on their way to one client.
+//!
+//! A frame is written at once when nothing waits before it; only what the socket does not take is kept, bounded in bytes and in age. A
+//! client that falls behind further is cut, never carried: it recovers from history, and its neighbours do not wait for it.
+//!
+//! An outbox lives on the worker thread of its connection and is shared there by the session and by the fan-out lists of its channels.
+//! It knows no protocol but the WebSocket close frame, and never reads.
+
+use crate::clock::{Clock, Millis};
+use crate::protocol::centrifuge::Codec;
+use crate::protocol::codes::Disconnect;
+use crate::protocol::websocket;
+use crate::reaper::WatchGuard;
+use actix::{Message, WeakRecipient};
+use bytes::Bytes;
+use rustls::ServerConnection;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::rc::Rc;
+use tokio::net::tcp::OwnedWriteHalf;
+
+/// How much may wait for one client, and how long.
+#[derive(Clone, Debug)]
+pub struct OutboxLimits {
+    pub bytes_max: usize,
+    /// Milliseconds that the oldest unsent byte may wait.
+    pub age_ms_max: Millis,
+    /// Milliseconds to wait, after our close frame, for the peer to close.
+    pub close_ms_max: Millis,
+}
+
+/// What the owner of an outbox has to be told, by whoever writes to it.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub enum Notice {
+    /// Close the connection for this reason.
+    Disconnect(Disconnect),
+    /// The client missed publications of this channel that cannot be given to it in order.
+    InsufficientState(crate::channel::ChannelName),
+    /// The channel that a command waited for is attached to this worker.
+    ChannelLive,
+    /// The socket failed or is closed: nothing more will be written.
+    Gone,
+}
+
+/// The writing half of a connection.
+pub enum Socket {
+    Plain(OwnedWriteHalf),
+    /// The TLS state is shared with the reader.
+    Tls(OwnedWriteHalf, Rc<RefCell<ServerConnection>>),
+}
+
+impl Socket {
+    fn tcp(&self) -> &OwnedWriteHalf {
+        match self {
+            Self::Plain(tcp) | Self::Tls(tcp, _) => tcp,
+        }
+    }
+
+    /// Writes what the socket takes now; 0 where it takes nothing.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => none_if_blocked(tcp.try_write(bytes)),
+            Self::Tls(tcp, tls) => Self::write_tls(tcp, &mut tls.borrow_mut(), &[IoSlice::new(bytes)]),
+        }
+    }
+
+    fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => none_if_blocked(tcp.try_write_vectored(parts)),
+            Self::Tls(tcp, tls) => Self::write_tls(tcp, &mut tls.borrow_mut(), parts),
+        }
+    }
+
+    /// Encrypts only when all that was encrypted before is gone, so that no more than one batch of records waits inside the TLS state.
+    fn write_tls(tcp: &OwnedWriteHalf, tls: &mut ServerConnection, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        if !Self::flush_tls(tcp, tls)? {
+            return Ok(0);
+        }
+        let taken = tls.writer().write_vectored(parts)?;
+        Self::flush_tls(tcp, tls)?;
+        Ok(taken)
+    }
+
+    /// Whether every encrypted byte has been handed to the kernel.
+    fn flush_tls(tcp: &OwnedWriteHalf, tls: &mut ServerConnection) -> io::Result<bool> {
+        while tls.wants_write() {
+            match tls.write_tls(&mut TryWrite(tcp)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether nothing is left inside the TLS state.
+    fn flush(&self) -> io::Result<bool> {
+        match self {
+            Self::Plain(_) => Ok(true),
+            Self::Tls(tcp, tls) => Self::flush_tls(tcp, &mut tls.borrow_mut()),
+        }
+    }
+}
+
+fn none_if_blocked(result: io::Result<usize>) -> io::Result<usize> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+        other => other,
+    }
+}
+
+/// The socket as rustls wants it: a writer that says when it would block.
+struct TryWrite<'a>(&'a OwnedWriteHalf);
+
+impl Write for TryWrite<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(parts)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What did not fit into the socket yet.
+#[derive(Default)]
+struct Backlog {
+    frames: VecDeque<Waiting>,
+    bytes: usize,
+    /// Whether the first frame has been written in part: then its rest must go out before anything else may.
+    head_is_partial: bool,
+}
+
+struct Waiting {
+    bytes: Bytes,
+    since: Millis,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Open,
+    /// More waited than may: nothing is taken any more, and the owner is told to close.
+    Full,
+    /// Our close frame is written or waits: nothing may follow it.
+    Closing,
+    /// The socket is of no use any more.
+    Gone,
+}
+
+pub struct Outbox {
+    /// Dropped before the socket: see [`WatchGuard`].
+    watch: WatchGuard,
+    socket: Socket,
+    codec: Codec,
+    state: Cell<State>,
+    backlog: RefCell<Option<Box<Backlog>>>,
+    limits: Rc<OutboxLimits>,
+    clock: Clock,
+    port: OnceCell<WeakRecipient<Notice>>,
+}
+
+thread_local! {
+    /// Bytes that wait in all outboxes of this worker.
+    static WAITING_BYTES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Bytes that wait in all outboxes of the calling worker.
+pub fn waiting_bytes() -> usize {
+    WAITING_BYTES.get()
+}
+
+impl Outbox {
+    pub fn new(socket: Socket, watch: WatchGuard, codec: Codec, limits: Rc<OutboxLimits>, clock: Clock) -> Rc<Self> {
+        Rc::new(Self {
+            watch,
+            socket,
+            codec,
+            state: Cell::new(State::Open),
+            backlog: RefCell::new(None),
+            limits,
+            clock,
+            port: OnceCell::new(),
+        })
+    }
+
+    /// Whom to tell what the owner must know. Told once, by the owner.
+    pub fn report_to(&self, port: WeakRecipient<Notice>) {
+        let _ = self.port.set(port);
+    }
+
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    pub fn watch(&self) -> &WatchGuard {
+        &self.watch
+    }
+
+    /// Bytes that wait for this client.
+    pub fn waiting(&self) -> usize {
+        self.backlog.borrow().as_ref().map_or(0, |backlog| backlog.bytes)
+    }
+
+    pub fn tell(&self, notice: Notice) {
+        if let Some(port) = self.port.get().and_then(WeakRecipient::upgrade) {
+            port.do_send(notice);
+        }
+    }
+
+    /// Sends one whole frame, or several one after the other, that others send too.
+    pub fn send(self: &Rc<Self>, frame: &Bytes) {
+        if self.state.get() != State::Open {
+            return;
+        }
+        if self.is_behind() {
+            return self.keep(frame.clone(), false);
+        }
+        match self.socket.try_write(frame) {
+            Ok(written) if written == frame.len() && self.is_flushed() => {}
+            Ok(written) => self.keep(frame.slice(written..), written > 0),
+            Err(_) => self.fail(),
+        }
+    }
+
+    /// Sends one whole frame that nobody else sends: it is copied only if the socket does not take it.
+    pub fn send_own(self: &Rc<Self>, frame: &[u8]) {
+        if self.state.get() != State::Open {
+            return;
+        }
+        if self.is_behind() {
+            return self.keep(Bytes::copy_from_slice(frame), false);
+        }
+        match self.socket.try_write(frame) {
+            Ok(written) if written == frame.len() && self.is_flushed() => {}
+            Ok(written) => self.keep(Bytes::copy_from_slice(&frame[written..]), written > 0),
+            Err(_) => self.fail(),
+        }
+    }
+
+    /// Sends one frame that comes in parts, some of them shared.
+    pub fn send_parts(self: &Rc<Self>, parts: [Bytes; 3]) {
+        if self.state.get() != State::Open {
+            return;
+        }
+        let mut written = 0;
+        if !self.is_behind() {
+            match self.socket.try_write_vectored(&parts.each_ref().map(|part| IoSlice::new(part))) {
+                Ok(count) => written = count,
+                Err(_) => return self.fail(),
+            }
+        }
+        let mut is_partial = written > 0;
+        for mut part in parts {
+            if written >= part.len() {
+                written -= part.len();
+                continue;
+            }
+            self.keep(part.split_off(written), is_partial);
+            written = 0;
+            is_partial = false;
+            if self.state.get() != State::Open {
+                return;
+            }
+        }
+        if !self.is_behind() && !self.is_flushed() {
+            self.keep(Bytes::new(), false);
+        }
+    }
+
+    /// Says goodbye with a close frame and lets nothing follow it. What waits is sent before it, unless the client is cut for being slow.
+    pub fn close(self: &Rc<Self>, why: Disconnect) {
+        if !matches!(self.state.get(), State::Open | State::Full) {
+            return;
+        }
+        self.state.set(State::Open);
+        if why == Disconnect::SLOW
+            && let Some(backlog) = self.backlog.borrow_mut().as_mut()
+        {
+            backlog.forget_whole_frames();
+        }
+        self.send_own(&websocket::close_frame(why.code, why.reason));
+        if self.state.get() != State::Gone {
+            self.state.set(State::Closing);
+            self.watch.expect_inbound(Some(self.clock.now() + self.limits.close_ms_max));
+        }
+    }
+
+    /// Ends the connection without a word.
+    pub fn abort(&self) {
+        self.state.set(State::Gone);
+        self.watch.shutdown();
+        self.backlog.borrow_mut().take();
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.state.get() == State::Open
+    }
+
+    /// Whether all that was sent has been handed to the kernel.
+    pub fn is_idle(&self) -> bool {
+        !self.is_behind()
+    }
+
+    fn is_behind(&self) -> bool {
+        self.backlog.borrow().is_some()
+    }
+
+    fn is_flushed(&self) -> bool {
+        matches!(self.socket.flush(), Ok(true))
+    }
+
+    fn fail(&self) {
+        if self.state.replace(State::Gone) != State::Gone {
+            self.tell(Notice::Gone);
+        }
+    }
+
+    /// Keeps what the socket did not take, and sees to it that it is written later.
+    fn keep(self: &Rc<Self>, bytes: Bytes, is_partial: bool) {
+        let now = self.clock.now();
+        let mut backlog = self.backlog.borrow_mut();
+        if let Some(backlog) = backlog.as_mut() {
+            if backlog.bytes + bytes.len() > self.limits.bytes_max {
+                self.state.set(State::Full);
+                self.tell(Notice::Disconnect(Disconnect::SLOW));
+                return;
+            }
+            backlog.push(bytes, now);
+            return;
+        }
+        let mut fresh = Box::new(Backlog { head_is_partial: is_partial, ..Backlog::default() });
+        fresh.push(bytes, now);
+        *backlog = Some(fresh);
+        drop(backlog);
+        self.watch.expect_outbound(Some(now + self.limits.age_ms_max));
+        let outbox = Rc::clone(self);
+        actix_rt::spawn(async move { outbox.drain().await });
+    }
+
+    /// Writes what waits as the socket takes it. The only task of an outbox, and only while it is behind.
+    async fn drain(&self) {
+        loop {
+            if self.socket.tcp().writable().await.is_err() {
+                break self.fail();
+            }
+            match self.write_backlog() {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(_) => break self.fail(),
+            }
+        }
+        self.backlog.borrow_mut().take();
+        self.watch.expect_outbound(None);
+    }
+
+    /// Whether everything is written.
+    fn write_backlog(&self) -> io::Result<bool> {
+        /// Frames that one system call takes along.
+        const PARTS_MAX: usize = 64;
+        let mut guard = self.backlog.borrow_mut();
+        let Some(backlog) = guard.as_mut() else { return Ok(true) };
+        loop {
+            if backlog.frames.is_empty() {
+                return self.socket.flush();
+            }
+            let mut parts = [IoSlice::new(&[]); PARTS_MAX];
+            let count = backlog.frames.len().min(PARTS_MAX);
+            for (part, waiting) in parts.iter_mut().zip(&backlog.frames) {
+                *part = IoSlice::new(&waiting.bytes);
+            }
+            let written = self.socket.try_write_vectored(&parts[..count])?;
+            if written == 0 && backlog.bytes > 0 {
+                return Ok(false);
+            }
+            backlog.advance(written);
+            let due = backlog.frames.front().map(|waiting| waiting.since + self.limits.age_ms_max);
+            self.watch.expect_outbound(due);
+        }
+    }
+}
+
+impl Backlog {
+    fn push(&mut self, bytes: Bytes, since: Millis) {
+        self.add(bytes.len());
+        self.frames.push_back(Waiting { bytes, since });
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        WAITING_BYTES.set(WAITING_BYTES.get() + bytes);
+    }
+
+    fn sub(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        WAITING_BYTES.set(WAITING_BYTES.get() - bytes);
+    }
+
+    /// Forgets the first `written` bytes.
+    fn advance(&mut self, mut written: usize) {
+        self.sub(written);
+        while let Some(front) = self.frames.front_mut() {
+            if written < front.bytes.len() {
+                self.head_is_partial |= written > 0;
+                front.bytes = front.bytes.split_off(written);
+                return;
+            }
+            written -= front.bytes.len();
+            self.head_is_partial = false;
+            self.frames.pop_front();
+        }
+    }
+
+    /// Keeps only the rest of a frame that the client has seen the beginning of.
+    fn forget_whole_frames(&mut self) {
+        let kept = usize::from(self.head_is_partial);
+        let dropped = self.frames.drain(kept.min(self.frames.len())..).map(|waiting| waiting.bytes.len()).sum();
+        self.sub(dropped);
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        let left = self.bytes;
+        self.sub(left);
+    }
+}

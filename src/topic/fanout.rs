@@ -1,0 +1,231 @@
+//! The worker's side of all topics: one actor on each worker thread that takes events in and lets each channel's [`Shard`] write them out.
+//!
+//! Born with the worker, ends with it. Its state is the thread's, so that sessions of the same worker join and leave without a message;
+//! the actor is only the mailbox of it. Should it die, the watchdog of the worker starts another one on the same state and every shard
+//! asks its topic anew where the stream stands.
+
+use super::event::Encoded;
+use super::registry::{Topics, WorkerPort};
+use super::shard::Shard;
+use crate::channel::{ChannelName, ChannelOptions, StreamPosition};
+use crate::clock::{Clock, Millis};
+use actix::prelude::*;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Bytes after which what has come in is written out even though more is waiting: bounds the size of a merged write.
+const MERGE_BYTES_MAX: usize = 128 * 1_024;
+
+/// The channels that this worker has subscribers for.
+pub struct Fan {
+    pub index: usize,
+    pub topics: Arc<Topics>,
+    pub clock: Clock,
+    port: RefCell<Option<Arc<WorkerPort>>>,
+    shards: RefCell<HashMap<ChannelName, Rc<Shard>>>,
+    /// Shards with events that are not written yet.
+    dirty: RefCell<Vec<Rc<Shard>>>,
+    dirty_bytes: Cell<usize>,
+    /// Shards without subscribers, and since when.
+    empty: RefCell<Vec<Rc<Shard>>>,
+}
+
+thread_local! {
+    static FAN: RefCell<Option<Rc<Fan>>> = const { RefCell::new(None) };
+}
+
+impl Fan {
+    /// Makes the calling thread worker `index`, and starts its actor. Again: only the actor is started anew.
+    pub fn start(index: usize, topics: &Arc<Topics>, clock: &Clock) -> (Rc<Self>, Addr<Fanout>) {
+        let fan = FAN.with_borrow_mut(|slot| {
+            Rc::clone(slot.get_or_insert_with(|| {
+                Rc::new(Self {
+                    index,
+                    topics: Arc::clone(topics),
+                    clock: clock.clone(),
+                    port: RefCell::default(),
+                    shards: RefCell::default(),
+                    dirty: RefCell::default(),
+                    dirty_bytes: Cell::new(0),
+                    empty: RefCell::default(),
+                })
+            }))
+        });
+        let actor = Fanout { fan: Rc::clone(&fan), flush_is_due: false }.start();
+        *fan.port.borrow_mut() = Some(topics.register_worker(index, actor.clone()));
+        // What an actor before this one had been sent is lost: every channel asks where it stands.
+        fan.flush();
+        fan.shards.borrow().keys().for_each(|channel| topics.attach(channel, index));
+        (fan, actor)
+    }
+
+    /// The shard of `channel`, which may still be waiting for its topic.
+    pub fn shard(self: &Rc<Self>, channel: &ChannelName, options: &Arc<ChannelOptions>) -> Rc<Shard> {
+        if let Some(shard) = self.shards.borrow().get(channel) {
+            return Rc::clone(shard);
+        }
+        let shard = Shard::new(channel.clone(), Arc::clone(options), Rc::downgrade(self));
+        self.shards.borrow_mut().insert(channel.clone(), Rc::clone(&shard));
+        self.topics.attach(channel, self.index);
+        // Nobody has joined yet: if nobody does, it goes the way of all empty ones.
+        self.emptied(&shard);
+        shard
+    }
+
+    pub(super) fn emptied(&self, shard: &Rc<Shard>) {
+        if shard.empty_since.replace(Some(self.clock.now())).is_none() {
+            self.empty.borrow_mut().push(Rc::clone(shard));
+        }
+    }
+
+    /// Lets go of the shards that have been empty for long enough. Called by the worker's timer.
+    pub fn sweep(&self) {
+        let now = self.clock.now();
+        let linger = self.topics.settings().linger_ms;
+        self.empty.borrow_mut().retain(|shard| {
+            let Some(since) = shard.empty_since.get() else { return false };
+            if !shard.is_empty() {
+                shard.empty_since.set(None);
+                return false;
+            }
+            if now < since + linger {
+                return true;
+            }
+            self.shards.borrow_mut().remove(&shard.channel);
+            self.topics.detach(&shard.channel, self.index);
+            false
+        });
+        let mut shards = self.shards.borrow_mut();
+        if shards.is_empty() && shards.capacity() > 0 {
+            shards.shrink_to_fit();
+        }
+    }
+
+    /// Channels attached here, and their subscribers.
+    pub fn counts(&self) -> (usize, usize) {
+        let shards = self.shards.borrow();
+        (shards.len(), shards.values().map(|shard| shard.len()).sum())
+    }
+
+    /// Subscribers of every channel attached here.
+    pub fn for_each_shard(&self, mut each: impl FnMut(&Shard)) {
+        self.shards.borrow().values().for_each(|shard| each(shard));
+    }
+
+    fn take(&self, event: Arc<Encoded>) {
+        let weight = event.weight();
+        if let Some(port) = self.port.borrow().as_ref() {
+            port.delivered(weight);
+        }
+        let Some(shard) = self.shards.borrow().get(&event.channel).map(Rc::clone) else { return };
+        if shard.take(event) {
+            self.dirty.borrow_mut().push(shard);
+        }
+        self.dirty_bytes.set(self.dirty_bytes.get() + weight);
+        if self.dirty_bytes.get() >= MERGE_BYTES_MAX {
+            self.flush();
+        }
+    }
+
+    /// Writes out what has come in.
+    fn flush(&self) {
+        self.dirty_bytes.set(0);
+        let mut dirty = self.dirty.take();
+        dirty.drain(..).for_each(|shard| shard.flush());
+        // Keeps the allocation for the next turn, unless something came in meanwhile.
+        let mut slot = self.dirty.borrow_mut();
+        if slot.is_empty() {
+            *slot = dirty;
+        }
+    }
+}
+
+pub struct Fanout {
+    fan: Rc<Fan>,
+    /// Whether what came in is written out at the end of this turn.
+    flush_is_due: bool,
+}
+
+impl Actor for Fanout {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Bounded in bytes by the senders: see `WorkerPort::deliver`.
+        ctx.set_mailbox_capacity(0);
+    }
+}
+
+// === Deliver ===
+/// Something happened in a channel that this worker has subscribers for.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Deliver(pub Arc<Encoded>);
+
+impl Handler<Deliver> for Fanout {
+    type Result = ();
+
+    fn handle(&mut self, Deliver(event): Deliver, ctx: &mut Self::Context) {
+        self.fan.take(event);
+        if !self.flush_is_due {
+            // A spawned future runs when the mailbox is empty, in the same turn: what one turn brings is written at once.
+            self.flush_is_due = true;
+            ctx.spawn(fut::ready(()).map(|(), fanout: &mut Self, _: &mut Context<Self>| {
+                fanout.flush_is_due = false;
+                fanout.fan.flush();
+            }));
+        }
+    }
+}
+
+// === Attached ===
+/// The topic tells this worker's events from now on, and where the stream stood then (`None`: there is no stream).
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Attached {
+    pub channel: ChannelName,
+    pub position: Option<StreamPosition>,
+}
+
+impl Handler<Attached> for Fanout {
+    type Result = ();
+
+    fn handle(&mut self, Attached { channel, position }: Attached, _: &mut Self::Context) {
+        let shard = self.fan.shards.borrow().get(&channel).map(Rc::clone);
+        if let Some(shard) = shard {
+            self.fan.flush();
+            shard.attached(position);
+        }
+    }
+}
+
+// === Ping ===
+/// Answered with the time at which it was handled: the watchdog's question whether this worker still turns.
+#[derive(Message)]
+#[rtype(result = "Millis")]
+pub struct Ping;
+
+impl Handler<Ping> for Fanout {
+    type Result = Millis;
+
+    fn handle(&mut self, _: Ping, _: &mut Self::Context) -> Millis {
+        self.fan.clock.now()
+    }
+}
+
+// === Panic ===
+/// Makes the actor panic, so that tests can see it replaced.
+#[cfg(feature = "test-hooks")]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Panic;
+
+#[cfg(feature = "test-hooks")]
+impl Handler<Panic> for Fanout {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("a test asked the fan-out actor of worker {} to panic", self.fan.index);
+    }
+}

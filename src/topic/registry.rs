@@ -1,0 +1,268 @@
+//! The node's topics by channel name: starts them, finds them, replaces them when they died, lets them go when nobody needs them.
+//!
+//! Its lock is what keeps three things from slipping past each other: a worker that attaches, a topic that retires, and an event of the
+//! broker, which is put into the topic's mailbox under the same lock and so in the stream's order.
+
+use super::event::Encoded;
+use super::fanout::{self, Fanout};
+use super::{Attach, Detach, Happened, Topic, TopicSettings};
+use crate::broker::{Broker, ChannelEvent, Deliver};
+use crate::channel::{ChannelName, ChannelRules};
+use crate::telemetry::emit;
+use crate::telemetry::topics::{DeliveryDropped, TopicReplaced};
+use actix::{Actor, Addr, ArbiterHandle, Context};
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+/// Locks that the channels are spread over.
+const SHARDS: usize = 64;
+
+/// Workers that one topic can serve: the bits of [`Entry::workers`].
+pub const WORKERS_MAX: usize = 64;
+
+/// Bytes on their way to someone who may be slower than the sender.
+#[derive(Debug, Default)]
+pub struct InFlight(AtomicUsize);
+
+impl InFlight {
+    /// Whether there was room below `max`; if so the bytes are counted.
+    pub fn add(&self, bytes: usize, max: usize) -> bool {
+        if self.0.load(Ordering::Relaxed) >= max {
+            return false;
+        }
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        true
+    }
+    pub fn sub(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// How topics reach one worker.
+#[derive(Debug)]
+pub struct WorkerPort {
+    /// Replaced when the worker's fan-out actor is.
+    addr: RwLock<Addr<Fanout>>,
+    in_flight: InFlight,
+}
+
+impl WorkerPort {
+    /// Hands an event over, unless the worker is too far behind: then the event is dropped for this worker, which notices by the offset.
+    pub fn deliver(&self, event: &Arc<Encoded>, bytes_max: usize) -> bool {
+        let has_room = self.in_flight.add(event.weight(), bytes_max);
+        if has_room {
+            self.addr.read().do_send(fanout::Deliver(Arc::clone(event)));
+        } else {
+            emit(DeliveryDropped { at: "worker" });
+        }
+        has_room
+    }
+
+    pub fn attached(&self, attached: fanout::Attached) {
+        self.addr.read().do_send(attached);
+    }
+
+    pub fn delivered(&self, bytes: usize) {
+        self.in_flight.sub(bytes);
+    }
+}
+
+struct Entry {
+    topic: Addr<Topic>,
+    /// One bit for each worker that has subscribers.
+    workers: u64,
+    in_flight: Arc<InFlight>,
+    /// Whether an event could not be given to the topic: its workers must be told where the stream stands.
+    is_lagging: bool,
+}
+
+pub struct Topics {
+    me: Weak<Self>,
+    shards: [Mutex<HashMap<ChannelName, Entry>>; SHARDS],
+    hasher: RandomState,
+    arbiters: Vec<ArbiterHandle>,
+    workers: RwLock<Vec<Option<Arc<WorkerPort>>>>,
+    rules: Arc<ChannelRules>,
+    broker: OnceLock<Arc<dyn Broker>>,
+    settings: TopicSettings,
+}
+
+impl Topics {
+    /// `arbiters`: the threads that topics are spread over, by channel.
+    pub fn new(arbiters: Vec<ArbiterHandle>, rules: Arc<ChannelRules>, settings: TopicSettings) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            arbiters,
+            workers: RwLock::default(),
+            rules,
+            broker: OnceLock::new(),
+            settings,
+        })
+    }
+
+    /// Broker and topics need each other: the broker delivers to the topics, the topics read positions from the broker.
+    pub fn plug_in(&self, broker: Arc<dyn Broker>) {
+        let _ = self.broker.set(broker);
+    }
+
+    pub fn broker(&self) -> &Arc<dyn Broker> {
+        self.broker.get().expect("the app plugs the broker in before anything is bound")
+    }
+
+    pub fn rules(&self) -> &Arc<ChannelRules> {
+        &self.rules
+    }
+
+    pub fn settings(&self) -> &TopicSettings {
+        &self.settings
+    }
+
+    /// A worker can be reached, from now on or anew.
+    pub fn register_worker(&self, index: usize, addr: Addr<Fanout>) -> Arc<WorkerPort> {
+        let mut workers = self.workers.write();
+        if workers.len() <= index {
+            workers.resize(index + 1, None);
+        }
+        match &workers[index] {
+            Some(port) => {
+                *port.addr.write() = addr;
+                Arc::clone(port)
+            }
+            None => {
+                let port = Arc::new(WorkerPort { addr: RwLock::new(addr), in_flight: InFlight::default() });
+                workers[index] = Some(Arc::clone(&port));
+                port
+            }
+        }
+    }
+
+    pub fn worker(&self, index: usize) -> Option<Arc<WorkerPort>> {
+        self.workers.read().get(index).cloned().flatten()
+    }
+
+    /// Worker `index` has its first subscriber of `channel`: from now on it is told what happens there. The topic answers it with
+    /// [`fanout::Attached`].
+    pub fn attach(&self, channel: &ChannelName, index: usize) {
+        let shard_index = self.shard_of(channel);
+        let mut shard = self.shards[shard_index].lock();
+        let entry = match shard.get_mut(channel) {
+            Some(entry) if entry.topic.connected() => entry,
+            Some(entry) => {
+                self.replace(channel, entry, shard_index);
+                entry
+            }
+            None => shard.entry(channel.clone()).or_insert_with(|| {
+                let (topic, in_flight) = self.start(channel, shard_index);
+                Entry { topic, workers: 0, in_flight, is_lagging: false }
+            }),
+        };
+        entry.workers |= 1 << index;
+        entry.topic.do_send(Attach { worker: index });
+    }
+
+    /// Worker `index` has no subscriber of `channel` any more.
+    pub fn detach(&self, channel: &ChannelName, index: usize) {
+        if let Some(entry) = self.shards[self.shard_of(channel)].lock().get_mut(channel) {
+            entry.workers &= !(1 << index);
+            entry.topic.do_send(Detach { worker: index });
+        }
+    }
+
+    /// A topic has been without workers for long enough. `false`: one came meanwhile, and the topic goes on.
+    pub(super) fn retire(&self, channel: &ChannelName) -> bool {
+        let mut shard = self.shards[self.shard_of(channel)].lock();
+        match shard.get(channel) {
+            Some(entry) if entry.workers != 0 => false,
+            _ => {
+                shard.remove(channel);
+                if shard.is_empty() {
+                    *shard = HashMap::new();
+                }
+                true
+            }
+        }
+    }
+
+    /// Replaces the topics that died and brings those back that events had to be dropped for, so that their subscribers do not wait for the
+    /// next event to be noticed. Told by the watchdog.
+    pub fn heal(&self) -> usize {
+        let mut healed = 0;
+        for (shard_index, shard) in self.shards.iter().enumerate() {
+            for (channel, entry) in shard.lock().iter_mut() {
+                if !entry.topic.connected() {
+                    self.replace(channel, entry, shard_index);
+                    healed += 1;
+                } else if entry.is_lagging && entry.in_flight.0.load(Ordering::Relaxed) == 0 {
+                    entry.attach_workers();
+                    healed += 1;
+                }
+            }
+        }
+        healed
+    }
+
+    /// Topics that live.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The topic of `channel`, if one lives.
+    pub fn find(&self, channel: &str) -> Option<Addr<Topic>> {
+        let shard = (self.hasher.hash_one(channel) % SHARDS as u64) as usize;
+        self.shards[shard].lock().get(channel).map(|entry| entry.topic.clone())
+    }
+
+    fn shard_of(&self, channel: &ChannelName) -> usize {
+        (self.hasher.hash_one(channel.as_str()) % SHARDS as u64) as usize
+    }
+
+    fn start(&self, channel: &ChannelName, shard_index: usize) -> (Addr<Topic>, Arc<InFlight>) {
+        let in_flight = Arc::new(InFlight::default());
+        let (channel, topics, bytes) = (channel.clone(), self.me.clone(), Arc::clone(&in_flight));
+        let topic = Topic::start_in_arbiter(&self.arbiters[shard_index % self.arbiters.len()], move |_: &mut Context<Topic>| Topic::new(channel, topics, bytes));
+        (topic, in_flight)
+    }
+
+    /// A topic that panicked leaves its workers behind: the new one takes them over, and each fills its gap from history.
+    fn replace(&self, channel: &ChannelName, entry: &mut Entry, shard_index: usize) {
+        emit(TopicReplaced { channel });
+        (entry.topic, entry.in_flight) = self.start(channel, shard_index);
+        entry.attach_workers();
+    }
+}
+
+impl Entry {
+    fn attach_workers(&mut self) {
+        self.is_lagging = false;
+        for worker in (0..WORKERS_MAX).filter(|worker| self.workers & (1 << worker) != 0) {
+            self.topic.do_send(Attach { worker });
+        }
+    }
+}
+
+impl Deliver for Topics {
+    fn deliver(&self, channel: &ChannelName, event: ChannelEvent) {
+        let shard_index = self.shard_of(channel);
+        let mut shard = self.shards[shard_index].lock();
+        let Some(entry) = shard.get_mut(channel) else { return };
+        if !entry.topic.connected() {
+            self.replace(channel, entry, shard_index);
+        }
+        let event = Arc::new(Encoded::new(channel.clone(), event));
+        if entry.in_flight.add(event.weight(), self.settings.queue_bytes_max) {
+            entry.topic.do_send(Happened(event));
+        } else {
+            entry.is_lagging = true;
+            emit(DeliveryDropped { at: "topic" });
+        }
+    }
+}
