@@ -1,1 +1,23 @@
+//! Who may come in, and what they may do: tokens, keys, claims, namespace permissions, API keys, origins.
+//!
+//! Called by the session (tokens, permissions), by the HTTP edge (API keys, origins) and by `gen-token` (minting). Everything here decides
+//! on values that it is handed: no clock is read, nothing is fetched, no socket or actor is known. What a client is told about a refusal is
+//! the caller's business; the reasons given here are for the log.
 
+mod api_key;
+mod claims;
+mod jwt;
+mod keys;
+mod members;
+mod origin;
+mod permissions;
+mod sign;
+
+pub use api_key::ApiKey;
+pub use claims::{ConnectionClaims, Overrides, ServerSub, SubscriptionClaims};
+pub use jsonwebtoken::Algorithm;
+pub use jwt::{Expected, SettingsError, TokenError, TokenFault, TokenSettings, TokenVerifier};
+pub use keys::{KeyError, KeyMaterial, TokenKey};
+pub use origin::{OriginError, OriginRule};
+pub use permissions::{Client, SubscribeRefused, SubscribeVerdict, may_publish, may_read_history, may_see_presence, may_subscribe, must_be_for};
+pub use sign::{MintConnection, MintSubscription, SignError, TokenSigner};
