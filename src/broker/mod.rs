@@ -3,6 +3,13 @@
 //! One path for all: client, server API and upstream feed publish by [`Publisher`]; the broker appends, then hands the event to the
 //! node's topics by [`Deliver`]. A short cut past the broker would be a second path tested by little.
 
+mod idempotency;
+mod memory;
+mod stream;
+
+pub use crate::channel::PresenceStats;
+pub use memory::{IDEMPOTENCY_TTL, MemoryBroker, MemoryBrokerSettings, MemoryBrokerStats};
+
 use crate::channel::{ChannelError, ChannelName, ChannelOptions, ChannelRules, ClientInfo, Payload, Publication, SessionId, StreamPosition, Tags};
 use crate::protocol::codes::{ClientError, ErrorCode};
 use crate::units::HumanDuration;
@@ -15,6 +22,17 @@ use std::task::{Context, Poll};
 pub enum Answer<T> {
     Ready(T),
     Later(Pin<Box<dyn Future<Output = T> + Send>>),
+}
+
+impl<T: 'static> Answer<T> {
+    /// Lets the broker do it without waiting for its answer. What fails is told by the broker's own events.
+    pub fn detach(self) {
+        if let Self::Later(future) = self {
+            actix_rt::spawn(async move {
+                future.await;
+            });
+        }
+    }
 }
 
 impl<T: Unpin + 'static> Future for Answer<T> {
@@ -40,8 +58,10 @@ pub struct Publish {
     pub skip_history: bool,
     /// A second publish with the same key and channel within five minutes is not published; it gets the first one's result.
     pub idempotency_key: Option<String>,
-    /// A publication whose version is not above the stream's (within one `version_epoch`) is skipped. 0: none.
+    /// A publication whose version is not above the stream's is skipped; it gets the stream's top. 0: none. Versions belong to the
+    /// stream: a publication that is not stored has none.
     pub version: u64,
+    /// Versions of different epochs are not compared: a new epoch begins anew. Empty: compared with whatever came last.
     pub version_epoch: String,
 }
 
@@ -64,12 +84,6 @@ pub struct History {
     pub position: StreamPosition,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct PresenceStats {
-    pub clients: usize,
-    pub users: usize,
-}
-
 /// What comes back from the broker for a channel.
 #[derive(Clone, Debug)]
 pub enum ChannelEvent {
@@ -83,6 +97,9 @@ pub enum ChannelEvent {
 }
 
 /// The port through which the broker reaches this node's topics. Called in the order of the stream, never concurrently for one channel.
+///
+/// The broker may hold a lock meanwhile, which is what keeps the order: an implementation hands the event on without waiting, and must not
+/// call the broker.
 pub trait Deliver: Send + Sync {
     fn deliver(&self, channel: &ChannelName, event: ChannelEvent);
 }

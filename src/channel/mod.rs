@@ -3,9 +3,11 @@
 //! No actor, no socket, no clock. Cloning any of these costs a reference count at most, because one publication is handed to many.
 
 mod payload;
+mod presence;
 mod rules;
 
 pub use payload::Payload;
+pub use presence::{PresenceSet, PresenceStats};
 pub use rules::{ChannelError, ChannelOptions, ChannelRules, NameSyntax, Namespace, PublicationDataFormat, RecoveryMode};
 
 use bytes::Bytes;

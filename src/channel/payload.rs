@@ -33,6 +33,12 @@ impl Payload {
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
+
+    /// The same payload in an allocation of its own. A payload is often a small slice of a large receive buffer, and whoever keeps the
+    /// slice keeps the whole buffer: what is kept for long is detached first.
+    pub fn detached(&self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), is_json: self.is_json }
+    }
 }
 
 impl Deref for Payload {
@@ -70,5 +76,15 @@ mod tests {
             let payload = Payload::from_bytes(Bytes::copy_from_slice(input));
             assert_eq!((payload.is_json(), &payload[..]), (is_json, kept), "{}", String::from_utf8_lossy(input));
         }
+    }
+
+    #[test]
+    fn a_detached_payload_shares_no_buffer() {
+        let buffer = Bytes::from(vec![b'1'; 64]);
+        let payload = Payload::from_json(buffer.slice(10..12));
+        let detached = payload.detached();
+        assert_eq!(detached, payload);
+        drop(payload);
+        assert!(buffer.is_unique(), "the detached payload still holds the buffer");
     }
 }

@@ -86,6 +86,9 @@ impl Fan {
         let linger = self.topics.settings().linger_ms;
         self.empty.borrow_mut().retain(|shard| {
             let Some(since) = shard.empty_since.get() else { return false };
+            if shard.is_awaited() {
+                return true;
+            }
             if !shard.is_empty() {
                 shard.empty_since.set(None);
                 return false;

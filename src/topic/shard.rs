@@ -58,6 +58,7 @@ pub struct Shard {
     /// Events that came in this turn and are not written yet.
     pending: RefCell<Vec<Arc<Encoded>>>,
     shared_histories: RefCell<Vec<SharedHistory>>,
+    /// When the last member left, as long as the worker's list of empty shards names this one.
     pub(super) empty_since: Cell<Option<Millis>>,
 }
 
@@ -128,9 +129,13 @@ impl Shard {
         self.len() == 0
     }
 
+    /// Whether somebody waits for the topic's answer.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(&*self.link.borrow(), Link::Attaching(waiting) if !waiting.is_empty())
+    }
+
     /// Adds a subscriber, from the next event on. The caller has queued its subscribe reply, made of [`Shard::position`], in this turn.
     pub fn join(self: &Rc<Self>, outbox: &Rc<Outbox>, wants: Wants) -> Membership {
-        self.empty_since.set(None);
         let mut members = self.members(outbox.codec()).borrow_mut();
         let place = Rc::new(Cell::new(members.len() as u32));
         members.push(Member { outbox: Rc::clone(outbox), wants, place: Rc::clone(&place) });

@@ -1,0 +1,105 @@
+//! What clients ask, one file a command. Permissions are judged by `auth`, offsets by the broker, places by the topic; here it is put
+//! together in the order that the protocol demands, and answered.
+
+mod connect;
+mod history;
+mod presence;
+pub mod publish;
+mod refresh;
+mod subscribe;
+
+use super::{Phase, Session, Step};
+use crate::auth::Client;
+use crate::broker::Answer;
+use crate::channel::{ChannelOptions, ClientInfo};
+use crate::protocol::centrifuge::{Reply, Request};
+use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
+use actix::prelude::*;
+use std::sync::Arc;
+
+impl Session {
+    pub(super) fn command(&mut self, id: u32, request: &Request, ctx: &mut Context<Self>) -> Step {
+        let is_connect = matches!(request, Request::Connect(_));
+        let is_allowed = match self.phase {
+            Phase::Fresh => is_connect,
+            Phase::Connected(_) => !is_connect,
+            Phase::Refused { .. } | Phase::Closing => return Step::Done,
+        };
+        if !is_allowed {
+            return self.drop_client(Disconnect::BAD_REQUEST);
+        }
+        match request {
+            Request::Pong => {
+                self.pong();
+                Step::Done
+            }
+            Request::Connect(request) => self.connect(id, request, ctx),
+            Request::Subscribe(request) => self.subscribe(id, request, ctx),
+            Request::Unsubscribe(request) => {
+                if request.channel.is_empty() {
+                    return self.drop_client(Disconnect::BAD_REQUEST);
+                }
+                self.subscriptions.remove(request.channel.as_str());
+                self.reply(&Reply::Unsubscribe { id });
+                Step::Done
+            }
+            Request::Publish(request) => self.publish(id, request, ctx),
+            Request::Presence(request) => self.presence(id, &request.channel, ctx),
+            Request::PresenceStats(request) => self.presence_stats(id, &request.channel, ctx),
+            Request::History(request) => self.history(id, request, ctx),
+            // Nothing answers calls yet: no procedure is registered.
+            Request::Rpc(_) => self.refuse(id, "rpc", ErrorCode::NOT_AVAILABLE),
+            Request::Send(_) => self.drop_client(Disconnect::NOT_AVAILABLE),
+            Request::Refresh(request) => self.refresh(id, request),
+            Request::SubRefresh(request) => self.sub_refresh(id, request),
+            Request::Unknown => self.drop_client(Disconnect::BAD_REQUEST),
+        }
+    }
+
+    fn drop_client(&mut self, why: Disconnect) -> Step {
+        self.disconnect(why);
+        Step::Done
+    }
+
+    fn client(&self) -> Client<'_> {
+        Client { user: &self.user, session: self.id, is_insecure: self.worker.settings.is_insecure }
+    }
+
+    fn is_subscribed(&self, channel: &str) -> bool {
+        self.subscriptions.contains_key(channel)
+    }
+
+    /// The options of a channel that a client named, or the error for it.
+    fn options(&self, channel: &str) -> Result<Arc<ChannelOptions>, ErrorCode> {
+        self.worker.publisher.rules.options_for_client(channel).cloned().map_err(|error| error.code())
+    }
+
+    /// What others may know of this client, in `channel` if it is subscribed there.
+    fn info_in(&self, channel: &str) -> Option<Arc<ClientInfo>> {
+        match self.subscriptions.get(channel) {
+            Some(subscription) => Some(Arc::clone(&subscription.info)),
+            None => self.identity().map(|identity| Arc::clone(&identity.info)),
+        }
+    }
+
+    /// Goes on with a broker's answer: in this turn if it is there, else as soon as it is, with everything behind it waiting.
+    fn with_answer<T: 'static>(&mut self, answer: Answer<T>, ctx: &mut Context<Self>, then: impl FnOnce(&mut Self, T, &mut Context<Self>) -> Step + 'static) -> Step {
+        match answer {
+            Answer::Ready(value) => then(self, value, ctx),
+            Answer::Later(future) => {
+                ctx.wait(future.into_actor(self).map(move |value, session, ctx| {
+                    if !matches!(session.phase, Phase::Closing) {
+                        then(session, value, ctx);
+                    }
+                    session.go_on(ctx);
+                }));
+                Step::Later
+            }
+        }
+    }
+}
+
+/// Seconds from now until `expires_at`, as clients are told: at least one.
+fn ttl(expires_at: Option<i64>, wall_seconds: i64) -> Option<u32> {
+    expires_at.map(|at| u32::try_from(at.saturating_sub(wall_seconds).max(1)).unwrap_or(u32::MAX))
+}

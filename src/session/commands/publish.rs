@@ -1,0 +1,53 @@
+//! `publish`: a client publishes into a channel.
+
+use super::{Session, Step};
+use crate::auth::may_publish;
+use crate::broker::Publish;
+use crate::channel::{ChannelName, Payload, PublicationDataFormat};
+use crate::protocol::centrifuge::command::PublishRequest;
+use crate::protocol::centrifuge::{Codec, Reply};
+use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
+use actix::Context;
+
+const COMMAND: &str = "publish";
+
+impl Session {
+    pub(super) fn publish(&mut self, id: u32, request: &PublishRequest, ctx: &mut Context<Self>) -> Step {
+        if request.channel.is_empty() {
+            return self.drop_client(Disconnect::BAD_REQUEST);
+        }
+        let options = match self.options(&request.channel) {
+            Ok(options) => options,
+            Err(error) => return self.refuse(id, COMMAND, error),
+        };
+        let data = match self.codec() {
+            Codec::Json => Payload::from_json(request.data.clone()),
+            Codec::Protobuf => Payload::from_bytes(request.data.clone()),
+        };
+        if !fits(options.publication_data_format, &data) {
+            return self.refuse(id, COMMAND, ErrorCode::BAD_REQUEST);
+        }
+        if request.kind != 0 || !may_publish(&options, self.client(), self.is_subscribed(&request.channel)) {
+            return self.refuse(id, COMMAND, ErrorCode::PERMISSION_DENIED);
+        }
+        let publish = Publish { data, info: self.info_in(&request.channel), ..Publish::default() };
+        let answer = self.worker.publisher.broker.publish(&ChannelName::new(&request.channel), &options, publish);
+        self.with_answer(answer, ctx, move |session, result, _| match result {
+            Ok(_) => {
+                session.reply(&Reply::Publish { id });
+                Step::Done
+            }
+            Err(error) => session.refuse(id, COMMAND, error.code()),
+        })
+    }
+}
+
+/// Whether a payload is what its namespace demands.
+pub fn fits(format: PublicationDataFormat, data: &Payload) -> bool {
+    match format {
+        PublicationDataFormat::Any => !data.is_empty(),
+        PublicationDataFormat::Json => data.is_json() && !data.is_empty(),
+        PublicationDataFormat::JsonObject => data.is_json() && data.trim_ascii_start().first() == Some(&b'{'),
+        PublicationDataFormat::Binary => true,
+    }
+}

@@ -1,0 +1,77 @@
+//! `refresh` and `sub_refresh`: a client brings a new token before the old one's time is over.
+
+use super::{Session, Step, ttl};
+use crate::auth::{TokenError, must_be_for};
+use crate::channel::ChannelName;
+use crate::protocol::centrifuge::command::{RefreshRequest, SubRefreshRequest};
+use crate::protocol::centrifuge::{RefreshResult, Reply};
+use crate::protocol::codes::{Disconnect, ErrorCode};
+use crate::session::Phase;
+
+impl Session {
+    pub(super) fn refresh(&mut self, id: u32, request: &RefreshRequest) -> Step {
+        if request.token.is_empty() {
+            return self.drop_client(Disconnect::BAD_REQUEST);
+        }
+        let wall_seconds = self.worker.clock.wall_seconds();
+        let claims = match self.worker.tokens.verify_connection(&request.token, wall_seconds) {
+            Ok(claims) => claims,
+            Err(error @ TokenError::Invalid { .. }) => {
+                self.token_refused(&error);
+                return self.drop_client(Disconnect::INVALID_TOKEN);
+            }
+            Err(TokenError::Expired) => return self.drop_client(Disconnect::EXPIRED),
+        };
+        if claims.user != self.user {
+            self.token_refused(&"it is of another user");
+            return self.drop_client(Disconnect::INVALID_TOKEN);
+        }
+        if claims.expires_at.is_some_and(|at| at <= wall_seconds) {
+            return self.drop_client(Disconnect::EXPIRED);
+        }
+        let Phase::Connected(identity) = &mut self.phase else { return Step::Done };
+        if !claims.subs.iter().map(|sub| &sub.channel).eq(&identity.token_channels) {
+            // The rights have changed: the client connects anew and gets what it has now.
+            return self.drop_client(Disconnect::INSUFFICIENT_STATE);
+        }
+        identity.expires_at = claims.expires_at;
+        self.reply(&Reply::Refresh { id, result: RefreshResult { ttl: ttl(claims.expires_at, wall_seconds) } });
+        self.schedule(self.worker.clock.now());
+        Step::Done
+    }
+
+    pub(super) fn sub_refresh(&mut self, id: u32, request: &SubRefreshRequest) -> Step {
+        if request.channel.is_empty() {
+            return self.drop_client(Disconnect::BAD_REQUEST);
+        }
+        if !self.is_subscribed(&request.channel) {
+            return self.refuse(id, "sub_refresh", ErrorCode::PERMISSION_DENIED);
+        }
+        if request.token.is_empty() {
+            return self.refuse(id, "sub_refresh", ErrorCode::BAD_REQUEST);
+        }
+        let wall_seconds = self.worker.clock.wall_seconds();
+        let claims = match self.worker.subscription_tokens.verify_subscription(&request.token, wall_seconds) {
+            Ok(claims) => claims,
+            Err(error @ TokenError::Invalid { .. }) => {
+                self.token_refused(&error);
+                return self.drop_client(Disconnect::INVALID_TOKEN);
+            }
+            // Answered with success it would make the subscription eternal; the client gets a new token when it reconnects.
+            Err(TokenError::Expired) => return self.drop_client(Disconnect::SUBSCRIPTION_EXPIRED),
+        };
+        if let Err(refused) = must_be_for(&claims, self.client(), &request.channel) {
+            self.token_refused(&refused);
+            return self.drop_client(Disconnect::INVALID_TOKEN);
+        }
+        if claims.expires_at.is_some_and(|at| at <= wall_seconds) {
+            return self.drop_client(Disconnect::SUBSCRIPTION_EXPIRED);
+        }
+        if let Some(subscription) = self.subscriptions.get_mut(&ChannelName::new(&request.channel)) {
+            subscription.expires_at = claims.expires_at;
+        }
+        self.reply(&Reply::SubRefresh { id, result: RefreshResult { ttl: ttl(claims.expires_at, wall_seconds) } });
+        self.schedule(self.worker.clock.now());
+        Step::Done
+    }
+}

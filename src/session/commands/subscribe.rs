@@ -1,0 +1,235 @@
+//! `subscribe`: a client asks for a channel, and perhaps for what it missed there.
+
+use super::{Session, Step, ttl};
+use crate::auth::{SubscribeRefused, SubscribeVerdict, may_see_presence, may_read_history, may_subscribe};
+use crate::broker::{Answer, BrokerError, History};
+use crate::channel::{ChannelName, ChannelOptions, Epoch, RecoveryMode, StreamPosition};
+use crate::outbox::Outbox;
+use crate::protocol::centrifuge::command::{FLAG_REJECT_UNRECOVERED, SubscribeRequest};
+use crate::protocol::centrifuge::{NotJson, Reply, SubscribeResult};
+use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
+use crate::protocol::websocket;
+use crate::session::recovery::{self, Recovery};
+use crate::session::subscription::{Grant, Subscription};
+use crate::telemetry::emit;
+use crate::telemetry::sessions::SubscriberRecovered;
+use crate::topic::event::opcode;
+use crate::topic::shard::Shard;
+use actix::Context;
+use bytes::Bytes;
+use std::rc::Rc;
+use std::sync::Arc;
+
+const COMMAND: &str = "subscribe";
+
+/// What a client asks for besides the channel.
+#[derive(Clone, Debug, Default)]
+pub(in crate::session) struct Asked {
+    /// Where it stood when it left.
+    pub since: Option<StreamPosition>,
+    pub positioned: bool,
+    pub recoverable: bool,
+    pub join_leave: bool,
+    pub rejects_unrecovered: bool,
+}
+
+impl From<&SubscribeRequest> for Asked {
+    fn from(request: &SubscribeRequest) -> Self {
+        Self {
+            since: request.recover.then(|| StreamPosition { offset: request.offset, epoch: Epoch::new(&request.epoch) }),
+            positioned: request.positioned,
+            recoverable: request.recoverable,
+            join_leave: request.join_leave,
+            rejects_unrecovered: request.flag & FLAG_REJECT_UNRECOVERED != 0,
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn subscribe(&mut self, id: u32, request: &SubscribeRequest, ctx: &mut Context<Self>) -> Step {
+        // No namespace offers deltas, so the only texts that a client may ask with are none and the known kind.
+        if request.channel.is_empty() || !matches!(request.delta.as_str(), "" | "fossil") {
+            return self.drop_client(Disconnect::BAD_REQUEST);
+        }
+        let grant = match self.grant(request) {
+            Ok(grant) => grant,
+            Err(SubscribeVerdict::Error(error)) => return self.refuse(id, COMMAND, error),
+            Err(SubscribeVerdict::Disconnect(why)) => return self.drop_client(why),
+        };
+        let shard = self.worker.fan.shard(&grant.channel, &grant.options);
+        if !shard.is_live_or_tell(&self.outbox) {
+            return Step::Again;
+        }
+        let asked = Asked::from(request);
+        match self.read_missed(&shard, &grant, &asked) {
+            None => self.subscribed(id, &shard, &grant, &asked, None),
+            Some(answer) => self.with_answer(answer, ctx, move |session, history, ctx| match history {
+                Err(error) => session.refuse(id, COMMAND, error.code()),
+                // While the broker was asked the channel went on: what came in between must not be missing.
+                Ok(history) if is_behind(&history, &shard) => session.subscribe_again(id, shard, grant, asked, ctx),
+                Ok(history) => session.subscribed(id, &shard, &grant, &asked, Some(history)),
+            }),
+        }
+    }
+
+    fn subscribe_again(&mut self, id: u32, shard: Rc<Shard>, grant: Grant, asked: Asked, ctx: &mut Context<Self>) -> Step {
+        let Some(answer) = self.read_missed(&shard, &grant, &asked) else { return Step::Done };
+        self.with_answer(answer, ctx, move |session, history, ctx| match history {
+            Err(error) => session.refuse(id, COMMAND, error.code()),
+            Ok(history) if is_behind(&history, &shard) => session.subscribe_again(id, shard, grant, asked, ctx),
+            Ok(history) => session.subscribed(id, &shard, &grant, &asked, Some(history)),
+        })
+    }
+
+    /// Whether and with which rights this client may subscribe: the checks in the order that the protocol gives.
+    fn grant(&self, request: &SubscribeRequest) -> Result<Grant, SubscribeVerdict> {
+        let rules = &self.worker.publisher.rules;
+        // The length is judged before anything else, the rest of the name after what the client holds already.
+        if let Err(error @ crate::channel::ChannelError::TooLong { .. }) = rules.options_for_client(&request.channel) {
+            return Err(SubscribeVerdict::Error(error.code()));
+        }
+        if self.is_subscribed(&request.channel) {
+            return Err(SubscribeVerdict::Error(ErrorCode::ALREADY_SUBSCRIBED));
+        }
+        if self.subscriptions.len() >= self.worker.settings.channel_limit {
+            return Err(SubscribeVerdict::Error(ErrorCode::LIMIT_EXCEEDED));
+        }
+        let options = self.options(&request.channel).map_err(SubscribeVerdict::Error)?;
+        if request.kind >= 1 {
+            // Map and shared-poll subscriptions: no namespace offers them.
+            return Err(SubscribeVerdict::Error(if request.kind == 4 { ErrorCode::NOT_AVAILABLE } else { ErrorCode::PERMISSION_DENIED }));
+        }
+        if request.tf.is_some() {
+            return Err(SubscribeVerdict::Error(ErrorCode::BAD_REQUEST));
+        }
+        let wall_seconds = self.worker.clock.wall_seconds();
+        let token = (!request.token.is_empty()).then(|| self.worker.subscription_tokens.verify_subscription(&request.token, wall_seconds));
+        let claims = may_subscribe(rules, &options, self.client(), &request.channel, token, wall_seconds).map_err(|refused| {
+            if matches!(refused, SubscribeRefused::Token(_) | SubscribeRefused::ForeignToken { .. }) {
+                self.token_refused(&refused);
+            }
+            refused.verdict()
+        })?;
+        let mut grant = Grant {
+            channel: ChannelName::new(&request.channel),
+            options,
+            chan_info: Bytes::new(),
+            data: Bytes::new(),
+            expires_at: None,
+            is_server_side: false,
+            is_positioned: false,
+            is_recoverable: false,
+            tells_presence: false,
+        };
+        if let Some(claims) = claims {
+            grant.options = claims.overrides.apply(&grant.options);
+            (grant.chan_info, grant.data, grant.expires_at) = (claims.info, claims.data, claims.expires_at);
+        }
+        self.settle(&mut grant, &Asked::from(request));
+        Ok(grant)
+    }
+
+    /// Which of the things that are asked for, or that the namespace forces on everybody, the subscription has.
+    pub(in crate::session) fn settle(&self, grant: &mut Grant, asked: &Asked) {
+        let options: &ChannelOptions = &grant.options;
+        // The subscriber that it is about to become counts as one.
+        let reads_history = may_read_history(options, self.client(), true);
+        grant.is_recoverable = options.has_history() && (options.force_recovery || (asked.recoverable && (options.allow_recovery || reads_history)));
+        grant.is_positioned = options.has_history()
+            && (grant.is_recoverable || options.force_positioning || (asked.positioned && (options.allow_positioning || reads_history)));
+        grant.tells_presence = options.join_leave
+            && (options.force_push_join_leave || (asked.join_leave && may_see_presence(options, self.client(), true)));
+    }
+
+    /// Asks for what the client missed, if it is to be given any of it.
+    pub(in crate::session) fn read_missed(&self, shard: &Shard, grant: &Grant, asked: &Asked) -> Option<Answer<Result<History, BrokerError>>> {
+        let since = wanted_since(grant, asked)?;
+        let live = shard.position()?;
+        let filter = recovery::filter(grant.options.force_recovery_mode, &since, &live, self.worker.settings.recovery_limit);
+        Some(self.worker.publisher.broker.history(&grant.channel, &grant.options, filter))
+    }
+
+    /// The result of a subscription that joins `shard` now.
+    pub(in crate::session) fn result(&self, shard: &Shard, grant: &Grant, asked: &Asked, history: Option<History>) -> (SubscribeResult, Option<Recovery>) {
+        let live = shard.position();
+        let recovery = match (wanted_since(grant, asked), &live, history) {
+            (Some(since), Some(live), Some(history)) => Some(recovery::recover(grant.options.force_recovery_mode, &since, live, history)),
+            _ => None,
+        };
+        if let Some(recovery) = &recovery
+            && asked.since.is_some()
+        {
+            emit(SubscriberRecovered { is_recovered: recovery.is_recovered });
+        }
+        let result = SubscribeResult {
+            ttl: ttl(grant.expires_at, self.worker.clock.wall_seconds()),
+            recoverable: grant.is_recoverable,
+            positioned: grant.is_positioned,
+            position: if grant.is_positioned { recovery.as_ref().map(|recovery| recovery.position.clone()).or(live) } else { None },
+            publications: Vec::new(),
+            was_recovering: asked.since.is_some() && grant.is_recoverable,
+            recovered: recovery.as_ref().is_some_and(|recovery| recovery.is_recovered),
+            data: grant.data.clone(),
+        };
+        (result, recovery)
+    }
+
+    /// Replies and goes live, in one turn: from here on nothing of the channel is missed, and nothing overtakes the reply.
+    fn subscribed(&mut self, id: u32, shard: &Rc<Shard>, grant: &Grant, asked: &Asked, history: Option<History>) -> Step {
+        let (result, recovery) = self.result(shard, grant, asked, history);
+        if asked.rejects_unrecovered && result.was_recovering && !result.recovered {
+            return self.refuse(id, COMMAND, ErrorCode::UNRECOVERABLE_POSITION);
+        }
+        let publications = recovery.map(|recovery| recovery.publications).unwrap_or_default();
+        if publications.is_empty() {
+            self.reply(&Reply::Subscribe { id, result: &result });
+        } else {
+            let since = publications[0].offset - 1;
+            let until = shard.position().unwrap_or_default();
+            let around = shard
+                .shared_history(self.codec(), since, &until, &publications)
+                .and_then(|list| Ok((self.codec().subscribe_reply_around(id, &result, list.len())?, list)));
+            match around {
+                Ok(((head, tail), list)) => {
+                    self.flush_replies();
+                    send_around(&self.outbox, &head, list, tail.freeze());
+                }
+                Err(NotJson) => return self.drop_client(Disconnect::INAPPROPRIATE_PROTOCOL),
+            }
+        }
+        self.join(shard, grant);
+        if grant.expires_at.is_some() {
+            self.schedule(self.worker.clock.now());
+        }
+        Step::Done
+    }
+
+    /// Makes the session a member of the channel.
+    pub(in crate::session) fn join(&mut self, shard: &Rc<Shard>, grant: &Grant) {
+        let Some(info) = self.identity().map(|identity| Arc::clone(&identity.info)) else { return };
+        let subscription = Subscription::join(shard, &self.outbox, grant, &info, &self.worker.publisher.broker);
+        self.subscriptions.insert(grant.channel.clone(), Box::new(subscription));
+    }
+}
+
+/// Where the client is to be brought up from: where it says it stood, or nowhere at all in a cache that everybody is given.
+fn wanted_since(grant: &Grant, asked: &Asked) -> Option<StreamPosition> {
+    let gives_cache = grant.options.force_recovery_mode == RecoveryMode::Cache && grant.options.auto_cache_recover;
+    match &asked.since {
+        _ if !grant.is_recoverable => None,
+        Some(since) => Some(since.clone()),
+        None if gives_cache => Some(StreamPosition::default()),
+        None => None,
+    }
+}
+
+/// Whether the channel's members have been given more than `history` knows of.
+fn is_behind(history: &History, shard: &Shard) -> bool {
+    shard.position().is_some_and(|live| live.epoch == history.position.epoch && live.offset > history.position.offset)
+}
+
+/// One frame of three parts, of which the middle one is shared.
+fn send_around(outbox: &Rc<Outbox>, head: &[u8], list: Bytes, tail: Bytes) {
+    let header = websocket::header(opcode(outbox.codec()), head.len() + list.len() + tail.len());
+    outbox.send_parts([Bytes::from([header.as_slice(), head].concat()), list, tail]);
+}

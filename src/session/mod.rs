@@ -1,0 +1,644 @@
+//! One session: a client connection, from the good handshake to the closed socket.
+//!
+//! Born when the HTTP edge hands a taken-over socket to [`start`], on the worker thread that accepted it; ends when the socket is closed,
+//! the client is cut, its credentials expire or the hub drains. Watched from outside by the reaper, which ends the socket of a session that
+//! is overdue. A session is not its socket: it reads from it when something is there, and writes through its [`Outbox`], which the channels'
+//! fan-out writes to as well, so that publications never visit the session.
+
+pub mod commands;
+pub mod hub;
+mod recovery;
+mod server;
+mod subscription;
+pub mod worker;
+
+pub use server::{Disconnected, Dump, Refreshed, Subscribed, Unsubscribe};
+
+use crate::channel::{ChannelName, ClientInfo, SessionId, UserId};
+use crate::clock::Millis;
+use crate::outbox::{Notice, Outbox};
+use crate::protocol::centrifuge::{Codec, Command, NotJson, Reply, Request};
+use crate::protocol::codes::{Disconnect, ErrorCode};
+use crate::protocol::websocket::{self, CloseReason, Incoming, Opcode};
+use crate::reaper::Cut;
+use crate::telemetry::emit;
+use crate::telemetry::sessions::{CommandReceived, CommandRefused, Ended, FrameRefused, SessionClosed, SessionOpened, TokenRefused};
+use crate::topic::event::opcode;
+use actix::fut::ActorFuture;
+use actix::prelude::*;
+use bytes::{Buf, Bytes, BytesMut};
+use rustls::ServerConnection;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::io::{ErrorKind, Read};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{self, Poll};
+use subscription::Subscription;
+use tokio::net::tcp::OwnedReadHalf;
+use worker::{Batch, Place, READ_BYTES_MAX, Worker};
+
+/// Reads in one turn before the neighbours have theirs.
+const READS_PER_TURN: usize = 4;
+
+/// Replies in one frame (centrifuge.js and its relatives split them again).
+const REPLIES_PER_FRAME_MAX: usize = 16;
+
+/// Time on top of ping interval and pong timeout until the reaper ends a session that its own timer should have ended.
+const REAPER_GRACE_MS: Millis = 5_000;
+
+/// Window of the limit on answered errors.
+const ERROR_WINDOW_MS: Millis = 60_000;
+
+/// The reading half of a connection.
+pub enum Source {
+    Plain(OwnedReadHalf),
+    /// The TLS state is shared with the outbox.
+    Tls(OwnedReadHalf, Rc<RefCell<ServerConnection>>),
+}
+
+/// A connection as the HTTP edge hands it over.
+pub struct Connection {
+    pub source: Source,
+    pub outbox: Rc<Outbox>,
+    /// What the client sent behind its handshake.
+    pub read_ahead: BytesMut,
+    /// Pings are WebSocket control frames instead of messages of the protocol.
+    pub pings_by_frame: bool,
+}
+
+/// Starts the session of a connection on the calling worker.
+pub fn start(worker: &Rc<Worker>, connection: Connection) {
+    Session::create(|ctx| {
+        let addr = ctx.address().downgrade();
+        connection.outbox.report_to(addr.clone().recipient());
+        Session::new(worker, connection, addr)
+    });
+}
+
+/// Where a session is in its life.
+enum Phase {
+    /// Waits for the connect command.
+    Fresh,
+    Connected(Box<Identity>),
+    /// Was refused with an error reply: takes no command, until the client leaves or this time.
+    Refused { until: Millis },
+    /// Has said goodbye; waits for the peer's.
+    Closing,
+}
+
+/// Who the client is.
+struct Identity {
+    info: Arc<ClientInfo>,
+    /// Unix seconds.
+    expires_at: Option<i64>,
+    /// The channels that the token subscribed to: a refresh must bring the same.
+    token_channels: Vec<ChannelName>,
+    /// Registered last, so that whoever finds a session in the hub finds it complete.
+    _place: hub::HubGuard,
+}
+
+/// What became of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Done,
+    /// It waits for a channel to be attached ([`Notice::ChannelLive`]) and starts over then.
+    Again,
+    /// It goes on in a future that the mailbox waits for, and which goes on with the commands behind it.
+    Later,
+}
+
+pub struct Session {
+    id: SessionId,
+    worker: Rc<Worker>,
+    source: Source,
+    outbox: Rc<Outbox>,
+    frames: websocket::Reader,
+    /// The beginning of a frame whose rest has not come yet.
+    unread: BytesMut,
+    phase: Phase,
+    /// Anonymous until connected.
+    user: UserId,
+    subscriptions: HashMap<ChannelName, Box<Subscription>>,
+    /// Commands that wait behind one that waits.
+    todo: VecDeque<(u32, Request)>,
+    /// Whether the first of them waits for something.
+    is_waiting: bool,
+    pings_by_frame: bool,
+    next_ping: Millis,
+    /// By when an unanswered ping must be answered.
+    pong_due: Option<Millis>,
+    errors: u32,
+    errors_since: Millis,
+    started_at: Millis,
+    /// Why we closed, if we did.
+    ended: Option<Ended>,
+    place: Place,
+}
+
+impl Session {
+    fn new(worker: &Rc<Worker>, connection: Connection, addr: WeakAddr<Self>) -> Self {
+        let Connection { source, outbox, read_ahead, pings_by_frame } = connection;
+        let now = worker.clock.now();
+        Self {
+            id: SessionId::random(),
+            worker: Rc::clone(worker),
+            source,
+            outbox,
+            frames: websocket::Reader::new(),
+            unread: read_ahead,
+            phase: Phase::Fresh,
+            user: UserId::default(),
+            subscriptions: HashMap::new(),
+            todo: VecDeque::new(),
+            is_waiting: false,
+            pings_by_frame,
+            next_ping: 0,
+            pong_due: None,
+            errors: 0,
+            errors_since: now,
+            started_at: now,
+            ended: None,
+            place: worker.enter(addr),
+        }
+    }
+
+    fn codec(&self) -> Codec {
+        self.outbox.codec()
+    }
+
+    fn identity(&self) -> Option<&Identity> {
+        match &self.phase {
+            Phase::Connected(identity) => Some(identity),
+            Phase::Fresh | Phase::Refused { .. } | Phase::Closing => None,
+        }
+    }
+}
+
+impl Actor for Session {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        emit(SessionOpened { session: self.id, codec: self.codec().as_str() });
+        let stale = self.started_at + self.worker.settings.stale_close_ms;
+        self.outbox.watch().expect_inbound(Some(stale + REAPER_GRACE_MS));
+        self.place.wake_at(Some(stale));
+        ctx.spawn(Reading);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.outbox.abort();
+        let how = match self.outbox.watch().cut() {
+            Some(Cut::Silent) => Ended::Silent,
+            Some(Cut::Stuck) => Ended::Stuck,
+            None => self.ended.unwrap_or(Ended::ByClient),
+        };
+        emit(SessionClosed { session: self.id, user: self.user.clone(), how, lived_ms: self.worker.clock.now() - self.started_at });
+    }
+}
+
+// === Reading ===
+/// Reads for as long as the session lives. It is polled with the session at hand, so nothing is shared and nothing is sent.
+struct Reading;
+
+impl ActorFuture<Session> for Reading {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, session: &mut Session, ctx: &mut Context<Session>, task: &mut task::Context<'_>) -> Poll<()> {
+        match session.read(ctx, task) {
+            Poll::Ready(()) => {
+                ctx.stop();
+                Poll::Ready(())
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Session {
+    /// Ready when the connection is over.
+    fn read(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
+        for _ in 0..READS_PER_TURN {
+            // A command that waits holds back those behind it, and so the reading: the client's own socket is the queue.
+            if self.is_waiting {
+                return Poll::Pending;
+            }
+            if !self.take_frames(ctx) {
+                return Poll::Ready(());
+            }
+            if self.is_waiting {
+                return Poll::Pending;
+            }
+            let mut buffer = if self.unread.is_empty() { self.worker.read_buffer.take() } else { std::mem::take(&mut self.unread) };
+            let wanted = self.frames.wanted(&buffer).clamp(4_096, READ_BYTES_MAX);
+            buffer.reserve(if buffer.is_empty() { READ_BYTES_MAX } else { wanted });
+            let result = self.read_some(&mut buffer, task);
+            self.unread = buffer;
+            match result {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => {
+                    self.give_buffer_back();
+                    return Poll::Pending;
+                }
+            }
+        }
+        if !self.take_frames(ctx) {
+            return Poll::Ready(());
+        }
+        // More may be there: after the neighbours' turn.
+        task.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Nothing is kept while nothing is there: what was read in part moves into a buffer of its size.
+    fn give_buffer_back(&mut self) {
+        let mut buffer = std::mem::take(&mut self.unread);
+        if buffer.capacity() >= READ_BYTES_MAX {
+            if !buffer.is_empty() {
+                self.unread = BytesMut::from(&buffer[..]);
+                buffer.clear();
+            }
+            *self.worker.read_buffer.borrow_mut() = buffer;
+        } else if !buffer.is_empty() {
+            self.unread = buffer;
+        }
+    }
+
+    fn read_some(&mut self, buffer: &mut BytesMut, task: &mut task::Context<'_>) -> Poll<std::io::Result<usize>> {
+        let (tcp, tls) = match &mut self.source {
+            Source::Plain(tcp) => return tokio_util::io::poll_read_buf(Pin::new(tcp), task, buffer),
+            Source::Tls(tcp, tls) => (tcp, tls),
+        };
+        loop {
+            let mut cipher = self.worker.cipher_buffer.borrow_mut();
+            cipher.clear();
+            cipher.reserve(READ_BYTES_MAX / 2);
+            match tokio_util::io::poll_read_buf(Pin::new(&mut *tcp), task, &mut *cipher) {
+                Poll::Ready(Ok(count)) if count > 0 => {}
+                other => return other,
+            }
+            let before = buffer.len();
+            let mut tls = tls.borrow_mut();
+            while cipher.has_remaining() {
+                tls.read_tls(&mut (&mut *cipher).reader())?;
+                tls.process_new_packets().map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error))?;
+                read_plain(&mut tls, buffer)?;
+            }
+            if tls.wants_write() {
+                drop(tls);
+                // An answer of the TLS layer itself, for instance to a key update.
+                self.outbox.send_own(&[]);
+            }
+            if buffer.len() > before {
+                return Poll::Ready(Ok(buffer.len() - before));
+            }
+        }
+    }
+
+    /// Takes every whole frame out of what was read. Whether the connection goes on.
+    fn take_frames(&mut self, ctx: &mut Context<Self>) -> bool {
+        if self.unread.is_empty() {
+            return true;
+        }
+        let mut buffer = std::mem::take(&mut self.unread);
+        let mut ping = None;
+        let mut goes_on = true;
+        let limits = self.worker.settings.frame_limits;
+        while goes_on && !self.is_waiting {
+            match self.frames.next(&mut buffer, &limits) {
+                Ok(None) => break,
+                Ok(Some(Incoming::Text(message) | Incoming::Binary(message))) => self.take_message(&message, ctx),
+                // Only the latest ping of a burst is answered (RFC 6455, 5.5.3), so a flood of them makes no flood of ours.
+                Ok(Some(Incoming::Ping(payload))) => ping = Some(payload),
+                Ok(Some(Incoming::Pong(_))) => self.frame_pong(),
+                Ok(Some(Incoming::Close(reason))) => goes_on = self.peer_closed(reason),
+                Err(error) => {
+                    emit(FrameRefused { session: self.id, kind: error.kind() });
+                    self.close_for_frame_error(error.close_code());
+                    // What follows cannot be understood any more; the socket is drained until the peer hangs up.
+                    buffer.clear();
+                    break;
+                }
+            }
+            if matches!(self.phase, Phase::Closing) && goes_on {
+                // Only the peer's close frame is of interest now.
+                self.todo.clear();
+            }
+        }
+        if let Some(payload) = ping {
+            self.flush_replies();
+            self.outbox.send(&websocket::frame(Opcode::Pong, &payload));
+        }
+        self.flush_replies();
+        self.unread = buffer;
+        self.expect_inbound();
+        goes_on
+    }
+
+    fn close_for_frame_error(&mut self, code: u16) {
+        let why = Disconnect::ALL.into_iter().find(|row| row.code == code).unwrap_or(Disconnect::WS_PROTOCOL_ERROR);
+        self.disconnect(why);
+        self.ended = Some(Ended::Protocol);
+    }
+
+    /// Answers the peer's close frame, unless it is itself the answer to ours. The connection is over in both cases.
+    fn peer_closed(&mut self, reason: Option<CloseReason>) -> bool {
+        if !matches!(self.phase, Phase::Closing) {
+            let code = reason.map_or(Disconnect::WS_NORMAL.code, |reason| reason.code);
+            self.flush_replies();
+            self.outbox.send(&websocket::close_frame(code, ""));
+            self.phase = Phase::Closing;
+        }
+        false
+    }
+
+    fn take_message(&mut self, message: &[u8], ctx: &mut Context<Self>) {
+        if matches!(self.phase, Phase::Closing | Phase::Refused { .. }) {
+            return;
+        }
+        match self.codec().decode(message) {
+            Ok(commands) => {
+                for command in commands {
+                    self.take_command(command, ctx);
+                }
+            }
+            Err(error) => {
+                log::debug!("session {}: {error}", self.id);
+                self.disconnect(Disconnect::BAD_REQUEST);
+            }
+        }
+    }
+
+    fn take_command(&mut self, command: Command, ctx: &mut Context<Self>) {
+        let id = command.id;
+        let request = command.into_request();
+        emit(CommandReceived { command: request.name() });
+        if self.is_waiting || !self.todo.is_empty() {
+            self.todo.push_back((id, request));
+        } else {
+            self.try_command(id, request, ctx);
+        }
+    }
+
+    /// Carries a command out, or keeps it as the first to try again.
+    fn try_command(&mut self, id: u32, request: Request, ctx: &mut Context<Self>) {
+        match self.command(id, &request, ctx) {
+            Step::Done => {}
+            Step::Again => {
+                self.is_waiting = true;
+                self.todo.push_front((id, request));
+            }
+            Step::Later => self.is_waiting = true,
+        }
+    }
+
+    /// Goes on with the commands that wait.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        self.is_waiting = false;
+        while !self.is_waiting {
+            if matches!(self.phase, Phase::Closing | Phase::Refused { .. }) {
+                self.todo.clear();
+            }
+            let Some((id, request)) = self.todo.pop_front() else { break };
+            self.try_command(id, request, ctx);
+        }
+        if self.todo.is_empty() {
+            self.todo = VecDeque::new();
+        }
+        self.flush_replies();
+    }
+
+    /// Whatever the client sends keeps the reaper away for a ping's round.
+    fn expect_inbound(&self) {
+        let settings = &self.worker.settings;
+        if matches!(self.phase, Phase::Connected(_)) {
+            let is_answered = settings.ping_interval_ms > 0 && settings.pong_timeout_ms > 0;
+            let round = settings.ping_interval_ms + settings.pong_timeout_ms + REAPER_GRACE_MS;
+            self.outbox.watch().expect_inbound(is_answered.then(|| self.worker.clock.now() + round));
+        }
+    }
+}
+
+fn read_plain(tls: &mut ServerConnection, buffer: &mut BytesMut) -> std::io::Result<()> {
+    loop {
+        let start = buffer.len();
+        buffer.resize(start + 16 * 1_024, 0);
+        let count = match tls.reader().read(&mut buffer[start..]) {
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(error) => {
+                buffer.truncate(start);
+                return Err(error);
+            }
+        };
+        buffer.truncate(start + count);
+        if count == 0 {
+            return Ok(());
+        }
+    }
+}
+
+// === Replies ===
+impl Session {
+    /// Queues a reply, to be sent with the others of this turn.
+    fn reply(&mut self, reply: &Reply) {
+        let count = {
+            let mut batch = self.worker.batch.borrow_mut();
+            let codec = self.codec();
+            if batch.owner != Some(self.id) {
+                *batch = Batch { owner: Some(self.id), ..Batch::default() };
+            }
+            let mut message = std::mem::take(&mut batch.bytes);
+            let written = codec.write(reply, &mut message);
+            batch.bytes = message;
+            match written {
+                Ok(()) => batch.count += 1,
+                Err(NotJson) => {
+                    drop(batch);
+                    return self.disconnect(Disconnect::INAPPROPRIATE_PROTOCOL);
+                }
+            }
+            batch.count
+        };
+        if count == REPLIES_PER_FRAME_MAX {
+            self.flush_replies();
+        }
+    }
+
+    /// Sends the replies of this turn in one frame.
+    fn flush_replies(&mut self) {
+        let mut batch = self.worker.batch.borrow_mut();
+        if batch.count == 0 || batch.owner != Some(self.id) {
+            return;
+        }
+        batch.count = 0;
+        let frame = websocket::frame(opcode(self.codec()), &batch.bytes);
+        batch.bytes.clear();
+        drop(batch);
+        self.outbox.send(&frame);
+    }
+
+    fn refuse(&mut self, id: u32, command: &'static str, error: ErrorCode) -> Step {
+        emit(CommandRefused { session: self.id, command, error });
+        let now = self.worker.clock.now();
+        if now >= self.errors_since + ERROR_WINDOW_MS {
+            (self.errors, self.errors_since) = (0, now);
+        }
+        self.errors += 1;
+        self.reply(&Reply::Error { id, error });
+        if self.worker.settings.error_limit > 0 && self.errors > self.worker.settings.error_limit {
+            self.disconnect(Disconnect::TOO_MANY_ERRORS);
+        }
+        Step::Done
+    }
+
+    /// Closes the connection for this reason, after what has been replied already.
+    fn disconnect(&mut self, why: Disconnect) {
+        if matches!(self.phase, Phase::Closing) {
+            return;
+        }
+        self.flush_replies();
+        self.ended = Some(Ended::ByHub(why));
+        // The channels are left at once: nothing may be pushed behind the close frame, and nobody is present who is being sent away.
+        self.subscriptions = HashMap::new();
+        self.todo = VecDeque::new();
+        self.phase = Phase::Closing;
+        self.outbox.close(why);
+        let settings = &self.worker.settings;
+        self.place.wake_at(Some(self.worker.clock.now() + settings.close_timeout_ms));
+    }
+
+    /// A token that is not accepted: the log is told why, the client is not.
+    fn token_refused(&self, why: &dyn std::fmt::Display) {
+        emit(TokenRefused { session: self.id, why });
+    }
+}
+
+// === Notice ===
+impl Handler<Notice> for Session {
+    type Result = ();
+
+    fn handle(&mut self, notice: Notice, ctx: &mut Self::Context) {
+        match notice {
+            Notice::Disconnect(why) => self.disconnect(why),
+            Notice::InsufficientState(channel) => self.lost_position(&channel),
+            Notice::ChannelLive => {
+                if self.is_waiting {
+                    self.go_on(ctx);
+                }
+            }
+            Notice::Gone => ctx.stop(),
+        }
+        self.flush_replies();
+    }
+}
+
+// === Tick ===
+/// The session's timer has rung.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Tick;
+
+impl Handler<Tick> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Tick, ctx: &mut Self::Context) {
+        self.place.woken();
+        let now = self.worker.clock.now();
+        match &self.phase {
+            Phase::Fresh if now >= self.started_at + self.worker.settings.stale_close_ms => self.disconnect(Disconnect::STALE),
+            Phase::Fresh => self.place.wake_at(Some(self.started_at + self.worker.settings.stale_close_ms)),
+            Phase::Refused { until } if now >= *until => self.disconnect(Disconnect::STALE),
+            Phase::Refused { until } => self.place.wake_at(Some(*until)),
+            // The peer did not answer our close frame in time.
+            Phase::Closing => ctx.stop(),
+            Phase::Connected(_) => self.tick_connected(now),
+        }
+        self.flush_replies();
+    }
+}
+
+impl Session {
+    fn tick_connected(&mut self, now: Millis) {
+        if self.pong_due.is_some_and(|due| now >= due) {
+            return self.disconnect(Disconnect::NO_PONG);
+        }
+        let wall = self.worker.clock.wall_ms();
+        if self.expired(wall) {
+            return self.disconnect(Disconnect::EXPIRED);
+        }
+        self.expire_subscriptions(wall);
+        if matches!(self.phase, Phase::Closing) {
+            return;
+        }
+        if self.worker.settings.ping_interval_ms > 0 && now >= self.next_ping {
+            self.send_ping(now);
+        }
+        self.schedule(now);
+    }
+
+    fn send_ping(&mut self, now: Millis) {
+        let settings = &self.worker.settings;
+        self.next_ping = now + settings.ping_interval_ms;
+        if settings.pong_timeout_ms > 0 {
+            self.pong_due = Some(now + settings.pong_timeout_ms);
+        }
+        let frame = match (self.pings_by_frame, self.codec()) {
+            (true, _) => Bytes::from_static(&[0x89, 0]),
+            (false, Codec::Json) => Bytes::from_static(b"\x81\x02{}"),
+            (false, Codec::Protobuf) => Bytes::from_static(&[0x82, 1, 0]),
+        };
+        self.outbox.send(&frame);
+    }
+
+    /// A pong of the protocol: `{}`.
+    fn pong(&mut self) {
+        if self.pings_by_frame || self.pong_due.take().is_none() {
+            self.disconnect(Disconnect::BAD_REQUEST);
+        }
+    }
+
+    /// A pong frame: anybody may send one at any time (RFC 6455, 5.5.3).
+    fn frame_pong(&mut self) {
+        if self.pings_by_frame {
+            self.pong_due = None;
+        }
+    }
+
+    fn expired(&self, wall_ms: i64) -> bool {
+        let grace = self.worker.settings.expired_close_ms as i64;
+        self.identity().and_then(|identity| identity.expires_at).is_some_and(|at| wall_ms >= at.saturating_mul(1_000).saturating_add(grace))
+    }
+
+    /// Sets the one timer to whatever comes first.
+    fn schedule(&self, now: Millis) {
+        let settings = &self.worker.settings;
+        let wall = self.worker.clock.wall_ms();
+        let in_wall = |at_seconds: i64, grace_ms: Millis| {
+            let left = at_seconds.saturating_mul(1_000).saturating_add(grace_ms as i64).saturating_sub(wall);
+            now + left.max(1) as Millis
+        };
+        let ping = (settings.ping_interval_ms > 0).then_some(self.next_ping);
+        let expiry = self.identity().and_then(|identity| identity.expires_at).map(|at| in_wall(at, settings.expired_close_ms));
+        let expiry_of_subscriptions =
+            self.subscriptions.values().filter_map(|subscription| subscription.expires_at).min().map(|at| in_wall(at, settings.expired_sub_close_ms));
+        self.place.wake_at([ping, self.pong_due, expiry, expiry_of_subscriptions].into_iter().flatten().min());
+    }
+}
+
+#[cfg(feature = "test-hooks")]
+impl Handler<Panic> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("a test asked session {} to panic", self.id);
+    }
+}
+
+/// Makes the session panic, so that tests can see what is left of it.
+#[cfg(feature = "test-hooks")]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Panic;

@@ -1,0 +1,136 @@
+//! One subscription of one session: what it may, what it was promised, and its end.
+
+use super::Session;
+use crate::broker::Broker;
+use crate::channel::{ChannelName, ChannelOptions, ClientInfo};
+use crate::outbox::Outbox;
+use crate::protocol::centrifuge::Reply;
+use crate::protocol::centrifuge::reply::Push;
+use crate::protocol::codes::{Disconnect, Unsubscribed};
+use crate::telemetry::emit;
+use crate::telemetry::sessions::SubscriptionEnded;
+use crate::topic::shard::{Membership, Shard, Wants};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The channel that a new subscription is for, and with which rights; what all ways to subscribe have in common.
+#[derive(Clone)]
+pub struct Grant {
+    pub channel: ChannelName,
+    /// The namespace's options with the overrides of a token applied.
+    pub options: Arc<ChannelOptions>,
+    /// What a token says of the client in this channel.
+    pub chan_info: bytes::Bytes,
+    /// Told to the client in the result.
+    pub data: bytes::Bytes,
+    /// Unix seconds.
+    pub expires_at: Option<i64>,
+    pub is_server_side: bool,
+    pub is_positioned: bool,
+    pub is_recoverable: bool,
+    /// Joins and leaves are pushed.
+    pub tells_presence: bool,
+}
+
+pub struct Subscription {
+    /// Left first, so that the leave of this client is not pushed to itself.
+    membership: Membership,
+    pub info: Arc<ClientInfo>,
+    pub is_server_side: bool,
+    /// Unix seconds.
+    pub expires_at: Option<i64>,
+    _presence: Option<PresenceGuard>,
+}
+
+impl Subscription {
+    /// Joins `shard` from its present position on.
+    pub fn join(shard: &Rc<Shard>, outbox: &Rc<Outbox>, grant: &Grant, base: &Arc<ClientInfo>, broker: &Arc<dyn Broker>) -> Self {
+        let info = if grant.chan_info.is_empty() {
+            Arc::clone(base)
+        } else {
+            Arc::new(ClientInfo { chan_info: grant.chan_info.clone(), ..(**base).clone() })
+        };
+        let wants = Wants { presence: grant.tells_presence, position: grant.is_positioned };
+        let membership = shard.join(outbox, wants);
+        let presence = PresenceGuard::enter(grant, &info, broker);
+        Self { membership, info, is_server_side: grant.is_server_side, expires_at: grant.expires_at, _presence: presence }
+    }
+
+    pub fn shard(&self) -> &Rc<Shard> {
+        self.membership.shard()
+    }
+}
+
+/// Says that a client is there, and when dropped that it is not.
+struct PresenceGuard {
+    broker: Arc<dyn Broker>,
+    channel: ChannelName,
+    info: Arc<ClientInfo>,
+    is_listed: bool,
+    is_announced: bool,
+}
+
+impl PresenceGuard {
+    fn enter(grant: &Grant, info: &Arc<ClientInfo>, broker: &Arc<dyn Broker>) -> Option<Self> {
+        let (is_listed, is_announced) = (grant.options.presence, grant.options.join_leave);
+        if is_listed {
+            broker.add_presence(&grant.channel, Arc::clone(info)).detach();
+        }
+        if is_announced {
+            broker.join(&grant.channel, Arc::clone(info)).detach();
+        }
+        (is_listed || is_announced).then(|| Self {
+            broker: Arc::clone(broker),
+            channel: grant.channel.clone(),
+            info: Arc::clone(info),
+            is_listed,
+            is_announced,
+        })
+    }
+}
+
+impl Drop for PresenceGuard {
+    fn drop(&mut self) {
+        if self.is_listed {
+            self.broker.remove_presence(&self.channel, self.info.client).detach();
+        }
+        if self.is_announced {
+            self.broker.leave(&self.channel, Arc::clone(&self.info)).detach();
+        }
+    }
+}
+
+impl Session {
+    /// Ends a subscription and tells the client so.
+    pub(super) fn unsubscribe(&mut self, channel: &ChannelName, why: Unsubscribed) {
+        let Some(subscription) = self.subscriptions.remove(channel) else { return };
+        drop(subscription);
+        emit(SubscriptionEnded { session: self.id, channel, why });
+        self.reply(&Reply::Push(Push::Unsubscribe { channel, why }));
+    }
+
+    /// Publications of this channel were missed and cannot be given in order: the client recovers for itself.
+    pub(super) fn lost_position(&mut self, channel: &ChannelName) {
+        match self.subscriptions.get(channel) {
+            Some(subscription) if subscription.is_server_side => self.disconnect(Disconnect::INSUFFICIENT_STATE),
+            Some(_) => self.unsubscribe(channel, Unsubscribed::INSUFFICIENT_STATE),
+            None => {}
+        }
+    }
+
+    /// Ends the subscriptions whose grace after expiry is over.
+    pub(super) fn expire_subscriptions(&mut self, wall_ms: i64) {
+        let grace = self.worker.settings.expired_sub_close_ms as i64;
+        let is_over = |subscription: &Subscription| {
+            subscription.expires_at.is_some_and(|at| wall_ms >= at.saturating_mul(1_000).saturating_add(grace))
+        };
+        let over: Vec<_> =
+            self.subscriptions.iter().filter(|(_, subscription)| is_over(subscription)).map(|(name, one)| (name.clone(), one.is_server_side)).collect();
+        for (channel, is_server_side) in over {
+            if is_server_side {
+                return self.disconnect(Disconnect::SUBSCRIPTION_EXPIRED);
+            }
+            self.unsubscribe(&channel, Unsubscribed::EXPIRED);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What the sessions of one worker thread share: settings, the way to the rest of the house, one timer, one set of buffers.
+//!
+//! There is no timer and no buffer per session: an idle connection costs its state and nothing else.
+
+use super::{Session, Tick};
+use crate::auth::TokenVerifier;
+use crate::broker::Publisher;
+use crate::channel::SessionId;
+use crate::clock::{Clock, Millis};
+use crate::outbox::OutboxLimits;
+use crate::protocol::websocket;
+use crate::session::hub::Hub;
+use crate::topic::fanout::Fan;
+use actix::WeakAddr;
+use bytes::BytesMut;
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes that one read takes at most.
+pub const READ_BYTES_MAX: usize = 64 * 1_024;
+
+/// Between two looks at the timers. Pings, expiries and closing are kept to within this.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Ticks between two looks at empty channels.
+const TICKS_PER_SWEEP: u32 = 5;
+
+/// How sessions behave: the parts of the configuration that they need, in units that they use.
+#[derive(Clone, Debug)]
+pub struct SessionSettings {
+    pub version: String,
+    pub is_insecure: bool,
+    pub allow_anonymous: bool,
+    pub disallow_anonymous_tokens: bool,
+    /// 0: no pings.
+    pub ping_interval_ms: Millis,
+    /// 0: pings are not to be answered.
+    pub pong_timeout_ms: Millis,
+    pub stale_close_ms: Millis,
+    pub expired_close_ms: Millis,
+    pub expired_sub_close_ms: Millis,
+    pub close_timeout_ms: Millis,
+    pub channel_limit: usize,
+    /// 0: no limit.
+    pub user_connection_limit: usize,
+    pub history_limit: usize,
+    pub recovery_limit: usize,
+    /// Errors that one connection may be answered with in a minute. 0: no limit.
+    pub error_limit: u32,
+    pub tell_time: bool,
+    pub personal_channel: Option<PersonalChannel>,
+    pub frame_limits: websocket::Limits,
+}
+
+#[derive(Clone, Debug)]
+pub struct PersonalChannel {
+    pub namespace: String,
+    pub is_single_connection: bool,
+}
+
+/// What every session of one worker holds.
+pub struct Worker {
+    pub settings: Arc<SessionSettings>,
+    pub publisher: Publisher,
+    pub tokens: Arc<TokenVerifier>,
+    pub subscription_tokens: Arc<TokenVerifier>,
+    pub hub: Arc<Hub>,
+    pub fan: Rc<Fan>,
+    pub clock: Clock,
+    pub outbox_limits: Rc<OutboxLimits>,
+    sessions: RefCell<Slab<WeakAddr<Session>>>,
+    timers: RefCell<BTreeSet<(Millis, u32)>>,
+    /// Lent to the session that reads.
+    pub(super) read_buffer: RefCell<BytesMut>,
+    /// Lent to the session that decrypts.
+    pub(super) cipher_buffer: RefCell<BytesMut>,
+    /// Replies of the session whose turn it is, until they are sent together.
+    pub(super) batch: RefCell<Batch>,
+    /// How late the last tick was.
+    lag_ms: Cell<Millis>,
+}
+
+/// Replies that go out in one frame.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// Whose they are. A session that panicked in its turn leaves some behind, and the next one must not send them.
+    pub owner: Option<SessionId>,
+    pub bytes: BytesMut,
+    pub count: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct WorkerCounts {
+    pub sessions: usize,
+    pub timers: usize,
+    pub channels: usize,
+    pub members: usize,
+    pub outbox_bytes: usize,
+    pub lag_ms: Millis,
+}
+
+impl Worker {
+    #[expect(clippy::too_many_arguments, reason = "called once, by the app, which wires the house")]
+    pub fn new(
+        settings: Arc<SessionSettings>,
+        publisher: Publisher,
+        tokens: Arc<TokenVerifier>,
+        subscription_tokens: Arc<TokenVerifier>,
+        hub: Arc<Hub>,
+        fan: Rc<Fan>,
+        clock: Clock,
+        outbox_limits: OutboxLimits,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            settings,
+            publisher,
+            tokens,
+            subscription_tokens,
+            hub,
+            fan,
+            clock,
+            outbox_limits: Rc::new(outbox_limits),
+            sessions: RefCell::default(),
+            timers: RefCell::default(),
+            read_buffer: RefCell::default(),
+            cipher_buffer: RefCell::default(),
+            batch: RefCell::default(),
+            lag_ms: Cell::new(0),
+        })
+    }
+
+    /// Turns the worker's timer until the worker ends. The one task of a worker.
+    pub async fn turn(self: Rc<Self>) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut count = 0u32;
+        let mut expected = self.clock.now();
+        loop {
+            ticks.tick().await;
+            let now = self.clock.now();
+            self.lag_ms.set(now.saturating_sub(expected));
+            expected = now + TICK.as_millis() as Millis;
+            self.expire(now);
+            count = count.wrapping_add(1);
+            if count.is_multiple_of(TICKS_PER_SWEEP) {
+                self.fan.sweep();
+            }
+        }
+    }
+
+    fn expire(&self, now: Millis) {
+        loop {
+            let due = {
+                let mut timers = self.timers.borrow_mut();
+                match timers.first() {
+                    Some(&(due, _)) if due <= now => timers.pop_first(),
+                    _ => None,
+                }
+            };
+            let Some((_, key)) = due else { return };
+            let session = self.sessions.borrow().get(key as usize).and_then(WeakAddr::upgrade);
+            if let Some(session) = session {
+                session.do_send(Tick);
+            }
+        }
+    }
+
+    pub fn counts(&self) -> WorkerCounts {
+        let (channels, members) = self.fan.counts();
+        WorkerCounts {
+            sessions: self.sessions.borrow().len(),
+            timers: self.timers.borrow().len(),
+            channels,
+            members,
+            outbox_bytes: crate::outbox::waiting_bytes(),
+            lag_ms: self.lag_ms.get(),
+        }
+    }
+
+    pub(super) fn enter(self: &Rc<Self>, addr: WeakAddr<Session>) -> Place {
+        let key = self.sessions.borrow_mut().insert(addr) as u32;
+        Place { worker: Rc::clone(self), key, due: Cell::new(None) }
+    }
+}
+
+/// A session's place on its worker: its slot and its timer. Dropping it frees both.
+pub(super) struct Place {
+    worker: Rc<Worker>,
+    key: u32,
+    due: Cell<Option<Millis>>,
+}
+
+impl Place {
+    /// The session is told at `due`, and only then: a session has one timer.
+    pub fn wake_at(&self, due: Option<Millis>) {
+        if self.due.get() == due {
+            return;
+        }
+        let mut timers = self.worker.timers.borrow_mut();
+        if let Some(old) = self.due.replace(due) {
+            timers.remove(&(old, self.key));
+        }
+        if let Some(due) = due {
+            timers.insert((due, self.key));
+        }
+    }
+
+    /// The timer has rung: it stands no more.
+    pub fn woken(&self) {
+        self.due.set(None);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.wake_at(None);
+        let mut sessions = self.worker.sessions.borrow_mut();
+        sessions.remove(self.key as usize);
+        if sessions.is_empty() {
+            *sessions = Slab::new();
+        }
+    }
+}
