@@ -7,6 +7,7 @@
 mod channel;
 mod client;
 mod engine;
+mod format;
 mod http_api;
 mod http_server;
 mod network;
@@ -19,6 +20,7 @@ mod websocket;
 pub use channel::ChannelConfig;
 pub use client::{ClientConfig, PersonalChannelConfig, SubscriptionTokenConfig, TokenConfig};
 pub use engine::{EngineConfig, EngineType, MemoryBrokerConfig, TopicConfig};
+pub use format::{FILE_BYTES_MAX, Format, FormatError};
 pub use http_api::HttpApiConfig;
 pub use http_server::{HttpServerConfig, TlsConfig};
 pub use network::{IpNetwork, NetworkError};
