@@ -7,20 +7,27 @@
 mod channel;
 mod client;
 mod engine;
+mod format;
 mod http_api;
 mod http_server;
+mod known;
+mod load;
 mod network;
 mod node;
 mod observe;
 mod secret;
 mod upstream;
+mod validate;
 mod websocket;
 
 pub use channel::ChannelConfig;
 pub use client::{ClientConfig, PersonalChannelConfig, SubscriptionTokenConfig, TokenConfig};
 pub use engine::{EngineConfig, EngineType, MemoryBrokerConfig, TopicConfig};
+pub use format::{FILE_BYTES_MAX, Format, FormatError};
 pub use http_api::HttpApiConfig;
 pub use http_server::{HttpServerConfig, TlsConfig};
+pub use known::{Hint, UnknownOption};
+pub use load::{ConfigError, Layers, Loaded, Problem, VARIABLE_PREFIX, unknown_warning};
 pub use network::{IpNetwork, NetworkError};
 pub use node::{NodeConfig, ShutdownConfig};
 pub use observe::{DebugConfig, HealthConfig, LiveConfig, LogConfig, LogFormat, LogLevel, PrometheusConfig, ReadyConfig};
@@ -78,6 +85,75 @@ impl Default for Config {
             topic: TopicConfig::default(),
             upstream: UpstreamConfig::default(),
             demo: DemoConfig::default(),
+        }
+    }
+}
+
+/// The file `config/aether.toml`: every option with its default, its unit and its meaning.
+pub const DEFAULT_TOML: &str = include_str!("../../config/aether.toml");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn load(text: &str) -> Config {
+        let loaded =
+            Config::load(&Layers { file: Some((text.as_bytes(), Format::Toml)), ..Layers::default() }).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(loaded.unknown, []);
+        loaded.config
+    }
+
+    /// The options in a tree, as paths; the elements of a list are all one.
+    fn paths(tree: &serde_json::Value) -> BTreeSet<String> {
+        fn collect(value: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
+            match value {
+                serde_json::Value::Object(members) if !members.is_empty() && !path.ends_with(".headers") => {
+                    members.iter().for_each(|(name, value)| collect(value, &format!("{path}.{name}"), found));
+                }
+                serde_json::Value::Array(elements) if elements.first().is_some_and(serde_json::Value::is_object) => {
+                    elements.iter().for_each(|element| collect(element, &format!("{path}[]"), found));
+                }
+                _ => {
+                    found.insert(path.to_string());
+                }
+            }
+        }
+        let mut found = BTreeSet::new();
+        collect(tree, "", &mut found);
+        found
+    }
+
+    /// The file with its examples switched on: lines that begin with # and no blank.
+    fn with_examples() -> String {
+        let is_example = |line: &&str| line.strip_prefix('#').is_some_and(|rest| !rest.is_empty() && !rest.starts_with(' '));
+        DEFAULT_TOML.lines().map(|line| if is_example(&line) { &line[1..] } else { line }).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_default_file_says_what_the_defaults_are() {
+        assert_eq!(load(DEFAULT_TOML), Config::default());
+    }
+
+    #[test]
+    fn the_default_file_has_every_option_and_its_examples_work() {
+        let config = load(&with_examples());
+        assert_eq!((config.channel.namespaces.len(), config.upstream.feeds.len()), (1, 1));
+        let written = serde_json::Value::Object(format::parse(with_examples().as_bytes(), Format::Toml).unwrap());
+        assert_eq!(paths(&written), paths(known::tree()));
+    }
+
+    #[test]
+    fn the_default_file_explains_every_option() {
+        // The second list of token options refers to the first.
+        let mut referring = false;
+        let mut before = "";
+        for line in DEFAULT_TOML.lines() {
+            referring = (referring || line.contains("further options are those of")) && !line.is_empty();
+            if line.contains(" = ") && !line.starts_with('#') && !referring && !line.starts_with("enabled") {
+                assert!(before.starts_with("# "), "{line}");
+            }
+            before = line;
         }
     }
 }

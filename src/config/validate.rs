@@ -1,0 +1,633 @@
+//! What the types cannot say: ranges, relations between options, names that must exist.
+//!
+//! Every check adds to one list, so that somebody with five mistakes is told five and not the first one five times.
+
+use super::client::TokenConfig;
+use super::load::Problem;
+use super::{Config, FeedConfig};
+use crate::channel::{ChannelOptions, RecoveryMode};
+use crate::units::{ByteSize, HumanDuration};
+use regex::Regex;
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+
+/// Everything that is wrong with a configuration.
+pub(super) fn problems(config: &Config) -> Vec<Problem> {
+    let mut check = Check(Vec::new());
+    check.that(!config.data_dir.trim().is_empty(), "data_dir", || "a folder is needed; the default is \"data\"");
+    http_server(config, &mut check);
+    client(config, &mut check);
+    channel(config, &mut check);
+    endpoints(config, &mut check);
+    check.positive("shutdown.timeout", config.shutdown.timeout);
+    check.not_negative("shutdown.spread", config.shutdown.spread);
+    check.that(config.shutdown.spread < config.shutdown.timeout || config.shutdown.spread.is_negative(), "shutdown.spread", || {
+        format!("{} must be shorter than shutdown.timeout, {}", config.shutdown.spread, config.shutdown.timeout)
+    });
+    engine(config, &mut check);
+    upstream(config, &mut check);
+    check.0
+}
+
+struct Check(Vec<Problem>);
+
+impl Check {
+    fn that<M: Into<String>>(&mut self, holds: bool, path: impl Display, message: impl FnOnce() -> M) {
+        if !holds {
+            self.0.push(Problem::new(path, message()));
+        }
+    }
+    fn positive(&mut self, path: impl Display, value: HumanDuration) {
+        self.that(value.is_positive(), path, || format!("{value} must be longer than 0s"));
+    }
+    fn not_negative(&mut self, path: impl Display, value: HumanDuration) {
+        self.that(!value.is_negative(), path, || format!("{value} must not be negative"));
+    }
+    fn some_bytes(&mut self, path: impl Display, value: ByteSize) {
+        self.that(value.bytes() > 0, path, || "must be more than 0 bytes");
+    }
+    fn within(&mut self, path: impl Display, value: usize, min: usize, max: usize) {
+        self.that((min..=max).contains(&value), path, || format!("{value} must be from {min} to {max}"));
+    }
+    fn regex(&mut self, path: impl Display, text: &str) {
+        if let Err(error) = Regex::new(text) {
+            // The error draws the expression with an arrow below; its last line says what is wrong.
+            let reason = error.to_string();
+            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_string();
+            self.that(false, path, || format!("\"{}\" is not a regular expression: {reason}", text.escape_debug()));
+        }
+    }
+}
+
+fn http_server(config: &Config, check: &mut Check) {
+    let server = &config.http_server;
+    check.that(server.address.is_empty() || server.address.parse::<IpAddr>().is_ok(), "http_server.address", || {
+        format!("\"{}\" is not an IP address; write for instance \"127.0.0.1\", or nothing for all interfaces", server.address)
+    });
+    check.that(server.tls_port == 0 || server.tls_port != server.port, "http_server.tls_port", || {
+        format!("{} is http_server.port already; a port speaks either plain HTTP or TLS", server.tls_port)
+    });
+    check.that(
+        server.tls_port == 0 || !server.tls.enabled,
+        "http_server.tls_port",
+        || "with http_server.tls.enabled, http_server.port speaks TLS already; drop one of the two",
+    );
+    let (has_cert, has_key) = (!server.tls.cert_pem_file.is_empty(), !server.tls.key_pem_file.is_empty());
+    let wants_tls = server.tls.enabled || server.tls_port != 0;
+    let needed = if wants_tls { "TLS needs it" } else { "a certificate and its key belong together" };
+    check.that(has_cert || !(wants_tls || has_key), "http_server.tls.cert_pem_file", || format!("{needed}; name a PEM file"));
+    check.that(has_key || !(wants_tls || has_cert), "http_server.tls.key_pem_file", || format!("{needed}; name a PEM file"));
+
+    check.within("http_server.workers", server.workers, 0, 1_024);
+    check.within("http_server.backlog", server.backlog as usize, 1, i32::MAX as usize);
+    check.within("http_server.connection_limit", server.connection_limit, 1, 10_000_000);
+    check.that(server.connection_limit_per_ip <= server.connection_limit, "http_server.connection_limit_per_ip", || {
+        format!("{} is more than http_server.connection_limit, {}; write 0 for no limit", server.connection_limit_per_ip, server.connection_limit)
+    });
+    check.within("http_server.reserved_descriptors", server.reserved_descriptors, 16, 100_000);
+    check.positive("http_server.tls_handshake_timeout", server.tls_handshake_timeout);
+    check.positive("http_server.request_header_timeout", server.request_header_timeout);
+    check.positive("http_server.request_timeout", server.request_timeout);
+    check.positive("http_server.keep_alive_timeout", server.keep_alive_timeout);
+    check.positive("http_server.write_timeout", server.write_timeout);
+    check.some_bytes("http_server.request_body_max", server.request_body_max);
+}
+
+fn client(config: &Config, check: &mut Check) {
+    let client = &config.client;
+    for (index, origin) in client.allowed_origins.iter().enumerate() {
+        let path = format!("client.allowed_origins[{index}]");
+        if let Err(error) = globset::Glob::new(origin) {
+            check.that(false, path, || format!("\"{origin}\" is not a pattern: {}", error.kind()));
+        } else {
+            // Browsers send scheme, host and port, and nothing behind them (RFC 6454, 7).
+            let host = origin.split_once("://").map_or(origin.as_str(), |(_, host)| host);
+            check.that(!origin.is_empty() && !host.contains('/'), path, || {
+                format!("\"{origin}\" matches no Origin; write scheme and host without a path, such as \"https://example.org\"")
+            });
+        }
+    }
+    token("client.token", &client.token, check);
+    if client.subscription_token.enabled {
+        token("client.subscription_token", &client.subscription_token.token, check);
+        check.that(
+            client.subscription_token.token.has_key(),
+            "client.subscription_token",
+            || "is enabled without a key, so every subscription token would be refused; set a key, or enabled = false to use those of client.token",
+        );
+    }
+
+    check.that(!client.ping_interval.is_zero(), "client.ping_interval", || "must not be 0s; write -1s for no pings");
+    check.that(!client.pong_timeout.is_zero(), "client.pong_timeout", || "must not be 0s; write -1s to expect no answers");
+    let answered = client.ping_interval.is_positive() && client.pong_timeout.is_positive();
+    check.that(!answered || client.pong_timeout < client.ping_interval, "client.pong_timeout", || {
+        format!("{} must be shorter than client.ping_interval, {}", client.pong_timeout, client.ping_interval)
+    });
+    check.positive("client.stale_close_delay", client.stale_close_delay);
+    check.not_negative("client.expired_close_delay", client.expired_close_delay);
+    check.not_negative("client.expired_sub_close_delay", client.expired_sub_close_delay);
+    check.positive("client.close_timeout", client.close_timeout);
+    check.positive("client.presence_update_interval", client.presence_update_interval);
+    check.some_bytes("client.queue_max_size", client.queue_max_size);
+    check.positive("client.queue_max_age", client.queue_max_age);
+    check.within("client.channel_limit", client.channel_limit, 1, 1_000_000);
+    check.within("client.history_max_publication_limit", client.history_max_publication_limit, 1, 1_000_000);
+    check.within("client.recovery_max_publication_limit", client.recovery_max_publication_limit, 1, 1_000_000);
+    check.that(client.connection_limit <= config.http_server.connection_limit, "client.connection_limit", || {
+        let sockets = config.http_server.connection_limit;
+        format!("{} can never be reached, since http_server.connection_limit is {sockets}; raise that one too", client.connection_limit)
+    });
+
+    let personal = &client.subscribe_to_user_personal_channel;
+    if personal.enabled {
+        let path = "client.subscribe_to_user_personal_channel";
+        check.that(!config.channel.user_boundary.is_empty(), path, || "needs channel.user_boundary to tell users apart");
+        let namespace = &personal.personal_channel_namespace;
+        match options_of(config, namespace) {
+            None => check.that(false, format!("{path}.personal_channel_namespace"), || unknown_namespace(config, namespace)),
+            Some(options) => check.that(
+                options.presence || !personal.single_connection,
+                format!("{path}.single_connection"),
+                || "needs presence in the namespace of personal channels, to know a user's other connections",
+            ),
+        }
+    }
+}
+
+fn token(path: &str, token: &TokenConfig, check: &mut Check) {
+    check.that(
+        token.audience.is_empty() || token.audience_regex.is_empty(),
+        format!("{path}.audience_regex"),
+        || "audience is set too; drop one of them",
+    );
+    check.that(token.issuer.is_empty() || token.issuer_regex.is_empty(), format!("{path}.issuer_regex"), || "issuer is set too; drop one of them");
+    check.regex(format!("{path}.audience_regex"), &token.audience_regex);
+    check.regex(format!("{path}.issuer_regex"), &token.issuer_regex);
+    let keys =
+        [("rsa_public_key", &token.rsa_public_key), ("ecdsa_public_key", &token.ecdsa_public_key), ("eddsa_public_key", &token.eddsa_public_key)];
+    for (name, key) in keys {
+        check.that(
+            key.is_empty() || key.trim_start().starts_with("-----BEGIN "),
+            format!("{path}.{name}"),
+            || "must be the key itself as PEM text, beginning with \"-----BEGIN PUBLIC KEY-----\", not the name of a file",
+        );
+        check.that(
+            !key.contains("PRIVATE KEY-----"),
+            format!("{path}.{name}"),
+            || "is a private key; only the public key belongs here, the private one stays with whoever makes the tokens",
+        );
+    }
+    check.that(
+        token.hmac_previous_secret_key.is_empty() || !token.hmac_secret_key.is_empty(),
+        format!("{path}.hmac_previous_secret_key"),
+        || "there is no hmac_secret_key that could have followed it",
+    );
+    check.that(
+        token.hmac_previous_secret_key_valid_until >= 0,
+        format!("{path}.hmac_previous_secret_key_valid_until"),
+        || "must be Unix seconds, or 0 for no end",
+    );
+    // A token that is accepted an hour after its expiry has no expiry.
+    check.that((HumanDuration::ZERO..=HumanDuration::from_secs(3_600)).contains(&token.leeway), format!("{path}.leeway"), || {
+        format!("{} must be from 0s to 1h", token.leeway)
+    });
+}
+
+fn channel(config: &Config, check: &mut Check) {
+    let channel = &config.channel;
+    check.within("channel.max_length", channel.max_length, 1, 65_535);
+    check.positive("channel.history_meta_ttl", channel.history_meta_ttl);
+    let marks = [
+        ("private_prefix", &channel.private_prefix),
+        ("namespace_boundary", &channel.namespace_boundary),
+        ("user_boundary", &channel.user_boundary),
+        ("user_separator", &channel.user_separator),
+    ];
+    for (position, (name, mark)) in marks.iter().enumerate() {
+        if let Some((other, _)) = marks[..position].iter().find(|(_, other)| other == mark && !mark.is_empty()) {
+            check.that(false, format!("channel.{name}"), || format!("\"{mark}\" is channel.{other} too; a name could be read in two ways"));
+        }
+    }
+    options("channel.without_namespace", config, &channel.without_namespace, check);
+    let mut names = HashSet::new();
+    for (index, namespace) in channel.namespaces.iter().enumerate() {
+        let path = format!("channel.namespaces[{index}]");
+        check.that(is_namespace_name(&namespace.name), format!("{path}.name"), || {
+            format!("\"{}\" must be two or more letters, digits, '-', '_' or '.'", namespace.name.escape_debug())
+        });
+        check.that(names.insert(namespace.name.as_str()), format!("{path}.name"), || format!("\"{}\" names a namespace above too", namespace.name));
+        options(&path, config, &namespace.options, check);
+    }
+}
+
+fn options(path: &str, config: &Config, options: &ChannelOptions, check: &mut Check) {
+    check.not_negative(format!("{path}.history_ttl"), options.history_ttl);
+    check.not_negative(format!("{path}.history_meta_ttl"), options.history_meta_ttl);
+    check.that(options.history_size == 0 || !options.history_ttl.is_zero(), format!("{path}.history_ttl"), || {
+        format!("history_size is {}, but nothing is kept for 0s; set history_ttl too", options.history_size)
+    });
+    check.that(options.history_size > 0 || !options.history_ttl.is_positive(), format!("{path}.history_size"), || {
+        format!("history_ttl is {}, but 0 publications are kept; set history_size too", options.history_ttl)
+    });
+    let meta_ttl = if options.history_meta_ttl.is_zero() { config.channel.history_meta_ttl } else { options.history_meta_ttl };
+    check.that(options.history_ttl <= meta_ttl, format!("{path}.history_ttl"), || {
+        format!("{} must not be longer than history_meta_ttl, {meta_ttl}, after which even the offset is forgotten", options.history_ttl)
+    });
+    if !options.has_history() {
+        for (name, is_on) in [
+            ("force_positioning", options.force_positioning),
+            ("allow_positioning", options.allow_positioning),
+            ("force_recovery", options.force_recovery),
+            ("allow_recovery", options.allow_recovery),
+            ("force_recovery_mode", options.force_recovery_mode == RecoveryMode::Cache),
+            ("auto_cache_recover", options.auto_cache_recover),
+        ] {
+            check.that(!is_on, format!("{path}.{name}"), || "needs history; set history_size and history_ttl");
+        }
+    }
+    check.regex(format!("{path}.channel_regex"), &options.channel_regex);
+}
+
+/// Paths that requests are told apart by.
+fn endpoints(config: &Config, check: &mut Check) {
+    let websocket = &config.websocket;
+    check.some_bytes("websocket.message_size_limit", websocket.message_size_limit);
+    check.that(websocket.message_size_limit <= ByteSize::mib(64), "websocket.message_size_limit", || {
+        format!("{} must be at most 64MiB; a message is held in memory as a whole", websocket.message_size_limit)
+    });
+    check.within("websocket.fragments_max", websocket.fragments_max, 1, 1_000_000);
+    check.positive("websocket.write_timeout", websocket.write_timeout);
+    let endpoints = [
+        ("websocket", !websocket.disabled, &websocket.handler_prefix),
+        ("http_api", !config.http_api.disabled, &config.http_api.handler_prefix),
+        ("health", config.health.enabled, &config.health.handler_prefix),
+        ("ready", config.ready.enabled, &config.ready.handler_prefix),
+        ("prometheus", config.prometheus.enabled, &config.prometheus.handler_prefix),
+    ];
+    for (position, (section, is_on, prefix)) in endpoints.iter().enumerate() {
+        let path = format!("{section}.handler_prefix");
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
+        check.that(
+            prefix.len() > 1 && prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains("//") && prefix.chars().all(is_plain),
+            &path,
+            || format!("\"{}\" must begin with '/', not end with it, and consist of letters, digits and -._~/", prefix.escape_debug()),
+        );
+        let same = endpoints[..position].iter().find(|(_, other_is_on, other)| *is_on && *other_is_on && other == prefix);
+        if let Some((other, ..)) = same {
+            check.that(false, &path, || format!("\"{prefix}\" is {other}.handler_prefix too"));
+        }
+    }
+}
+
+fn engine(config: &Config, check: &mut Check) {
+    check.some_bytes("memory_broker.history_bytes_max", config.memory_broker.history_bytes_max);
+    check.within("memory_broker.streams_max", config.memory_broker.streams_max, 1, 1_000_000_000);
+    check.within("memory_broker.idempotency_keys_max", config.memory_broker.idempotency_keys_max, 1, 1_000_000_000);
+    check.not_negative("topic.linger", config.topic.linger);
+    check.within("topic.threads", config.topic.threads, 1, 256);
+    check.some_bytes("topic.queue_bytes_max", config.topic.queue_bytes_max);
+    check.that(config.topic.queue_bytes_max >= config.http_server.request_body_max, "topic.queue_bytes_max", || {
+        format!(
+            "{} must hold one request's publication, http_server.request_body_max, {}",
+            config.topic.queue_bytes_max, config.http_server.request_body_max
+        )
+    });
+}
+
+fn upstream(config: &Config, check: &mut Check) {
+    let upstream = &config.upstream;
+    check.within("upstream.feeds_max", upstream.feeds_max, 0, 10_000);
+    check.that(upstream.feeds.len() <= upstream.feeds_max, "upstream.feeds", || {
+        format!("there are {} feeds, but upstream.feeds_max is {}", upstream.feeds.len(), upstream.feeds_max)
+    });
+    // Feeds inherit these limits, so a mistake here is told once and not for every feed.
+    let before = check.0.len();
+    feed_limits("upstream", config, &FeedConfig::default(), check);
+    let inherited_wrong = check.0.len() > before;
+    let mut names = HashSet::new();
+    for (index, feed) in upstream.feeds.iter().enumerate() {
+        let path = format!("upstream.feeds[{index}]");
+        let is_named = !feed.name.is_empty() && feed.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        check.that(is_named, format!("{path}.name"), || format!("\"{}\" must be letters, digits, '-', '_' or '.'", feed.name.escape_debug()));
+        check.that(names.insert(feed.name.as_str()), format!("{path}.name"), || format!("\"{}\" names a feed above too", feed.name));
+        if let Err(message) = feed_url(&feed.url) {
+            check.that(false, format!("{path}.url"), || message);
+        }
+        if let Err(message) = feed_channel(config, feed) {
+            check.that(false, format!("{path}.channel"), || message);
+        }
+        for (name, value) in &feed.headers {
+            let is_token = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+            let is_text = value.expose().bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f));
+            check.that(is_token, format!("{path}.headers"), || format!("\"{}\" is not a header name (RFC 9110, 5.1)", name.escape_debug()));
+            check.that(is_text, format!("{path}.headers.{}", name.escape_debug()), || "must not contain line breaks or control characters");
+        }
+        if !inherited_wrong {
+            feed_limits(&path, config, feed, check);
+        }
+    }
+    check.that(config.demo.address.parse::<SocketAddr>().is_ok(), "demo.address", || {
+        format!("\"{}\" is not an IP address with a port; write for instance \"127.0.0.1:0\"", config.demo.address)
+    });
+    check.that(config.demo.interval >= HumanDuration::from_ms(10), "demo.interval", || format!("{} must be at least 10ms", config.demo.interval));
+}
+
+fn feed_limits(path: &str, config: &Config, feed: &FeedConfig, check: &mut Check) {
+    let limits = config.upstream.limits(feed);
+    check.positive(format!("{path}.connect_timeout"), limits.connect_timeout);
+    check.positive(format!("{path}.idle_timeout"), limits.idle_timeout);
+    check.that(limits.retry_min >= HumanDuration::from_ms(10), format!("{path}.retry_min"), || {
+        format!("{} must be at least 10ms, or a dead feed would be asked without a pause", limits.retry_min)
+    });
+    check.that(limits.retry_initial >= limits.retry_min, format!("{path}.retry_initial"), || {
+        format!("{} must not be shorter than retry_min, {}", limits.retry_initial, limits.retry_min)
+    });
+    check.that(limits.retry_max >= limits.retry_initial, format!("{path}.retry_max"), || {
+        format!("{} must not be shorter than retry_initial, {}", limits.retry_max, limits.retry_initial)
+    });
+    check.not_negative(format!("{path}.stable_after"), limits.stable_after);
+    check.some_bytes(format!("{path}.line_bytes_max"), limits.line_bytes_max);
+    check.that(limits.event_bytes_max >= limits.line_bytes_max, format!("{path}.event_bytes_max"), || {
+        format!("{} must not be less than line_bytes_max, {}", limits.event_bytes_max, limits.line_bytes_max)
+    });
+}
+
+fn feed_url(url: &str) -> Result<(), String> {
+    const EXAMPLE: &str = "write for instance \"https://example.org/events\"";
+    let lower = url.to_ascii_lowercase();
+    let Some(rest) = lower.strip_prefix("http://").or_else(|| lower.strip_prefix("https://")) else {
+        return Err(format!("must begin with http:// or https://; {EXAMPLE}"));
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        // The address is shown in logs and on pages.
+        return Err("must not contain a user or password; send them by headers, where they are kept secret".to_string());
+    }
+    if authority.is_empty() || authority.starts_with(':') || rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(format!("is not a complete address; {EXAMPLE}"));
+    }
+    Ok(())
+}
+
+fn feed_channel(config: &Config, feed: &FeedConfig) -> Result<(), String> {
+    let template = feed.channel.replace("{name}", &feed.name);
+    if template.is_empty() {
+        return Err("name the channel of the feed's events, for instance \"ticks\" or \"ticks:{event}\"".to_string());
+    }
+    let fixed = template.replace("{event}", "");
+    if fixed.contains(['{', '}']) {
+        return Err(format!("\"{}\" contains braces; only {{name}} and {{event}} have a meaning", feed.channel));
+    }
+    if fixed.len() > config.channel.max_length {
+        return Err(format!("is longer than channel.max_length, {}", config.channel.max_length));
+    }
+    let boundary = config.channel.namespace_boundary.as_str();
+    let Some((namespace, _)) = template.split_once(boundary).filter(|_| !boundary.is_empty()) else { return Ok(()) };
+    if namespace.contains("{event}") {
+        return Err(format!("\"{}\": the namespace must not depend on {{event}}, since it must be configured", feed.channel));
+    }
+    let namespace = namespace.strip_prefix(config.channel.private_prefix.as_str()).unwrap_or(namespace);
+    if config.channel.namespaces.iter().any(|known| known.name == namespace) { Ok(()) } else { Err(unknown_namespace(config, namespace)) }
+}
+
+/// The options of a namespace; those of channels without one if `name` is empty.
+fn options_of<'a>(config: &'a Config, name: &str) -> Option<&'a ChannelOptions> {
+    if name.is_empty() {
+        return Some(&config.channel.without_namespace);
+    }
+    config.channel.namespaces.iter().find(|namespace| namespace.name == name).map(|namespace| &namespace.options)
+}
+
+fn unknown_namespace(config: &Config, name: &str) -> String {
+    let name = name.escape_debug();
+    match config.channel.namespaces.iter().map(|namespace| namespace.name.as_str()).collect::<Vec<_>>().join(", ") {
+        known if known.is_empty() => format!("there is no namespace \"{name}\"; add [[channel.namespaces]] with this name"),
+        known => format!("there is no namespace \"{name}\"; the namespaces are: {known}"),
+    }
+}
+
+/// As Centrifugo demands it: `^[-a-zA-Z0-9_.]{2,}$`.
+fn is_namespace_name(name: &str) -> bool {
+    name.len() >= 2 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Format, Layers};
+    use super::*;
+
+    fn told(toml: &str) -> Vec<String> {
+        match Config::load(&Layers { file: Some((toml.as_bytes(), Format::Toml)), ..Layers::default() }) {
+            Ok(loaded) => {
+                assert_eq!(loaded.unknown, [], "{toml}");
+                Vec::new()
+            }
+            Err(super::super::ConfigError::Invalid { problems, .. }) => problems.iter().map(ToString::to_string).collect(),
+            Err(error) => panic!("{toml}: {error:?}"),
+        }
+    }
+
+    const NEWS: &str = "[[channel.namespaces]]\nname = \"news\"\n";
+
+    #[test]
+    fn the_default_is_valid() {
+        assert_eq!(problems(&Config::default()), []);
+    }
+
+    #[test]
+    fn what_is_just_right_passes() {
+        let fine = [
+            "http_server.address = \"::\"".to_string(),
+            "http_server = { tls_port = 8443, tls.cert_pem_file = \"c\", tls.key_pem_file = \"k\" }".to_string(),
+            "http_server = { tls.enabled = true, tls.cert_pem_file = \"c\", tls.key_pem_file = \"k\" }".to_string(),
+            "http_server = { port = 0, tls_port = 0 }".to_string(),
+            "client = { ping_interval = \"-1s\", pong_timeout = \"8s\" }".to_string(),
+            "client = { ping_interval = \"1s\", pong_timeout = \"999ms\" }".to_string(),
+            "client = { ping_interval = \"1s\", pong_timeout = \"-1s\" }".to_string(),
+            "client.allowed_origins = [\"*\", \"https://*.example.org:8443\", \"http://localhost:*\"]".to_string(),
+            "client.token.leeway = \"1h\"".to_string(),
+            "client.token = { hmac_secret_key = \"a\", hmac_previous_secret_key = \"b\" }".to_string(),
+            "client.subscription_token = { enabled = true, hmac_secret_key = \"a\" }".to_string(),
+            format!(
+                "client.subscribe_to_user_personal_channel = {{ enabled = true, personal_channel_namespace = \"news\", single_connection = true }}\n{NEWS}presence = true"
+            ),
+            format!("{NEWS}history_size = 1\nhistory_ttl = \"1ms\"\nforce_recovery = true\nforce_recovery_mode = \"cache\""),
+            "prometheus.handler_prefix = \"/health\"".to_string(),
+            "shutdown = { timeout = \"1s\", spread = \"0s\" }".to_string(),
+            format!("{NEWS}[[upstream.feeds]]\nname = \"f\"\nurl = \"HTTPS://h:1/p?q\"\nchannel = \"$news:{{name}}/{{event}}\""),
+            "channel.namespace_boundary = \"\"\n[[upstream.feeds]]\nname = \"f\"\nurl = \"http://[::1]:80\"\nchannel = \"a:b\"".to_string(),
+        ];
+        for toml in fine {
+            assert_eq!(told(&toml), Vec::<String>::new(), "{toml}");
+        }
+    }
+
+    #[test]
+    fn what_is_just_wrong_is_told() {
+        let feed = |rest: &str| format!("[[upstream.feeds]]\nname = \"f\"\nurl = \"http://h/\"\nchannel = \"c\"\n{rest}");
+        let feed_with = |url: &str, channel: &str| format!("{NEWS}[[upstream.feeds]]\nname = \"f\"\nurl = \"{url}\"\nchannel = \"{channel}\"\n");
+        let cases = [
+            ("data_dir = \"\"".to_string(), "data_dir: a folder is needed; the default is \"data\""),
+            (
+                "http_server.address = \"localhost\"".to_string(),
+                "http_server.address: \"localhost\" is not an IP address; write for instance \"127.0.0.1\", or nothing for all interfaces",
+            ),
+            (
+                "http_server = { port = 1, tls_port = 1, tls.cert_pem_file = \"c\", tls.key_pem_file = \"k\" }".to_string(),
+                "http_server.tls_port: 1 is http_server.port already; a port speaks either plain HTTP or TLS",
+            ),
+            (
+                "http_server.tls = { cert_pem_file = \"c\" }".to_string(),
+                "http_server.tls.key_pem_file: a certificate and its key belong together; name a PEM file",
+            ),
+            (
+                "http_server.tls = { enabled = true, key_pem_file = \"k\" }".to_string(),
+                "http_server.tls.cert_pem_file: TLS needs it; name a PEM file",
+            ),
+            (
+                "http_server.connection_limit_per_ip = 25001".to_string(),
+                "http_server.connection_limit_per_ip: 25001 is more than http_server.connection_limit, 25000; write 0 for no limit",
+            ),
+            ("http_server.connection_limit = 0".to_string(), "http_server.connection_limit: 0 must be from 1 to 10000000"),
+            ("http_server.request_timeout = \"0s\"".to_string(), "http_server.request_timeout: 0s must be longer than 0s"),
+            ("http_server.request_body_max = 0".to_string(), "http_server.request_body_max: must be more than 0 bytes"),
+            ("client.pong_timeout = \"25s\"".to_string(), "client.pong_timeout: 25s must be shorter than client.ping_interval, 25s"),
+            ("client.ping_interval = \"0s\"".to_string(), "client.ping_interval: must not be 0s; write -1s for no pings"),
+            (
+                "client.allowed_origins = [\"*\", \"https://a.org/\"]".to_string(),
+                "client.allowed_origins[1]: \"https://a.org/\" matches no Origin; write scheme and host without a path, such as \"https://example.org\"",
+            ),
+            (
+                "client.allowed_origins = [\"https://[a\"]".to_string(),
+                "client.allowed_origins[0]: \"https://[a\" is not a pattern: unclosed character class; missing ']'",
+            ),
+            (
+                "client.connection_limit = 30000".to_string(),
+                "client.connection_limit: 30000 can never be reached, since http_server.connection_limit is 25000; raise that one too",
+            ),
+            ("client.token.audience_regex = \"(\"".to_string(), "client.token.audience_regex: \"(\" is not a regular expression: unclosed group"),
+            ("client.token = { issuer = \"a\", issuer_regex = \"a\" }".to_string(), "client.token.issuer_regex: issuer is set too; drop one of them"),
+            (
+                "client.token.rsa_public_key = \"key.pem\"".to_string(),
+                "client.token.rsa_public_key: must be the key itself as PEM text, beginning with \"-----BEGIN PUBLIC KEY-----\", not the name of a file",
+            ),
+            (
+                "client.token.ecdsa_public_key = \"-----BEGIN PRIVATE KEY-----\"".to_string(),
+                "client.token.ecdsa_public_key: is a private key; only the public key belongs here, the private one stays with whoever makes the tokens",
+            ),
+            ("client.token.leeway = \"3601s\"".to_string(), "client.token.leeway: 1h1s must be from 0s to 1h"),
+            (
+                "client.token.hmac_previous_secret_key = \"a\"".to_string(),
+                "client.token.hmac_previous_secret_key: there is no hmac_secret_key that could have followed it",
+            ),
+            (
+                "client.subscription_token.enabled = true".to_string(),
+                "client.subscription_token: is enabled without a key, so every subscription token would be refused; set a key, or enabled = false to use those of client.token",
+            ),
+            (
+                "client.subscribe_to_user_personal_channel = { enabled = true, personal_channel_namespace = \"me\" }".to_string(),
+                "client.subscribe_to_user_personal_channel.personal_channel_namespace: there is no namespace \"me\"; add [[channel.namespaces]] with this name",
+            ),
+            (
+                "client.subscribe_to_user_personal_channel = { enabled = true, single_connection = true }".to_string(),
+                "client.subscribe_to_user_personal_channel.single_connection: needs presence in the namespace of personal channels, to know a user's other connections",
+            ),
+            (
+                "channel.user_boundary = \":\"".to_string(),
+                "channel.user_boundary: \":\" is channel.namespace_boundary too; a name could be read in two ways",
+            ),
+            (
+                "[[channel.namespaces]]\nname = \"x\"".to_string(),
+                "channel.namespaces[0].name: \"x\" must be two or more letters, digits, '-', '_' or '.'",
+            ),
+            (
+                "[[channel.namespaces]]\nname = \"néws\"".to_string(),
+                "channel.namespaces[0].name: \"néws\" must be two or more letters, digits, '-', '_' or '.'",
+            ),
+            (format!("{NEWS}{NEWS}"), "channel.namespaces[1].name: \"news\" names a namespace above too"),
+            (format!("{NEWS}force_recovery = true"), "channel.namespaces[0].force_recovery: needs history; set history_size and history_ttl"),
+            (
+                format!("{NEWS}force_recovery_mode = \"cache\""),
+                "channel.namespaces[0].force_recovery_mode: needs history; set history_size and history_ttl",
+            ),
+            (
+                format!("{NEWS}history_size = 5"),
+                "channel.namespaces[0].history_ttl: history_size is 5, but nothing is kept for 0s; set history_ttl too",
+            ),
+            (
+                "channel.without_namespace.history_ttl = \"5s\"".to_string(),
+                "channel.without_namespace.history_size: history_ttl is 5s, but 0 publications are kept; set history_size too",
+            ),
+            (
+                format!("{NEWS}history_size = 5\nhistory_ttl = \"2m\"\nhistory_meta_ttl = \"1m\""),
+                "channel.namespaces[0].history_ttl: 2m must not be longer than history_meta_ttl, 1m, after which even the offset is forgotten",
+            ),
+            (
+                format!("{NEWS}channel_regex = \"[\""),
+                "channel.namespaces[0].channel_regex: \"[\" is not a regular expression: unclosed character class",
+            ),
+            (
+                "websocket.handler_prefix = \"connection\"".to_string(),
+                "websocket.handler_prefix: \"connection\" must begin with '/', not end with it, and consist of letters, digits and -._~/",
+            ),
+            (
+                "health.handler_prefix = \"/{x}\"".to_string(),
+                "health.handler_prefix: \"/{x}\" must begin with '/', not end with it, and consist of letters, digits and -._~/",
+            ),
+            ("ready.handler_prefix = \"/health\"".to_string(), "ready.handler_prefix: \"/health\" is health.handler_prefix too"),
+            (
+                "websocket.message_size_limit = \"65MiB\"".to_string(),
+                "websocket.message_size_limit: 65MiB must be at most 64MiB; a message is held in memory as a whole",
+            ),
+            ("shutdown = { timeout = \"5s\" }".to_string(), "shutdown.spread: 5s must be shorter than shutdown.timeout, 5s"),
+            ("topic.threads = 0".to_string(), "topic.threads: 0 must be from 1 to 256"),
+            (
+                "topic.queue_bytes_max = 1".to_string(),
+                "topic.queue_bytes_max: 1B must hold one request's publication, http_server.request_body_max, 1MiB",
+            ),
+            (
+                "upstream.retry_min = \"1ms\"".to_string(),
+                "upstream.retry_min: 1ms must be at least 10ms, or a dead feed would be asked without a pause",
+            ),
+            (feed("retry_max = \"500ms\""), "upstream.feeds[0].retry_max: 500ms must not be shorter than retry_initial, 1s"),
+            (feed("event_bytes_max = 5"), "upstream.feeds[0].event_bytes_max: 5B must not be less than line_bytes_max, 1MiB"),
+            (format!("upstream.feeds_max = 0\n{}", feed("")), "upstream.feeds: there are 1 feeds, but upstream.feeds_max is 0"),
+            (format!("{}{}", feed(""), feed("")), "upstream.feeds[1].name: \"f\" names a feed above too"),
+            (feed("headers = { \"a b\" = \"x\" }"), "upstream.feeds[0].headers: \"a b\" is not a header name (RFC 9110, 5.1)"),
+            (feed("headers = { A = \"x\\ny\" }"), "upstream.feeds[0].headers.A: must not contain line breaks or control characters"),
+            (
+                feed_with("ftp://h/", "c"),
+                "upstream.feeds[0].url: must begin with http:// or https://; write for instance \"https://example.org/events\"",
+            ),
+            (feed_with("http://:80/", "c"), "upstream.feeds[0].url: is not a complete address; write for instance \"https://example.org/events\""),
+            (
+                feed_with("http://u:p@h/", "c"),
+                "upstream.feeds[0].url: must not contain a user or password; send them by headers, where they are kept secret",
+            ),
+            (
+                feed_with("http://h/", ""),
+                "upstream.feeds[0].channel: name the channel of the feed's events, for instance \"ticks\" or \"ticks:{event}\"",
+            ),
+            (feed_with("http://h/", "{id}"), "upstream.feeds[0].channel: \"{id}\" contains braces; only {name} and {event} have a meaning"),
+            (feed_with("http://h/", "nws:{event}"), "upstream.feeds[0].channel: there is no namespace \"nws\"; the namespaces are: news"),
+            (
+                feed_with("http://h/", "{event}:x"),
+                "upstream.feeds[0].channel: \"{event}:x\": the namespace must not depend on {event}, since it must be configured",
+            ),
+            (
+                "demo.address = \"localhost:1\"".to_string(),
+                "demo.address: \"localhost:1\" is not an IP address with a port; write for instance \"127.0.0.1:0\"",
+            ),
+        ];
+        for (toml, expected) in cases {
+            assert_eq!(told(&toml), [expected], "{toml}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let found = told("data_dir = \"\"\nclient.pong_timeout = \"1m\"\nshutdown.timeout = \"0s\"\ntopic.threads = 0");
+        assert_eq!(found.len(), 5, "{found:#?}");
+    }
+}

@@ -1,0 +1,217 @@
+//! `connect`: who is it, and which channels does it get without asking?
+
+use super::subscribe::Asked;
+use super::{Session, Step, ttl};
+use crate::auth::{ConnectionClaims, TokenError, may_subscribe};
+use crate::broker::{Answer, BrokerError, History};
+use crate::channel::{ChannelName, ClientInfo};
+use crate::protocol::centrifuge::command::ConnectRequest;
+use crate::protocol::centrifuge::{ConnectResult, Reply, ServerSubscription};
+use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
+use crate::session::subscription::Grant;
+use crate::session::{Disconnected, Identity, Phase};
+use crate::topic::shard::Shard;
+use actix::{AsyncContext, Context};
+use bytes::Bytes;
+use std::rc::Rc;
+use std::sync::Arc;
+
+const COMMAND: &str = "connect";
+
+/// Why a client does not get in.
+enum Refused {
+    Error(ErrorCode),
+    Disconnect(Disconnect),
+}
+
+/// A channel that the client gets with its connection.
+struct ServerSide {
+    shard: Rc<Shard>,
+    grant: Grant,
+    asked: Asked,
+}
+
+impl Session {
+    pub(super) fn connect(&mut self, id: u32, request: &ConnectRequest, ctx: &mut Context<Self>) -> Step {
+        let claims = match self.authenticate(&request.token) {
+            Ok(claims) => claims,
+            Err(refused) => return self.turn_away(id, refused),
+        };
+        self.user = claims.user.clone();
+        let server_side = match self.server_side(request, &claims) {
+            Ok(server_side) => server_side,
+            Err(refused) => return self.turn_away(id, refused),
+        };
+        // All are on their way to their topics; this waits for the first that has not arrived, and looks at all of them again.
+        if server_side.iter().any(|one| !one.shard.is_live_or_tell(&self.outbox)) {
+            return Step::Again;
+        }
+        self.read_all(id, claims, server_side, Vec::new(), ctx)
+    }
+
+    /// Reads what was missed in each of the channels, one after the other, and finishes when all is read.
+    fn read_all(
+        &mut self,
+        id: u32,
+        claims: ConnectionClaims,
+        server_side: Vec<ServerSide>,
+        mut histories: Vec<Option<Result<History, BrokerError>>>,
+        ctx: &mut Context<Self>,
+    ) -> Step {
+        while let Some(next) = server_side.get(histories.len()) {
+            match self.read_missed(&next.shard, &next.grant, &next.asked) {
+                None => histories.push(None),
+                Some(Answer::Ready(history)) => histories.push(Some(history)),
+                Some(later) => {
+                    return self.with_answer(later, ctx, move |session, history, ctx| {
+                        histories.push(Some(history));
+                        session.read_all(id, claims, server_side, histories, ctx)
+                    });
+                }
+            }
+        }
+        self.connected(id, &claims, server_side, histories, ctx)
+    }
+
+    fn authenticate(&mut self, token: &str) -> Result<ConnectionClaims, Refused> {
+        let settings = &self.worker.settings;
+        if token.is_empty() {
+            let gets_in = settings.is_insecure || settings.allow_anonymous;
+            return if gets_in { Ok(ConnectionClaims::anonymous()) } else { Err(Refused::Disconnect(Disconnect::BAD_REQUEST)) };
+        }
+        let claims = self.worker.tokens.verify_connection(token, self.worker.clock.wall_seconds()).map_err(|error| match error {
+            TokenError::Expired => Refused::Error(ErrorCode::TOKEN_EXPIRED),
+            TokenError::Invalid { .. } => {
+                self.token_refused(&error);
+                Refused::Disconnect(Disconnect::INVALID_TOKEN)
+            }
+        })?;
+        if claims.user.is_anonymous() && settings.disallow_anonymous_tokens {
+            return Err(Refused::Disconnect(Disconnect::PERMISSION_DENIED));
+        }
+        if claims.expires_at.is_some_and(|at| at <= self.worker.clock.wall_seconds()) {
+            return Err(Refused::Error(ErrorCode::TOKEN_EXPIRED));
+        }
+        Ok(claims)
+    }
+
+    /// The channels that come with the connection: of the token, the user's own, and those of the request that need no token.
+    fn server_side(&self, request: &ConnectRequest, claims: &ConnectionClaims) -> Result<Vec<ServerSide>, Refused> {
+        let rules = &self.worker.publisher.rules;
+        let mut wanted: Vec<(ChannelName, Bytes, Bytes, crate::auth::Overrides)> =
+            claims.subs.iter().map(|sub| (sub.channel.clone(), sub.info.clone(), sub.data.clone(), sub.overrides.clone())).collect();
+        if let Some(personal) = &self.worker.settings.personal_channel
+            && !claims.user.is_anonymous()
+        {
+            let channel = rules.personal_channel(&personal.namespace, &claims.user);
+            if !wanted.iter().any(|(name, ..)| *name == channel) {
+                wanted.push((channel, Bytes::new(), Bytes::new(), crate::auth::Overrides::default()));
+            }
+        }
+        let known: std::collections::HashSet<_> = wanted.iter().map(|(name, ..)| name.clone()).collect();
+        let mut from_request: Vec<_> = request.subs.keys().filter(|name| !known.contains(name.as_str())).collect();
+        from_request.sort_unstable();
+        for name in from_request {
+            let options = rules.options_for_client(name).map_err(|_| Refused::Disconnect(Disconnect::BAD_REQUEST))?;
+            if !name.is_empty() && may_subscribe(rules, options, self.client(), name, None, 0).is_ok() {
+                wanted.push((ChannelName::new(name), Bytes::new(), Bytes::new(), crate::auth::Overrides::default()));
+            }
+        }
+        if wanted.len() > self.worker.settings.channel_limit {
+            return Err(Refused::Disconnect(Disconnect::CHANNEL_LIMIT));
+        }
+        wanted
+            .into_iter()
+            .map(|(channel, chan_info, data, overrides)| {
+                let options = rules.options(&channel).map_err(|error| Refused::Error(error.code()))?;
+                let asked = request.subs.get(channel.as_str()).map(Asked::from).unwrap_or_default();
+                let mut grant = Grant {
+                    options: overrides.apply(options),
+                    channel,
+                    chan_info,
+                    data,
+                    expires_at: None,
+                    is_server_side: true,
+                    is_positioned: false,
+                    is_recoverable: false,
+                    tells_presence: false,
+                };
+                self.settle(&mut grant, &asked);
+                let shard = self.worker.fan.shard(&grant.channel, &grant.options);
+                Ok(ServerSide { shard, grant, asked })
+            })
+            .collect()
+    }
+
+    fn turn_away(&mut self, id: u32, refused: Refused) -> Step {
+        match refused {
+            Refused::Disconnect(why) => self.drop_client(why),
+            Refused::Error(error) => {
+                self.refuse(id, COMMAND, error);
+                let until = self.worker.clock.now() + self.worker.settings.close_timeout_ms;
+                self.phase = Phase::Refused { until };
+                self.place.wake_at(Some(until));
+                Step::Done
+            }
+        }
+    }
+
+    /// Replies and goes live in all channels, in one turn.
+    fn connected(
+        &mut self,
+        id: u32,
+        claims: &ConnectionClaims,
+        server_side: Vec<ServerSide>,
+        histories: Vec<Option<Result<History, BrokerError>>>,
+        ctx: &mut Context<Self>,
+    ) -> Step {
+        let settings = Arc::clone(&self.worker.settings);
+        let hub = Arc::clone(&self.worker.hub);
+        let single = settings.personal_channel.as_ref().is_some_and(|personal| personal.is_single_connection) && !self.user.is_anonymous();
+        let others = if single { hub.of_user(&self.user) } else { Vec::new() };
+        let Some(place) = hub.enter(self.id, &self.user, ctx.address().downgrade(), settings.user_connection_limit) else {
+            return self.drop_client(Disconnect::CONNECTION_LIMIT);
+        };
+        let info = ClientInfo { user: self.user.clone(), client: self.id, conn_info: claims.info.clone(), chan_info: Bytes::new() };
+        self.phase = Phase::Connected(Box::new(Identity {
+            info: Arc::new(info),
+            expires_at: claims.expires_at,
+            token_channels: claims.subs.iter().map(|sub| sub.channel.clone()).collect(),
+            _place: place,
+        }));
+        for (_, other) in others {
+            other.do_send(Disconnected { why: Disconnect::CONNECTION_LIMIT });
+        }
+        let mut subs = Vec::with_capacity(server_side.len());
+        for (one, history) in server_side.iter().zip(histories) {
+            let history = match history.transpose() {
+                Ok(history) => history,
+                Err(error) => return self.turn_away(id, Refused::Error(error.code())),
+            };
+            let (mut result, recovery) = self.result(&one.shard, &one.grant, &one.asked, history);
+            result.publications = recovery.map(|recovery| recovery.publications).unwrap_or_default();
+            subs.push(ServerSubscription { channel: one.grant.channel.clone(), result });
+        }
+        let wall_ms = self.worker.clock.wall_ms();
+        let pings_by_message = settings.ping_interval_ms > 0 && !self.pings_by_frame;
+        let result = ConnectResult {
+            client: self.id.to_string(),
+            version: settings.version.clone(),
+            ttl: ttl(claims.expires_at, self.worker.clock.wall_seconds()),
+            data: Bytes::new(),
+            subs,
+            ping: if pings_by_message { (settings.ping_interval_ms / 1_000).max(1) as u32 } else { 0 },
+            pong: pings_by_message && settings.pong_timeout_ms > 0,
+            time: if settings.tell_time { wall_ms } else { 0 },
+        };
+        self.reply(&Reply::Connect { id, result: &result });
+        for one in server_side {
+            self.join(&one.shard, &one.grant);
+        }
+        let now = self.worker.clock.now();
+        // The first ping comes somewhere in the second half of the interval, so that the pings of many clients spread out.
+        self.next_ping = now + settings.ping_interval_ms / 2 + rand::random_range(0..=settings.ping_interval_ms / 2);
+        self.schedule(now);
+        Step::Done
+    }
+}
