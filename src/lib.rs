@@ -2,26 +2,38 @@
 //!
 //! `ARCHITECTURE.md` says what each room is for and what is deliberately absent from it.
 
-/// Values: channel names, namespaces, publications, stream positions, presence.
-pub mod channel;
 /// Now, monotonic and wall, behind one handle that tests can move.
 pub mod clock;
-/// The typed configuration tree, its loading, its checks.
-pub mod config;
-/// Bytes to typed values and back, without I/O: the Centrifuge protocol, WebSocket frames, event streams, every code a client can see.
-pub mod protocol;
 /// Durations and byte sizes as people write them.
 pub mod units;
+/// Values: channel names, namespaces, publications, stream positions, presence.
+pub mod channel;
+/// Bytes to typed values and back, without I/O: the Centrifuge protocol, WebSocket frames, event streams, every code a client can see.
+pub mod protocol;
+/// The typed configuration tree, its loading, its checks.
+pub mod config;
 
-#[cfg(feature = "server")]
-/// Who may come in: tokens, keys, claims.
-pub mod auth;
-#[cfg(feature = "server")]
-/// Streams with offset and epoch, presence, idempotency: where every publication enters.
-pub mod broker;
-#[cfg(feature = "server")]
 /// What happened: events that know their log line and their counters.
-pub mod telemetry;
 #[cfg(feature = "server")]
+pub mod telemetry;
+/// Who may come in: tokens, keys, claims, origins.
+#[cfg(feature = "server")]
+pub mod auth;
+/// Streams with offset and epoch, presence, idempotency: where every publication enters.
+#[cfg(feature = "server")]
+pub mod broker;
 /// Certificates: development pair, loading, reload on change.
+#[cfg(feature = "server")]
 pub mod tls;
+/// Liveness of connections, judged from outside of them.
+#[cfg(feature = "server")]
+pub mod reaper;
+/// Frames on their way to one client, bounded.
+#[cfg(feature = "server")]
+pub mod outbox;
+/// Actors, one a channel with subscribers on this node, and their worker-local halves.
+#[cfg(feature = "server")]
+pub mod topic;
+/// Actors, one a client connection; who is connected; what clients ask.
+#[cfg(feature = "server")]
+pub mod session;

@@ -272,17 +272,17 @@ impl Outbox {
     }
 
     /// Says goodbye with a close frame and lets nothing follow it. What waits is sent before it, unless the client is cut for being slow.
-    pub fn close(self: &Rc<Self>, why: Disconnect) {
+    pub fn close(self: &Rc<Self>, code: u16, reason: &str) {
         if !matches!(self.state.get(), State::Open | State::Full) {
             return;
         }
         self.state.set(State::Open);
-        if why == Disconnect::SLOW
+        if code == Disconnect::SLOW.code
             && let Some(backlog) = self.backlog.borrow_mut().as_mut()
         {
             backlog.forget_whole_frames();
         }
-        self.send_own(&websocket::close_frame(why.code, why.reason));
+        self.send_own(&websocket::close_frame(code, reason));
         if self.state.get() != State::Gone {
             self.state.set(State::Closing);
             self.watch.expect_inbound(Some(self.clock.now() + self.limits.close_ms_max));

@@ -2,4 +2,5 @@
 
 pub mod centrifuge;
 pub mod codes;
+pub mod event_stream;
 pub mod websocket;

@@ -123,7 +123,9 @@ pub struct Session {
     subscriptions: HashMap<ChannelName, Box<Subscription>>,
     /// Commands that wait behind one that waits.
     todo: VecDeque<(u32, Request)>,
-    /// Whether the first of them waits for something.
+    /// Subscriptions that the server API asked for and whose channels are not attached yet.
+    server_todo: Vec<Subscribed>,
+    /// Whether the first command waits for something.
     is_waiting: bool,
     pings_by_frame: bool,
     next_ping: Millis,
@@ -152,6 +154,7 @@ impl Session {
             user: UserId::default(),
             subscriptions: HashMap::new(),
             todo: VecDeque::new(),
+            server_todo: Vec::new(),
             is_waiting: false,
             pings_by_frame,
             next_ping: 0,
@@ -496,16 +499,21 @@ impl Session {
 
     /// Closes the connection for this reason, after what has been replied already.
     fn disconnect(&mut self, why: Disconnect) {
+        self.disconnect_with(why.code, why.reason, Ended::ByHub(why));
+    }
+
+    /// Like [`Session::disconnect`], for codes and reasons that are not ours.
+    fn disconnect_with(&mut self, code: u16, reason: &str, ended: Ended) {
         if matches!(self.phase, Phase::Closing) {
             return;
         }
         self.flush_replies();
-        self.ended = Some(Ended::ByHub(why));
+        self.ended = Some(ended);
         // The channels are left at once: nothing may be pushed behind the close frame, and nobody is present who is being sent away.
         self.subscriptions = HashMap::new();
         self.todo = VecDeque::new();
         self.phase = Phase::Closing;
-        self.outbox.close(why);
+        self.outbox.close(code, reason);
         let settings = &self.worker.settings;
         self.place.wake_at(Some(self.worker.clock.now() + settings.close_timeout_ms));
     }
@@ -525,6 +533,7 @@ impl Handler<Notice> for Session {
             Notice::Disconnect(why) => self.disconnect(why),
             Notice::InsufficientState(channel) => self.lost_position(&channel),
             Notice::ChannelLive => {
+                self.subscribe_waiting(ctx);
                 if self.is_waiting {
                     self.go_on(ctx);
                 }

@@ -180,7 +180,7 @@ impl Session {
             _place: place,
         }));
         for (_, other) in others {
-            other.do_send(Disconnected { why: Disconnect::CONNECTION_LIMIT });
+            other.do_send(Disconnected::because(Disconnect::CONNECTION_LIMIT));
         }
         let mut subs = Vec::with_capacity(server_side.len());
         for (one, history) in server_side.iter().zip(histories) {

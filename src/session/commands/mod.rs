@@ -8,6 +8,8 @@ pub mod publish;
 mod refresh;
 mod subscribe;
 
+pub(super) use subscribe::Asked;
+
 use super::{Phase, Session, Step};
 use crate::auth::Client;
 use crate::broker::Answer;
@@ -83,7 +85,7 @@ impl Session {
     }
 
     /// Goes on with a broker's answer: in this turn if it is there, else as soon as it is, with everything behind it waiting.
-    fn with_answer<T: 'static>(&mut self, answer: Answer<T>, ctx: &mut Context<Self>, then: impl FnOnce(&mut Self, T, &mut Context<Self>) -> Step + 'static) -> Step {
+    pub(super) fn with_answer<T: 'static>(&mut self, answer: Answer<T>, ctx: &mut Context<Self>, then: impl FnOnce(&mut Self, T, &mut Context<Self>) -> Step + 'static) -> Step {
         match answer {
             Answer::Ready(value) => then(self, value, ctx),
             Answer::Later(future) => {
@@ -100,6 +102,6 @@ impl Session {
 }
 
 /// Seconds from now until `expires_at`, as clients are told: at least one.
-fn ttl(expires_at: Option<i64>, wall_seconds: i64) -> Option<u32> {
+pub(super) fn ttl(expires_at: Option<i64>, wall_seconds: i64) -> Option<u32> {
     expires_at.map(|at| u32::try_from(at.saturating_sub(wall_seconds).max(1)).unwrap_or(u32::MAX))
 }

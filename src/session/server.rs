@@ -1,0 +1,213 @@
+//! What the server side tells a session: the server API, the drain, operators. Every message is answered by what it does to the client.
+
+use super::commands::Asked;
+use super::subscription::Grant;
+use super::{Phase, Session};
+use crate::auth::Overrides;
+use crate::channel::{ChannelName, ClientInfo, SessionId, StreamPosition, UserId};
+use crate::protocol::centrifuge::reply::Push;
+use crate::protocol::centrifuge::{Codec, RefreshResult, Reply};
+use crate::protocol::codes::{Disconnect, Unsubscribed};
+use crate::telemetry::sessions::Ended;
+use actix::prelude::*;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Subscriptions that may wait for their channels to be attached; the server API asks for one at a time.
+const WAITING_MAX: usize = 128;
+
+// === Disconnected ===
+/// The connection is closed with this code and reason.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Disconnected {
+    pub code: u16,
+    pub reason: String,
+}
+
+impl Disconnected {
+    pub fn because(why: Disconnect) -> Self {
+        Self { code: why.code, reason: why.reason.to_string() }
+    }
+}
+
+impl Handler<Disconnected> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Disconnected { code, reason }: Disconnected, _: &mut Self::Context) {
+        let ours = Disconnect::ALL.into_iter().find(|row| row.code == code);
+        self.disconnect_with(code, &reason, Ended::ByHub(ours.unwrap_or(Disconnect::FORCE_NO_RECONNECT)));
+    }
+}
+
+// === Unsubscribe ===
+/// One subscription ends, or all of them.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Unsubscribe {
+    pub channel: Option<ChannelName>,
+}
+
+impl Handler<Unsubscribe> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Unsubscribe { channel }: Unsubscribe, _: &mut Self::Context) {
+        let channels = match channel {
+            Some(channel) => vec![channel],
+            None => self.subscriptions.keys().cloned().collect(),
+        };
+        for channel in channels {
+            self.unsubscribe(&channel, Unsubscribed::SERVER);
+        }
+        self.flush_replies();
+    }
+}
+
+// === Subscribed ===
+/// The client gets a server-side subscription.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Subscribed {
+    pub channel: ChannelName,
+    pub chan_info: Bytes,
+    pub data: Bytes,
+    pub expires_at: Option<i64>,
+    pub since: Option<StreamPosition>,
+    pub overrides: Overrides,
+}
+
+impl Handler<Subscribed> for Session {
+    type Result = ();
+
+    fn handle(&mut self, subscribed: Subscribed, ctx: &mut Self::Context) {
+        if self.server_todo.len() < WAITING_MAX {
+            self.server_todo.push(subscribed);
+            self.subscribe_waiting(ctx);
+        } else {
+            log::warn!("session {}: {WAITING_MAX} subscriptions wait already, {} is left out", self.id, subscribed.channel);
+        }
+    }
+}
+
+impl Session {
+    /// Subscribes to those of the waiting channels that are attached by now.
+    pub(super) fn subscribe_waiting(&mut self, ctx: &mut Context<Self>) {
+        if !matches!(self.phase, Phase::Connected(_)) {
+            self.server_todo = Vec::new();
+            return;
+        }
+        for subscribed in std::mem::take(&mut self.server_todo) {
+            let Ok(options) = self.worker.publisher.rules.options(&subscribed.channel).cloned() else { continue };
+            if self.subscriptions.contains_key(&subscribed.channel) {
+                continue;
+            }
+            if self.subscriptions.len() >= self.worker.settings.channel_limit {
+                return self.disconnect(Disconnect::CHANNEL_LIMIT);
+            }
+            let shard = self.worker.fan.shard(&subscribed.channel, &options);
+            if !shard.is_live_or_tell(&self.outbox) {
+                self.server_todo.push(subscribed);
+                continue;
+            }
+            let asked = Asked { since: subscribed.since.clone(), ..Asked::default() };
+            let mut grant = Grant {
+                options: subscribed.overrides.apply(&options),
+                channel: subscribed.channel,
+                chan_info: subscribed.chan_info,
+                data: subscribed.data,
+                expires_at: subscribed.expires_at,
+                is_server_side: true,
+                is_positioned: false,
+                is_recoverable: false,
+                tells_presence: false,
+            };
+            self.settle(&mut grant, &asked);
+            let Some(answer) = self.read_missed(&shard, &grant, &asked) else {
+                self.added(&shard, &grant, &asked, None);
+                continue;
+            };
+            let step = self.with_answer(answer, ctx, move |session, history, _| {
+                session.added(&shard, &grant, &asked, history.ok());
+                super::Step::Done
+            });
+            if step == super::Step::Later {
+                self.is_waiting = true;
+            }
+        }
+        self.flush_replies();
+    }
+
+    /// Tells the client of its new subscription, gives it what it missed, and goes live, in one turn.
+    fn added(&mut self, shard: &std::rc::Rc<crate::topic::shard::Shard>, grant: &Grant, asked: &Asked, history: Option<crate::broker::History>) {
+        let (result, recovery) = self.result(shard, grant, asked, history);
+        self.reply(&Reply::Push(Push::Subscribe { channel: &grant.channel, result: &result }));
+        for publication in recovery.into_iter().flat_map(|recovery| recovery.publications) {
+            self.reply(&Reply::Push(Push::Publication { channel: &grant.channel, publication: &publication }));
+        }
+        self.join(shard, grant);
+        self.schedule(self.worker.clock.now());
+    }
+}
+
+// === Refreshed ===
+/// The connection's expiry changes.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Refreshed {
+    pub is_expired: bool,
+    /// Unix seconds; `None`: never.
+    pub expires_at: Option<i64>,
+    /// Replaces what others may know of the client.
+    pub info: Option<Bytes>,
+}
+
+impl Handler<Refreshed> for Session {
+    type Result = ();
+
+    fn handle(&mut self, refreshed: Refreshed, _: &mut Self::Context) {
+        let wall_seconds = self.worker.clock.wall_seconds();
+        if refreshed.is_expired || refreshed.expires_at.is_some_and(|at| at <= wall_seconds) {
+            return self.disconnect(Disconnect::EXPIRED);
+        }
+        let Phase::Connected(identity) = &mut self.phase else { return };
+        identity.expires_at = refreshed.expires_at;
+        if let Some(conn_info) = refreshed.info {
+            identity.info = Arc::new(ClientInfo { conn_info, ..(*identity.info).clone() });
+        }
+        let ttl = super::commands::ttl(refreshed.expires_at, wall_seconds);
+        self.reply(&Reply::Push(Push::Refresh(RefreshResult { ttl })));
+        self.schedule(self.worker.clock.now());
+        self.flush_replies();
+    }
+}
+
+// === Dump ===
+/// What there is to know of one session.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "SessionDump")]
+pub struct Dump;
+
+#[derive(Clone, Debug, MessageResponse)]
+pub struct SessionDump {
+    pub session: SessionId,
+    pub user: UserId,
+    pub codec: Codec,
+    pub channels: Vec<ChannelName>,
+    pub waiting_bytes: usize,
+    pub lived_ms: u64,
+}
+
+impl Handler<Dump> for Session {
+    type Result = SessionDump;
+
+    fn handle(&mut self, _: Dump, _: &mut Self::Context) -> SessionDump {
+        SessionDump {
+            session: self.id,
+            user: self.user.clone(),
+            codec: self.codec(),
+            channels: self.subscriptions.keys().cloned().collect(),
+            waiting_bytes: self.outbox.waiting(),
+            lived_ms: self.worker.clock.now() - self.started_at,
+        }
+    }
+}
