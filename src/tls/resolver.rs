@@ -220,6 +220,26 @@ mod tests {
         assert_eq!(resolver.found.lock().fingerprint, broken);
     }
 
+    /// Other tests reload too, so the counts are only known not to fall behind.
+    #[test]
+    fn reloads_and_refusals_are_counted_and_the_expiry_is_shown() {
+        let (directory, resolver) = open("old.example", NOW as u64 + YEAR);
+        let count = |result: &str| {
+            let families = prometheus::gather();
+            let family = families.iter().find(|family| family.name() == "aether_certificate_reloads_total").unwrap();
+            let metric = family.get_metric().iter().find(|metric| metric.get_label()[0].value() == result).unwrap();
+            metric.get_counter().get_value()
+        };
+        let (reloaded, refused) = (count("reloaded"), count("refused"));
+        test_pair("new.example", NOW as u64 + YEAR).write_to(directory.path());
+        resolver.reload().unwrap();
+        std::fs::write(&resolver.paths().key, "broken").unwrap();
+        assert!(resolver.reload().is_err());
+        assert!(count("reloaded") > reloaded && count("refused") > refused);
+        let gauge = prometheus::gather().into_iter().find(|family| family.name() == "aether_certificate_expiry_timestamp_seconds").unwrap();
+        assert!(gauge.get_metric()[0].get_gauge().get_value() >= 1_700_000_000.0);
+    }
+
     #[test]
     fn an_expired_pair_is_served_where_there_is_none_better() {
         let (directory, resolver) = open("old.example", NOW as u64 - 10);
