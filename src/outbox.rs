@@ -332,7 +332,8 @@ impl Outbox {
             backlog.push(bytes, now);
             return;
         }
-        let mut fresh = Box::new(Backlog { head_is_partial: is_partial, ..Backlog::default() });
+        let mut fresh = Box::new(Backlog::default());
+        fresh.head_is_partial = is_partial;
         fresh.push(bytes, now);
         *backlog = Some(fresh);
         drop(backlog);

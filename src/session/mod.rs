@@ -25,6 +25,7 @@ use crate::telemetry::emit;
 use crate::telemetry::sessions::{CommandReceived, CommandRefused, Ended, FrameRefused, SessionClosed, SessionOpened, TokenRefused};
 use crate::topic::event::opcode;
 use actix::fut::ActorFuture;
+use actix::WeakAddr;
 use actix::prelude::*;
 use bytes::{Buf, Bytes, BytesMut};
 use rustls::ServerConnection;

@@ -12,6 +12,7 @@ pub fn emit(event: impl Event) {
     event.emit();
 }
 
+pub mod certificates;
 pub mod sessions;
 pub mod topics;
 

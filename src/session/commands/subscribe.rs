@@ -231,5 +231,5 @@ fn is_behind(history: &History, shard: &Shard) -> bool {
 /// One frame of three parts, of which the middle one is shared.
 fn send_around(outbox: &Rc<Outbox>, head: &[u8], list: Bytes, tail: Bytes) {
     let header = websocket::header(opcode(outbox.codec()), head.len() + list.len() + tail.len());
-    outbox.send_parts([Bytes::from([header.as_slice(), head].concat()), list, tail]);
+    outbox.send_parts([Bytes::from([&header[..], head].concat()), list, tail]);
 }
