@@ -175,16 +175,7 @@ pub fn waiting_bytes() -> usize {
 
 impl Outbox {
     pub fn new(socket: Socket, watch: WatchGuard, codec: Codec, limits: Rc<OutboxLimits>, clock: Clock) -> Rc<Self> {
-        Rc::new(Self {
-            watch,
-            socket,
-            codec,
-            state: Cell::new(State::Open),
-            backlog: RefCell::new(None),
-            limits,
-            clock,
-            port: OnceCell::new(),
-        })
+        Rc::new(Self { watch, socket, codec, state: Cell::new(State::Open), backlog: RefCell::new(None), limits, clock, port: OnceCell::new() })
     }
 
     /// Whom to tell what the owner must know. Told once, by the owner.

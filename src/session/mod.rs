@@ -24,8 +24,8 @@ use crate::reaper::Cut;
 use crate::telemetry::emit;
 use crate::telemetry::sessions::{CommandReceived, CommandRefused, Ended, FrameRefused, SessionClosed, SessionOpened, TokenRefused};
 use crate::topic::event::opcode;
-use actix::fut::ActorFuture;
 use actix::WeakAddr;
+use actix::fut::ActorFuture;
 use actix::prelude::*;
 use bytes::{Buf, Bytes, BytesMut};
 use rustls::ServerConnection;
@@ -84,7 +84,9 @@ enum Phase {
     Fresh,
     Connected(Box<Identity>),
     /// Was refused with an error reply: takes no command, until the client leaves or this time.
-    Refused { until: Millis },
+    Refused {
+        until: Millis,
+    },
     /// Has said goodbye; waits for the peer's.
     Closing,
 }

@@ -16,7 +16,9 @@ pub struct Recovery {
 /// What to read from the broker. `live`: everything up to here has been given to the channel's members, and the newcomer becomes one.
 pub fn filter(mode: RecoveryMode, since: &StreamPosition, live: &StreamPosition, limit: usize) -> HistoryFilter {
     match mode {
-        RecoveryMode::Stream => HistoryFilter { limit: Some(limit), since: Some(StreamPosition { offset: since.offset, ..Default::default() }), reverse: false },
+        RecoveryMode::Stream => {
+            HistoryFilter { limit: Some(limit), since: Some(StreamPosition { offset: since.offset, ..Default::default() }), reverse: false }
+        }
         RecoveryMode::Cache => {
             HistoryFilter { limit: Some(1), since: Some(StreamPosition { offset: live.offset + 1, ..Default::default() }), reverse: true }
         }

@@ -34,7 +34,7 @@ pub struct Grant {
 
 pub struct Subscription {
     /// Left first, so that the leave of this client is not pushed to itself.
-    membership: Membership,
+    _membership: Membership,
     pub info: Arc<ClientInfo>,
     pub is_server_side: bool,
     /// Unix seconds.
@@ -53,11 +53,7 @@ impl Subscription {
         let wants = Wants { presence: grant.tells_presence, position: grant.is_positioned };
         let membership = shard.join(outbox, wants);
         let presence = PresenceGuard::enter(grant, &info, broker);
-        Self { membership, info, is_server_side: grant.is_server_side, expires_at: grant.expires_at, _presence: presence }
-    }
-
-    pub fn shard(&self) -> &Rc<Shard> {
-        self.membership.shard()
+        Self { _membership: membership, info, is_server_side: grant.is_server_side, expires_at: grant.expires_at, _presence: presence }
     }
 }
 
@@ -121,11 +117,14 @@ impl Session {
     /// Ends the subscriptions whose grace after expiry is over.
     pub(super) fn expire_subscriptions(&mut self, wall_ms: i64) {
         let grace = self.worker.settings.expired_sub_close_ms as i64;
-        let is_over = |subscription: &Subscription| {
-            subscription.expires_at.is_some_and(|at| wall_ms >= at.saturating_mul(1_000).saturating_add(grace))
-        };
-        let over: Vec<_> =
-            self.subscriptions.iter().filter(|(_, subscription)| is_over(subscription)).map(|(name, one)| (name.clone(), one.is_server_side)).collect();
+        let is_over =
+            |subscription: &Subscription| subscription.expires_at.is_some_and(|at| wall_ms >= at.saturating_mul(1_000).saturating_add(grace));
+        let over: Vec<_> = self
+            .subscriptions
+            .iter()
+            .filter(|(_, subscription)| is_over(subscription))
+            .map(|(name, one)| (name.clone(), one.is_server_side))
+            .collect();
         for (channel, is_server_side) in over {
             if is_server_side {
                 return self.disconnect(Disconnect::SUBSCRIPTION_EXPIRED);

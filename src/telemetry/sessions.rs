@@ -6,9 +6,8 @@ use crate::protocol::codes::{Disconnect, ErrorCode, Unsubscribed};
 use prometheus::{IntCounter, IntCounterVec};
 use std::sync::LazyLock;
 
-static OPENED: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    counter_vec("aether_sessions_opened_total", "Client connections opened, by codec.", &["codec"], &[&["json"], &["protobuf"]])
-});
+static OPENED: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counter_vec("aether_sessions_opened_total", "Client connections opened, by codec.", &["codec"], &[&["json"], &["protobuf"]]));
 static CLOSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let values: Vec<_> = Ended::labels().map(|label| [label]).collect();
     let values: Vec<&[&str]> = values.iter().map(|value| &value[..]).collect();
@@ -41,11 +40,24 @@ static FRAME_ERRORS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let values = FRAME_ERROR_KINDS.map(|kind| [kind]);
     counter_vec("aether_frame_errors_total", "WebSocket frames that broke the rules, by kind.", &["kind"], &values.each_ref().map(|value| &value[..]))
 });
-static TOKENS_REFUSED: LazyLock<IntCounter> = LazyLock::new(|| counter("aether_tokens_refused_total", "Connection and subscription tokens that were refused."));
+static TOKENS_REFUSED: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("aether_tokens_refused_total", "Connection and subscription tokens that were refused."));
 
 /// The kinds of commands, in the order of [`command_index`].
 const COMMAND_NAMES: [&str; 13] = [
-    "pong", "connect", "subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "send", "rpc", "refresh", "sub_refresh", "unknown",
+    "pong",
+    "connect",
+    "subscribe",
+    "unsubscribe",
+    "publish",
+    "presence",
+    "presence_stats",
+    "history",
+    "send",
+    "rpc",
+    "refresh",
+    "sub_refresh",
+    "unknown",
 ];
 
 /// What [`crate::protocol::websocket::FrameError::kind`] can say; anything else is counted as the last one.

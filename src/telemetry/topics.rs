@@ -5,14 +5,25 @@ use crate::channel::ChannelName;
 use prometheus::{IntCounter, IntCounterVec};
 use std::sync::LazyLock;
 
-static STARTED: LazyLock<IntCounter> = LazyLock::new(|| counter("aether_topics_started_total", "Topics that got their first subscriber on this node."));
+static STARTED: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("aether_topics_started_total", "Topics that got their first subscriber on this node."));
 static STOPPED: LazyLock<IntCounter> = LazyLock::new(|| counter("aether_topics_stopped_total", "Topics that ended."));
 static REPLACED: LazyLock<IntCounter> = LazyLock::new(|| counter("aether_topics_replaced_total", "Topics that died and were started anew."));
 static DROPPED: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    counter_vec("aether_deliveries_dropped_total", "Events not handed on because the next stage was too far behind, by stage.", &["at"], &[&["topic"], &["worker"]])
+    counter_vec(
+        "aether_deliveries_dropped_total",
+        "Events not handed on because the next stage was too far behind, by stage.",
+        &["at"],
+        &[&["topic"], &["worker"]],
+    )
 });
 static RESYNCED: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    counter_vec("aether_topic_resyncs_total", "Gaps in a channel on one worker, by whether history could fill them.", &["result"], &[&["filled"], &["lost"]])
+    counter_vec(
+        "aether_topic_resyncs_total",
+        "Gaps in a channel on one worker, by whether history could fill them.",
+        &["result"],
+        &[&["filled"], &["lost"]],
+    )
 });
 
 pub struct TopicStarted<'a> {

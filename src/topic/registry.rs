@@ -228,7 +228,9 @@ impl Topics {
     fn start(&self, channel: &ChannelName, shard_index: usize) -> (Addr<Topic>, Arc<InFlight>) {
         let in_flight = Arc::new(InFlight::default());
         let (channel, topics, bytes) = (channel.clone(), self.me.clone(), Arc::clone(&in_flight));
-        let topic = Topic::start_in_arbiter(&self.arbiters[shard_index % self.arbiters.len()], move |_: &mut Context<Topic>| Topic::new(channel, topics, bytes));
+        let topic = Topic::start_in_arbiter(&self.arbiters[shard_index % self.arbiters.len()], move |_: &mut Context<Topic>| {
+            Topic::new(channel, topics, bytes)
+        });
         (topic, in_flight)
     }
 

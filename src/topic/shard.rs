@@ -6,15 +6,15 @@
 
 use super::event::{Encoded, merge};
 use super::fanout::Fan;
+use crate::broker::ChannelEvent;
 use crate::broker::{Answer, BrokerError, History, HistoryFilter};
 use crate::channel::{ChannelName, ChannelOptions, Publication, StreamPosition};
+use crate::clock::Millis;
+use crate::outbox::{Notice, Outbox};
 use crate::protocol::centrifuge::{Codec, NotJson};
 use crate::protocol::codes::Disconnect;
-use crate::outbox::{Notice, Outbox};
 use crate::telemetry::emit;
 use crate::telemetry::topics::TopicResynced;
-use crate::broker::ChannelEvent;
-use crate::clock::Millis;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -74,12 +74,6 @@ pub struct Membership {
     shard: Rc<Shard>,
     codec: Codec,
     place: Rc<Cell<u32>>,
-}
-
-impl Membership {
-    pub fn shard(&self) -> &Rc<Shard> {
-        &self.shard
-    }
 }
 
 impl Drop for Membership {

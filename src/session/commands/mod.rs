@@ -85,7 +85,12 @@ impl Session {
     }
 
     /// Goes on with a broker's answer: in this turn if it is there, else as soon as it is, with everything behind it waiting.
-    pub(super) fn with_answer<T: 'static>(&mut self, answer: Answer<T>, ctx: &mut Context<Self>, then: impl FnOnce(&mut Self, T, &mut Context<Self>) -> Step + 'static) -> Step {
+    pub(super) fn with_answer<T: 'static>(
+        &mut self,
+        answer: Answer<T>,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, T, &mut Context<Self>) -> Step + 'static,
+    ) -> Step {
         match answer {
             Answer::Ready(value) => then(self, value, ctx),
             Answer::Later(future) => {

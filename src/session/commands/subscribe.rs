@@ -1,7 +1,7 @@
 //! `subscribe`: a client asks for a channel, and perhaps for what it missed there.
 
 use super::{Session, Step, ttl};
-use crate::auth::{SubscribeRefused, SubscribeVerdict, may_see_presence, may_read_history, may_subscribe};
+use crate::auth::{SubscribeRefused, SubscribeVerdict, may_read_history, may_see_presence, may_subscribe};
 use crate::broker::{Answer, BrokerError, History};
 use crate::channel::{ChannelName, ChannelOptions, Epoch, RecoveryMode, StreamPosition};
 use crate::outbox::Outbox;
@@ -137,8 +137,8 @@ impl Session {
         grant.is_recoverable = options.has_history() && (options.force_recovery || (asked.recoverable && (options.allow_recovery || reads_history)));
         grant.is_positioned = options.has_history()
             && (grant.is_recoverable || options.force_positioning || (asked.positioned && (options.allow_positioning || reads_history)));
-        grant.tells_presence = options.join_leave
-            && (options.force_push_join_leave || (asked.join_leave && may_see_presence(options, self.client(), true)));
+        grant.tells_presence =
+            options.join_leave && (options.force_push_join_leave || (asked.join_leave && may_see_presence(options, self.client(), true)));
     }
 
     /// Asks for what the client missed, if it is to be given any of it.
@@ -150,7 +150,13 @@ impl Session {
     }
 
     /// The result of a subscription that joins `shard` now.
-    pub(in crate::session) fn result(&self, shard: &Shard, grant: &Grant, asked: &Asked, history: Option<History>) -> (SubscribeResult, Option<Recovery>) {
+    pub(in crate::session) fn result(
+        &self,
+        shard: &Shard,
+        grant: &Grant,
+        asked: &Asked,
+        history: Option<History>,
+    ) -> (SubscribeResult, Option<Recovery>) {
         let live = shard.position();
         let recovery = match (wanted_since(grant, asked), &live, history) {
             (Some(since), Some(live), Some(history)) => Some(recovery::recover(grant.options.force_recovery_mode, &since, live, history)),
