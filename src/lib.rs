@@ -25,9 +25,9 @@ pub mod broker;
 /// Certificates: development pair, loading, reload on change.
 #[cfg(feature = "server")]
 pub mod tls;
-/// Liveness of connections, judged from outside of them.
+/// How many connections there may be, and whether they still live, judged from outside of them.
 #[cfg(feature = "server")]
-pub mod reaper;
+pub mod guard;
 /// Frames on their way to one client, bounded.
 #[cfg(feature = "server")]
 pub mod outbox;
@@ -37,3 +37,9 @@ pub mod topic;
 /// Actors, one a client connection; who is connected; what clients ask.
 #[cfg(feature = "server")]
 pub mod session;
+/// The edge: sockets in, requests answered or turned into sessions.
+#[cfg(feature = "server")]
+pub mod http;
+/// Builds every room from the configuration, wires them, runs them, drains them.
+#[cfg(feature = "server")]
+pub mod app;

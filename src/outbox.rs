@@ -10,7 +10,7 @@ use crate::clock::{Clock, Millis};
 use crate::protocol::centrifuge::Codec;
 use crate::protocol::codes::Disconnect;
 use crate::protocol::websocket;
-use crate::reaper::WatchGuard;
+use crate::guard::Ticket;
 use actix::{Message, WeakRecipient};
 use bytes::Bytes;
 use rustls::ServerConnection;
@@ -152,8 +152,8 @@ enum State {
 }
 
 pub struct Outbox {
-    /// Dropped before the socket: see [`WatchGuard`].
-    watch: WatchGuard,
+    /// Dropped before the socket: see [`Ticket`].
+    watch: Ticket,
     socket: Socket,
     codec: Codec,
     state: Cell<State>,
@@ -174,7 +174,7 @@ pub fn waiting_bytes() -> usize {
 }
 
 impl Outbox {
-    pub fn new(socket: Socket, watch: WatchGuard, codec: Codec, limits: Rc<OutboxLimits>, clock: Clock) -> Rc<Self> {
+    pub fn new(socket: Socket, watch: Ticket, codec: Codec, limits: Rc<OutboxLimits>, clock: Clock) -> Rc<Self> {
         Rc::new(Self { watch, socket, codec, state: Cell::new(State::Open), backlog: RefCell::new(None), limits, clock, port: OnceCell::new() })
     }
 
@@ -187,7 +187,7 @@ impl Outbox {
         self.codec
     }
 
-    pub fn watch(&self) -> &WatchGuard {
+    pub fn watch(&self) -> &Ticket {
         &self.watch
     }
 

@@ -20,7 +20,7 @@ use crate::outbox::{Notice, Outbox};
 use crate::protocol::centrifuge::{Codec, Command, NotJson, Reply, Request};
 use crate::protocol::codes::{Disconnect, ErrorCode};
 use crate::protocol::websocket::{self, CloseReason, Incoming, Opcode};
-use crate::reaper::Cut;
+use crate::guard::reaper::Cut;
 use crate::telemetry::emit;
 use crate::telemetry::sessions::{CommandReceived, CommandRefused, Ended, FrameRefused, SessionClosed, SessionOpened, TokenRefused};
 use crate::topic::event::opcode;

@@ -13,6 +13,7 @@ pub fn emit(event: impl Event) {
 }
 
 pub mod certificates;
+pub mod http;
 pub mod sessions;
 pub mod topics;
 

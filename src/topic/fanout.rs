@@ -15,6 +15,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// A channel that no client can name, for the question whether publications come through. Every worker is attached to it.
+pub const PROBE: &str = "\u{1}probe";
+
 /// Bytes after which what has come in is written out even though more is waiting: bounds the size of a merged write.
 const MERGE_BYTES_MAX: usize = 128 * 1_024;
 
@@ -58,6 +61,7 @@ impl Fan {
         // What an actor before this one had been sent is lost: every channel asks where it stands.
         fan.flush();
         fan.shards.borrow().keys().for_each(|channel| topics.attach(channel, index));
+        topics.attach(&ChannelName::new(PROBE), index);
         (fan, actor)
     }
 
@@ -121,6 +125,9 @@ impl Fan {
         let weight = event.weight();
         if let Some(port) = self.port.borrow().as_ref() {
             port.delivered(weight);
+            if &*event.channel == PROBE {
+                return port.probe_came(&event);
+            }
         }
         let Some(shard) = self.shards.borrow().get(&event.channel).map(Rc::clone) else { return };
         if shard.take(event) {

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use tokio::sync::watch;
 
 /// Locks that the channels are spread over.
 const SHARDS: usize = 64;
@@ -47,6 +48,8 @@ pub struct WorkerPort {
     /// Replaced when the worker's fan-out actor is.
     addr: RwLock<Addr<Fanout>>,
     in_flight: InFlight,
+    /// Number of the last probe that came through to this worker.
+    probed: watch::Sender<u64>,
 }
 
 impl WorkerPort {
@@ -65,8 +68,21 @@ impl WorkerPort {
         self.addr.read().do_send(attached);
     }
 
-    pub fn delivered(&self, bytes: usize) {
+    pub(super) fn delivered(&self, bytes: usize) {
         self.in_flight.sub(bytes);
+    }
+
+    pub(super) fn probe_came(&self, event: &Encoded) {
+        if let ChannelEvent::Publication { publication, .. } = &event.event
+            && let Ok(number) = serde_json::from_slice(&publication.data)
+        {
+            self.probed.send_replace(number);
+        }
+    }
+
+    /// Waits until probe `number`, or a later one, has come through to this worker.
+    pub async fn probed(&self, number: u64) {
+        let _ = self.probed.subscribe().wait_for(|came| *came >= number).await;
     }
 }
 
@@ -134,7 +150,7 @@ impl Topics {
                 Arc::clone(port)
             }
             None => {
-                let port = Arc::new(WorkerPort { addr: RwLock::new(addr), in_flight: InFlight::default() });
+                let port = Arc::new(WorkerPort { addr: RwLock::new(addr), in_flight: InFlight::default(), probed: watch::Sender::default() });
                 workers[index] = Some(Arc::clone(&port));
                 port
             }

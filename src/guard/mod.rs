@@ -1,0 +1,29 @@
+//! What every accepted socket is held by, from the accept to the close: its place among the admitted ([`admission`]) and its place among
+//! the watched ([`reaper`]). It stays with the socket when that leaves HTTP and becomes a session's.
+
+pub mod admission;
+pub mod reaper;
+
+use admission::Admitted;
+use reaper::{Watch, WatchGuard};
+use std::ops::Deref;
+
+/// One socket's places; dropping it gives both back. Whoever owns the socket drops this first (see [`WatchGuard`]).
+#[derive(Debug)]
+pub struct Ticket {
+    watch: WatchGuard,
+    _admitted: Admitted,
+}
+
+impl Ticket {
+    pub fn new(watch: WatchGuard, admitted: Admitted) -> Self {
+        Self { watch, _admitted: admitted }
+    }
+}
+
+impl Deref for Ticket {
+    type Target = Watch;
+    fn deref(&self) -> &Watch {
+        &self.watch
+    }
+}

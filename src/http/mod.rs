@@ -1,0 +1,12 @@
+//! The edge: sockets in, requests answered or turned into sessions. Called by the app; knows every room, and no room knows it.
+//!
+//! Plain and TLS connections take the same way: admitted, wrapped so that every stage has its deadline ([`connection`]),
+//! served by actix-http. A good WebSocket handshake takes the socket out of the HTTP dispatcher and hands it to a session.
+
+pub mod connection;
+pub mod debug;
+pub mod health;
+pub mod listen;
+pub mod metrics;
+pub mod routes;
+pub mod transports;

@@ -1,0 +1,3 @@
+//! How sessions reach their clients. Each transport ends where a [`crate::session::Connection`] begins.
+
+pub mod websocket;

@@ -1,0 +1,74 @@
+//! What happens at the edge, before there is a session.
+
+use super::{Event, counter_vec};
+use prometheus::IntCounterVec;
+use std::sync::LazyLock;
+
+static HANDSHAKES_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let values = HandshakeVerdict::ALL.map(|verdict| [verdict.as_str()]);
+    counter_vec("aether_handshakes_refused_total", "WebSocket handshakes refused, by reason.", &["reason"], &values.each_ref().map(|value| &value[..]))
+});
+static CONNECTIONS_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec(
+        "aether_connections_refused_total",
+        "Connections refused at accept or during the TLS handshake, by reason.",
+        &["reason"],
+        &[&["full"], &["full_for_address"], &["draining"], &["tls"]],
+    )
+});
+static REAPED: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counter_vec("aether_connections_reaped_total", "Connections ended because a stage of theirs was overdue.", &["by"], &[&["reaper"]]));
+
+/// Why a handshake was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeVerdict {
+    Path,
+    Origin,
+    Malformed,
+    Full,
+}
+
+impl HandshakeVerdict {
+    const ALL: [Self; 4] = [Self::Path, Self::Origin, Self::Malformed, Self::Full];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Path => "path",
+            Self::Origin => "origin",
+            Self::Malformed => "malformed",
+            Self::Full => "full",
+        }
+    }
+}
+
+pub struct HandshakeRefused {
+    pub verdict: HandshakeVerdict,
+}
+impl Event for HandshakeRefused {
+    fn emit(self) {
+        log::debug!("WebSocket handshake refused ({})", self.verdict.as_str());
+        HANDSHAKES_REFUSED.with_label_values(&[self.verdict.as_str()]).inc();
+    }
+}
+
+/// A connection did not get as far as a request.
+pub struct ConnectionRefused {
+    pub reason: &'static str,
+}
+impl Event for ConnectionRefused {
+    fn emit(self) {
+        log::debug!("connection refused ({})", self.reason);
+        CONNECTIONS_REFUSED.with_label_values(&[self.reason]).inc();
+    }
+}
+
+/// The reaper ended connections.
+pub struct ConnectionsReaped {
+    pub count: usize,
+}
+impl Event for ConnectionsReaped {
+    fn emit(self) {
+        log::info!("{} overdue connections ended", self.count);
+        REAPED.with_label_values(&["reaper"]).inc_by(self.count as u64);
+    }
+}
