@@ -79,3 +79,56 @@ impl IdempotencyKeys {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_tells_channel_from_key() {
+        let digests = [digest("a", "bc"), digest("ab", "c"), digest("", "abc"), digest("abc", ""), digest("a", "bd")];
+        for (n, one) in digests.iter().enumerate() {
+            assert!(!digests[..n].contains(one), "number {n} collides");
+        }
+        assert_eq!(digest("a", "bc"), digest("a", "bc"));
+    }
+
+    #[test]
+    fn a_key_is_known_until_its_ttl_is_over() {
+        let mut keys = IdempotencyKeys::new(10, 300);
+        assert_eq!(keys.remember(1, None, 1_000), 0);
+        assert_eq!(keys.get(1, 1_299), Some(&None));
+        assert_eq!(keys.get(1, 1_300), None);
+        assert_eq!(keys.remember(1, None, 1_300), 0);
+        assert_eq!((keys.len(), keys.get(1, 1_599)), (1, Some(&None)));
+    }
+
+    #[test]
+    fn clocks_read_out_of_turn_do_not_lose_a_key() {
+        let mut keys = IdempotencyKeys::new(10, 300);
+        keys.remember(1, None, 1_005);
+        keys.remember(2, None, 1_000);
+        assert_eq!(keys.get(2, 1_304), Some(&None), "it ends no sooner than the one before it");
+        assert_eq!(keys.forget_ended(1_304, usize::MAX), 0);
+        assert_eq!(keys.forget_ended(1_305, usize::MAX), 2);
+        assert_eq!(keys.len(), 0);
+    }
+
+    #[test]
+    fn the_memory_of_a_burst_returns() {
+        let mut keys = IdempotencyKeys::new(100_000, 300);
+        for key in 0..50_000 {
+            keys.remember(key, None, 1_000);
+        }
+        assert_eq!(keys.forget_ended(1_300, 20_000), 20_000);
+        assert_eq!(keys.forget_ended(1_300, usize::MAX), 30_000);
+        assert!(keys.results.capacity() <= PLACES_MIN && keys.order.capacity() <= PLACES_MIN, "{} places kept", keys.results.capacity());
+    }
+
+    #[test]
+    fn without_room_nothing_is_remembered() {
+        let mut keys = IdempotencyKeys::new(0, 300);
+        assert_eq!(keys.remember(1, None, 1_000), 0);
+        assert_eq!((keys.len(), keys.get(1, 1_000)), (0, None));
+    }
+}

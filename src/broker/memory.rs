@@ -169,7 +169,8 @@ impl MemoryBroker {
         let now = self.clock.now();
         self.idempotency.lock().forget_ended(now, budget);
         let mut left = budget;
-        for _ in 0..SHARDS {
+        // One more than there are: the first one may have been left in its middle, and its beginning comes last.
+        for _ in 0..=SHARDS {
             let shard = &self.shards[self.sweep_next.load(Ordering::Relaxed) % SHARDS];
             let mut freed = Vec::new();
             let is_done = self.sweep_streams(&mut shard.streams.lock(), now, &mut left, &mut freed);
@@ -472,3 +473,6 @@ impl Event for IdempotencyKeysForgotten {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

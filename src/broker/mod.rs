@@ -3,6 +3,8 @@
 //! One path for all: client, server API and upstream feed publish by [`Publisher`]; the broker appends, then hands the event to the
 //! node's topics by [`Deliver`]. A short cut past the broker would be a second path tested by little.
 
+#[cfg(test)]
+mod contract;
 mod idempotency;
 mod memory;
 mod stream;
