@@ -37,3 +37,7 @@ pub mod topic;
 /// Actors, one a client connection; who is connected; what clients ask.
 #[cfg(feature = "server")]
 pub mod session;
+
+#[cfg(feature = "server")]
+/// The command line, one file a subcommand.
+pub mod cli;
