@@ -43,3 +43,6 @@ pub mod http;
 /// Builds every room from the configuration, wires them, runs them, drains them.
 #[cfg(feature = "server")]
 pub mod app;
+/// The command line, one file a subcommand.
+#[cfg(feature = "server")]
+pub mod cli;

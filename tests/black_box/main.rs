@@ -1,0 +1,3 @@
+//! Black-box tests: the real binary, spoken to over the wire. A module a capability; `support` is the harness.
+
+mod cli;
