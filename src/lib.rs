@@ -25,3 +25,6 @@ pub mod telemetry;
 #[cfg(feature = "server")]
 /// Certificates: development pair, loading, reload on change.
 pub mod tls;
+#[cfg(feature = "server")]
+/// Live feeds: event streams of other servers, read and published.
+pub mod upstream;
