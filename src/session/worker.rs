@@ -2,22 +2,26 @@
 //!
 //! There is no timer and no buffer per session: an idle connection costs its state and nothing else.
 
-use super::{Session, Tick};
+use super::{Disconnected, Session, Tick};
 use crate::auth::TokenVerifier;
 use crate::broker::Publisher;
 use crate::channel::SessionId;
 use crate::clock::{Clock, Millis};
 use crate::outbox::OutboxLimits;
+use crate::protocol::codes::Disconnect;
 use crate::protocol::websocket;
 use crate::session::hub::Hub;
-use crate::topic::fanout::Fan;
+use crate::telemetry::emit;
+use crate::telemetry::watchdog::SingletonRestarted;
+use crate::topic::fanout::{Fan, OwnCounts};
 use actix::WeakAddr;
 use bytes::BytesMut;
 use slab::Slab;
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Bytes that one read takes at most.
@@ -80,8 +84,9 @@ pub struct Worker {
     pub(super) cipher_buffer: RefCell<BytesMut>,
     /// Replies of the session whose turn it is, until they are sent together.
     pub(super) batch: RefCell<Batch>,
-    /// How late the last tick was.
-    lag_ms: Cell<Millis>,
+    drain: OnceCell<DrainOrder>,
+    /// The sessions that have been told goodbye.
+    told: RefCell<HashSet<usize>>,
 }
 
 /// Replies that go out in one frame.
@@ -93,19 +98,18 @@ pub(super) struct Batch {
     pub count: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct WorkerCounts {
-    pub sessions: usize,
-    pub timers: usize,
-    pub channels: usize,
-    pub members: usize,
-    pub outbox_bytes: usize,
-    pub lag_ms: Millis,
+/// When and how the sessions of a worker are told that the hub stops.
+struct DrainOrder {
+    is_draining: Arc<AtomicBool>,
+    /// On the clock: when the last one is told.
+    until: Arc<AtomicU64>,
+    why: Disconnect,
 }
 
 impl Worker {
+    /// Makes the calling thread a worker: its fan-out actor and its timer run from now on, and are started anew when they die.
     #[expect(clippy::too_many_arguments, reason = "called once, by the app, which wires the house")]
-    pub fn new(
+    pub fn start(
         settings: Arc<SessionSettings>,
         publisher: Publisher,
         tokens: Arc<TokenVerifier>,
@@ -115,7 +119,7 @@ impl Worker {
         clock: Clock,
         outbox_limits: OutboxLimits,
     ) -> Rc<Self> {
-        Rc::new(Self {
+        let worker = Rc::new(Self {
             settings,
             publisher,
             tokens,
@@ -129,12 +133,45 @@ impl Worker {
             read_buffer: RefCell::default(),
             cipher_buffer: RefCell::default(),
             batch: RefCell::default(),
-            lag_ms: Cell::new(0),
-        })
+            drain: OnceCell::new(),
+            told: RefCell::default(),
+        });
+        let turning = Rc::clone(&worker);
+        actix_rt::spawn(async move {
+            loop {
+                // A task that panicked gives its join handle an error; without a timer no session would ever be pinged again.
+                let _ = actix_rt::spawn(Rc::clone(&turning).turn()).await;
+                emit(SingletonRestarted { actor: "timer" });
+            }
+        });
+        worker
+    }
+
+    /// Tells the sessions `why`, spread until `until`, once `is_draining` is set.
+    pub fn drain_by(&self, is_draining: Arc<AtomicBool>, until: Arc<AtomicU64>, why: Disconnect) {
+        let _ = self.drain.set(DrainOrder { is_draining, until, why });
+    }
+
+    /// Tells as many sessions as must be told at this tick for all to be told in time.
+    fn drain(&self, now: Millis) {
+        let Some(order) = self.drain.get().filter(|order| order.is_draining.load(Ordering::Acquire)) else { return };
+        let left = order.until.load(Ordering::Acquire).saturating_sub(now);
+        let ticks = left as usize / TICK.as_millis() as usize + 1;
+        let waiting: Vec<_> = {
+            let sessions = self.sessions.borrow();
+            let mut told = self.told.borrow_mut();
+            let waiting: Vec<_> = sessions.iter().filter(|(key, _)| !told.contains(key)).map(|(key, addr)| (key, addr.clone())).collect();
+            let share = waiting.len().div_ceil(ticks);
+            told.extend(waiting[..share].iter().map(|(key, _)| *key));
+            waiting.into_iter().take(share).map(|(_, addr)| addr).collect()
+        };
+        for session in waiting.iter().filter_map(WeakAddr::upgrade) {
+            session.do_send(Disconnected::because(order.why));
+        }
     }
 
     /// Turns the worker's timer until the worker ends. The one task of a worker.
-    pub async fn turn(self: Rc<Self>) {
+    async fn turn(self: Rc<Self>) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut count = 0u32;
@@ -142,9 +179,18 @@ impl Worker {
         loop {
             ticks.tick().await;
             let now = self.clock.now();
-            self.lag_ms.set(now.saturating_sub(expected));
+            self.fan.own.set(OwnCounts {
+                sessions: self.sessions.borrow().len(),
+                timers: self.timers.borrow().len(),
+                outbox_bytes: crate::outbox::waiting_bytes(),
+                lag_ms: now.saturating_sub(expected),
+            });
             expected = now + TICK.as_millis() as Millis;
             self.expire(now);
+            self.drain(now);
+            if self.fan.revive() {
+                emit(SingletonRestarted { actor: "fanout" });
+            }
             count = count.wrapping_add(1);
             if count.is_multiple_of(TICKS_PER_SWEEP) {
                 self.fan.sweep();
@@ -166,18 +212,6 @@ impl Worker {
             if let Some(session) = session {
                 session.do_send(Tick);
             }
-        }
-    }
-
-    pub fn counts(&self) -> WorkerCounts {
-        let (channels, members) = self.fan.counts();
-        WorkerCounts {
-            sessions: self.sessions.borrow().len(),
-            timers: self.timers.borrow().len(),
-            channels,
-            members,
-            outbox_bytes: crate::outbox::waiting_bytes(),
-            lag_ms: self.lag_ms.get(),
         }
     }
 

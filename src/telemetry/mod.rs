@@ -16,6 +16,7 @@ pub mod certificates;
 pub mod http;
 pub mod sessions;
 pub mod topics;
+pub mod watchdog;
 
 use prometheus::{IntCounter, IntCounterVec, Opts};
 

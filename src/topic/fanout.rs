@@ -1,8 +1,7 @@
 //! The worker's side of all topics: one actor on each worker thread that takes events in and lets each channel's [`Shard`] write them out.
 //!
 //! Born with the worker, ends with it. Its state is the thread's, so that sessions of the same worker join and leave without a message;
-//! the actor is only the mailbox of it. Should it die, the watchdog of the worker starts another one on the same state and every shard
-//! asks its topic anew where the stream stands.
+//! the actor is only the mailbox of it. Should it die, the worker's timer starts another one on the same state ([`Fan::revive`]).
 
 use super::event::Encoded;
 use super::registry::{Topics, WorkerPort};
@@ -21,11 +20,35 @@ pub const PROBE: &str = "\u{1}probe";
 /// Bytes after which what has come in is written out even though more is waiting: bounds the size of a merged write.
 const MERGE_BYTES_MAX: usize = 128 * 1_024;
 
+/// What a worker counts of its own, as its timer last saw it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnCounts {
+    pub sessions: usize,
+    pub timers: usize,
+    pub outbox_bytes: usize,
+    /// How late the last tick was.
+    pub lag_ms: Millis,
+}
+
+/// What there is on one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerCounts {
+    pub channels: usize,
+    pub members: usize,
+    pub sessions: usize,
+    pub timers: usize,
+    pub outbox_bytes: usize,
+    pub lag_ms: Millis,
+}
+
 /// The channels that this worker has subscribers for.
 pub struct Fan {
     pub index: usize,
     pub topics: Arc<Topics>,
     pub clock: Clock,
+    /// Kept up to date by the worker's timer, so that one question brings all counts of a worker.
+    pub own: Cell<OwnCounts>,
+    actor: RefCell<Option<Addr<Fanout>>>,
     port: RefCell<Option<Arc<WorkerPort>>>,
     shards: RefCell<HashMap<ChannelName, Rc<Shard>>>,
     /// Shards with events that are not written yet.
@@ -35,34 +58,40 @@ pub struct Fan {
     empty: RefCell<Vec<Rc<Shard>>>,
 }
 
-thread_local! {
-    static FAN: RefCell<Option<Rc<Fan>>> = const { RefCell::new(None) };
-}
-
 impl Fan {
-    /// Makes the calling thread worker `index`, and starts its actor. Again: only the actor is started anew.
-    pub fn start(index: usize, topics: &Arc<Topics>, clock: &Clock) -> (Rc<Self>, Addr<Fanout>) {
-        let fan = FAN.with_borrow_mut(|slot| {
-            Rc::clone(slot.get_or_insert_with(|| {
-                Rc::new(Self {
-                    index,
-                    topics: Arc::clone(topics),
-                    clock: clock.clone(),
-                    port: RefCell::default(),
-                    shards: RefCell::default(),
-                    dirty: RefCell::default(),
-                    dirty_bytes: Cell::new(0),
-                    empty: RefCell::default(),
-                })
-            }))
+    /// The state of worker `index`, which is the calling thread, and its actor.
+    pub fn new(index: usize, topics: &Arc<Topics>, clock: &Clock) -> Rc<Self> {
+        let fan = Rc::new(Self {
+            index,
+            topics: Arc::clone(topics),
+            clock: clock.clone(),
+            own: Cell::default(),
+            actor: RefCell::default(),
+            port: RefCell::default(),
+            shards: RefCell::default(),
+            dirty: RefCell::default(),
+            dirty_bytes: Cell::new(0),
+            empty: RefCell::default(),
         });
-        let actor = Fanout { fan: Rc::clone(&fan), flush_is_due: false }.start();
-        *fan.port.borrow_mut() = Some(topics.register_worker(index, actor.clone()));
-        // What an actor before this one had been sent is lost: every channel asks where it stands.
-        fan.flush();
-        fan.shards.borrow().keys().for_each(|channel| topics.attach(channel, index));
-        topics.attach(&ChannelName::new(PROBE), index);
-        (fan, actor)
+        fan.revive();
+        fan
+    }
+
+    /// Starts the actor if it is not there, and says whether one before it had died. What that one had been sent is lost, so every channel
+    /// asks its topic where it stands. Called by the worker's timer.
+    pub fn revive(self: &Rc<Self>) -> bool {
+        let had_one = match &*self.actor.borrow() {
+            Some(actor) if actor.connected() => return false,
+            before => before.is_some(),
+        };
+        let actor = Fanout { fan: Rc::clone(self), flush_is_due: false }.start();
+        let port = self.topics.register_worker(self.index, actor.clone());
+        *self.actor.borrow_mut() = Some(actor);
+        *self.port.borrow_mut() = Some(port);
+        self.flush();
+        self.shards.borrow().keys().for_each(|channel| self.topics.attach(channel, self.index));
+        self.topics.attach(&ChannelName::new(PROBE), self.index);
+        had_one
     }
 
     /// The shard of `channel`, which may still be waiting for its topic.
@@ -110,10 +139,10 @@ impl Fan {
         }
     }
 
-    /// Channels attached here, and their subscribers.
-    pub fn counts(&self) -> (usize, usize) {
+    pub fn counts(&self) -> WorkerCounts {
         let shards = self.shards.borrow();
-        (shards.len(), shards.values().map(|shard| shard.len()).sum())
+        let OwnCounts { sessions, timers, outbox_bytes, lag_ms } = self.own.get();
+        WorkerCounts { channels: shards.len(), members: shards.values().map(|shard| shard.len()).sum(), sessions, timers, outbox_bytes, lag_ms }
     }
 
     /// Subscribers of every channel attached here.
@@ -210,17 +239,17 @@ impl Handler<Attached> for Fanout {
     }
 }
 
-// === Ping ===
-/// Answered with the time at which it was handled: the watchdog's question whether this worker still turns.
+// === Count ===
+/// Answered with what there is on this worker.
 #[derive(Message)]
-#[rtype(result = "Millis")]
-pub struct Ping;
+#[rtype(result = "WorkerCounts")]
+pub struct Count;
 
-impl Handler<Ping> for Fanout {
-    type Result = Millis;
+impl Handler<Count> for Fanout {
+    type Result = MessageResult<Count>;
 
-    fn handle(&mut self, _: Ping, _: &mut Self::Context) -> Millis {
-        self.fan.clock.now()
+    fn handle(&mut self, _: Count, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.fan.counts())
     }
 }
 

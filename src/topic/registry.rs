@@ -4,7 +4,7 @@
 //! broker, which is put into the topic's mailbox under the same lock and so in the stream's order.
 
 use super::event::Encoded;
-use super::fanout::{self, Fanout};
+use super::fanout::{self, Fanout, WorkerCounts};
 use super::{Attach, Detach, Happened, Topic, TopicSettings};
 use crate::broker::{Broker, ChannelEvent, Deliver};
 use crate::channel::{ChannelName, ChannelRules};
@@ -16,10 +16,14 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Locks that the channels are spread over.
 const SHARDS: usize = 64;
+
+/// Time for a worker to say what it has.
+const COUNT_MAX: Duration = Duration::from_secs(2);
 
 /// Workers that one topic can serve: the bits of [`Entry::workers`].
 pub const WORKERS_MAX: usize = 64;
@@ -38,7 +42,8 @@ impl InFlight {
         true
     }
     pub fn sub(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
+        // Never below zero: the count begins anew when an actor was replaced while events were on their way.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| Some(count.saturating_sub(bytes)));
     }
 }
 
@@ -70,6 +75,12 @@ impl WorkerPort {
 
     pub(super) fn delivered(&self, bytes: usize) {
         self.in_flight.sub(bytes);
+    }
+
+    /// Makes the worker's fan-out actor panic, so that tests can see it replaced.
+    #[cfg(feature = "test-hooks")]
+    pub fn panic(&self) {
+        self.addr.read().do_send(fanout::Panic);
     }
 
     pub(super) fn probe_came(&self, event: &Encoded) {
@@ -147,6 +158,8 @@ impl Topics {
         match &workers[index] {
             Some(port) => {
                 *port.addr.write() = addr;
+                // What the dead one had not taken yet died with its mailbox.
+                port.in_flight.0.store(0, Ordering::Relaxed);
                 Arc::clone(port)
             }
             None => {
@@ -159,6 +172,16 @@ impl Topics {
 
     pub fn worker(&self, index: usize) -> Option<Arc<WorkerPort>> {
         self.workers.read().get(index).cloned().flatten()
+    }
+
+    /// What there is on each worker; one that does not answer in time counts as having nothing.
+    pub async fn count_workers(&self) -> Vec<WorkerCounts> {
+        let ports: Vec<_> = self.workers.read().iter().flatten().cloned().collect();
+        let asked = ports.into_iter().map(|port| {
+            let answer = port.addr.read().send(fanout::Count);
+            async move { tokio::time::timeout(COUNT_MAX, answer).await.ok().and_then(Result::ok).unwrap_or_default() }
+        });
+        futures_util::future::join_all(asked).await
     }
 
     /// Worker `index` has its first subscriber of `channel`: from now on it is told what happens there. The topic answers it with

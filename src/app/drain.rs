@@ -1,0 +1,128 @@
+//! The way down: told by a signal, done within a deadline.
+//!
+//! Readiness says no, no connection is accepted any more, and each worker says goodbye to its share of the sessions at every tick, spread
+//! over `shutdown.spread`, so that the clients do not all come back in the same moment. A second signal means now.
+
+use super::House;
+use crate::config::ShutdownConfig;
+use crate::protocol::codes::Disconnect;
+use crate::session::worker::Worker;
+use crate::tls::CertificateWatch;
+use actix_server::ServerHandle;
+use anyhow::Context;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Between two looks at what is left.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Whether the hub drains, and how fast.
+pub struct Draining {
+    is_draining: Arc<AtomicBool>,
+    /// Milliseconds on the clock by which the last session is told goodbye.
+    until: Arc<AtomicU64>,
+}
+
+impl Draining {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { is_draining: Arc::default(), until: Arc::default() })
+    }
+
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_draining)
+    }
+
+    /// Lets a worker know when it is time.
+    pub fn attend(&self, worker: &Rc<Worker>) {
+        worker.drain_by(Arc::clone(&self.is_draining), Arc::clone(&self.until), Disconnect::SHUTDOWN);
+    }
+}
+
+/// What became of the sessions.
+pub struct Drained {
+    told: usize,
+    left: usize,
+    took: Duration,
+}
+
+impl fmt::Display for Drained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} sessions were told within {} ms", self.told, self.took.as_millis())?;
+        if self.left > 0 { write!(f, ", {} connections did not let go and were cut", self.left) } else { Ok(()) }
+    }
+}
+
+pub trait Drain {
+    fn drain(&self, shutdown: &ShutdownConfig, house: &House, server: &ServerHandle) -> impl Future<Output = Drained>;
+}
+
+impl Drain for Draining {
+    async fn drain(&self, shutdown: &ShutdownConfig, house: &House, server: &ServerHandle) -> Drained {
+        let started = Instant::now();
+        let told = house.hub.len();
+        log::info!("draining {told} sessions within {}", shutdown.timeout);
+        self.until.store(house.clock.now() + shutdown.spread.ms(), Ordering::Release);
+        self.is_draining.store(true, Ordering::Release);
+        server.pause().await;
+        let mut again = Signals::listen().ok();
+        let deadline = tokio::time::Instant::now() + shutdown.timeout.duration();
+        loop {
+            let sessions: usize = house.topics.count_workers().await.iter().map(|worker| worker.sessions).sum();
+            if sessions == 0 {
+                break;
+            }
+            let stopped_again = async {
+                match &mut again {
+                    Some(signals) => signals.stop().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep_until(deadline) => break,
+                () = stopped_again => break,
+            }
+            if tokio::time::Instant::now() >= deadline {
+                break;
+            }
+        }
+        let left = house.topics.count_workers().await.iter().map(|worker| worker.sessions).sum();
+        Drained { told, left, took: started.elapsed() }
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Waits for the signal to stop. Until then SIGHUP has the certificate loaded anew.
+pub async fn wait_for_signal(certificate: Option<&CertificateWatch>) -> anyhow::Result<()> {
+    let mut stop = Signals::listen().context("cannot listen for signals")?;
+    let mut reload = signal(SignalKind::hangup()).context("cannot listen for signals")?;
+    loop {
+        tokio::select! {
+            () = stop.stop() => return Ok(()),
+            _ = reload.recv() => if let Some(watch) = certificate {
+                watch.reload_soon();
+            },
+        }
+    }
+}

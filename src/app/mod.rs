@@ -1,0 +1,337 @@
+//! Builds every room from the configuration, wires them, runs them, drains them. The one place that knows them all.
+//!
+//! Start: build, bind, say ready. Stop: unready, no new clients, say goodbye to the present ones in batches, end the feeds, stop the
+//! workers; one deadline over all of it.
+
+mod drain;
+pub mod settings;
+pub mod state;
+mod watchdog;
+
+use crate::auth::{ApiKey, TokenVerifier};
+use crate::broker::memory::MemoryBroker;
+use crate::broker::{Broker, Publisher};
+use crate::channel::ChannelRules;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::guard::admission::Admission;
+use crate::guard::reaper::{Reaper, Watches};
+use crate::http::connection::Deadlines;
+use crate::http::debug::DebugKey;
+use crate::http::health::Readiness;
+use crate::http::listen::{self, Gate};
+use crate::http::routes::Routes;
+use crate::http::transports::websocket::{self, WebsocketSettings};
+use crate::outbox::OutboxLimits;
+use crate::session::hub::Hub;
+use crate::session::worker::{SessionSettings, Worker};
+use crate::telemetry::emit;
+use crate::telemetry::http::ConnectionsReaped;
+use crate::tls::{CertificatePaths, CertificateWatch, ReloadingResolver, WatchTiming, server_config};
+use crate::topic::fanout::Fan;
+use crate::topic::registry::{Topics, WORKERS_MAX};
+use crate::upstream::Upstream;
+use actix::Arbiter;
+use actix_http::{HttpService, KeepAlive};
+use actix_server::Server;
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::{App, web};
+use anyhow::{Context, anyhow};
+use drain::{Drain, Draining};
+use parking_lot::{Mutex, RwLock};
+use rustls::ServerConfig;
+use state::State;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Seconds that HTTP answers under way get when everything else is gone.
+const HTTP_STOP_SECONDS: u64 = 2;
+
+/// Where the hub can be reached.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    pub plain: Option<SocketAddr>,
+    pub tls: Option<SocketAddr>,
+}
+
+/// Runs the hub until it is told to stop. `ready` is told where it can be reached, once everything answers.
+pub async fn run(config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::Result<()> {
+    let house = House::build(&config)?;
+    let workers = worker_count(&config);
+    let gate = &house.gate;
+
+    let (mut addresses, mut listeners) = (Addresses::default(), Vec::new());
+    let http = &config.http_server;
+    let certificate = open_certificate(&config, &house.clock)?;
+    let tls = certificate.as_ref().map(|(resolver, _)| server_config(Arc::clone(resolver))).transpose()?.map(Arc::new);
+    let main_tls = if http.tls.enabled { tls.clone() } else { None };
+    let wanted = [(http.port, true, main_tls), (http.tls_port, tls.is_some() && wants_second_port(&config), tls)];
+    for (port, is_wanted, tls) in wanted {
+        if !is_wanted {
+            continue;
+        }
+        let listener = listen::open(&http.address, port, http.backlog).with_context(|| format!("cannot listen on port {port} of \"{}\"", http.address))?;
+        let address = listener.local_addr().context("cannot tell the address of a listening socket")?;
+        if tls.is_some() { addresses.tls = Some(address) } else { addresses.plain = Some(address) }
+        listeners.push((listener, tls));
+    }
+
+    let mut server = Server::build()
+        .workers(workers)
+        .disable_signals()
+        .shutdown_timeout(HTTP_STOP_SECONDS)
+        .backlog(http.backlog)
+        // Never reached: admission refuses before, where this would let clients hang.
+        .max_concurrent_connections(usize::MAX / 2);
+    for (index, (listener, tls)) in listeners.into_iter().enumerate() {
+        let (house, gate) = (Arc::clone(&house), Arc::clone(gate));
+        server = server.listen(format!("listener {index}"), listener, move || {
+            let worker = house.worker();
+            let (gate, tls, house) = (Arc::clone(&gate), tls.clone(), Arc::clone(&house));
+            let deadlines: Rc<Deadlines> = Rc::new(gate.deadlines);
+            let websocket = Arc::clone(&house.websocket);
+            let routes = house.routes.clone();
+            let is_secure = tls.is_some();
+            let service = HttpService::build()
+                .keep_alive(KeepAlive::Timeout(Duration::from_millis(deadlines.keep_alive_ms)))
+                .client_request_timeout(Duration::from_millis(deadlines.first_request_ms))
+                .client_disconnect_timeout(Duration::from_secs(1))
+                .h1_allow_half_closed(false)
+                .upgrade(fn_service(move |(request, framed)| {
+                    let (worker, websocket) = (Rc::clone(&worker), Arc::clone(&websocket));
+                    async move {
+                        websocket::upgrade(worker, websocket, request, framed).await;
+                        Ok::<_, actix_http::Error>(())
+                    }
+                }))
+                .finish(map_config(App::new().configure(move |service| routes.configure(service)), move |()| {
+                    AppConfig::new(is_secure, "localhost".to_string(), SocketAddr::from(([127, 0, 0, 1], 0)))
+                }))
+                .map_err(|error| log::debug!("a connection ended: {error}"));
+            fn_service(move |tcp| Arc::clone(&gate).enter(tcp, tls.clone(), Rc::clone(&deadlines))).and_then(service)
+        })?;
+    }
+    let server = server.run();
+    let handle = server.handle();
+    let serving = actix_rt::spawn(server);
+    let reaper = Reaper::start(Arc::clone(&gate.watches), house.clock.clone(), |count| emit(ConnectionsReaped { count }))?;
+
+    wait_until_ready(&house.readiness).await?;
+    // Feeds begin when what they bring can be delivered.
+    let watchdog = actix_rt::spawn(watchdog::watch(Arc::clone(&house)));
+    ready(&addresses);
+
+    drain::wait_for_signal(certificate.as_ref().map(|(_, watch)| watch)).await?;
+    let drained = house.draining.drain(&config.shutdown, &house, &handle).await;
+    watchdog.abort();
+    house.stop_feeds().await;
+    gate.watches.shutdown_all();
+    handle.stop(true).await;
+    serving.await.context("the server's task")?.context("the server")?;
+    drop(reaper);
+    log::info!("stopped; {drained}");
+    Ok(())
+}
+
+/// What all workers share.
+pub struct House {
+    clock: Clock,
+    gate: Arc<Gate>,
+    topics: Arc<Topics>,
+    publisher: Publisher,
+    broker: Arc<MemoryBroker>,
+    hub: Arc<Hub>,
+    tokens: Arc<TokenVerifier>,
+    subscription_tokens: Arc<TokenVerifier>,
+    session: Arc<SessionSettings>,
+    outbox: OutboxLimits,
+    websocket: Arc<WebsocketSettings>,
+    readiness: web::Data<Readiness>,
+    state: web::Data<State>,
+    routes: Routes,
+    upstream: Upstream,
+    feeds: Arbiter,
+    draining: Arc<Draining>,
+    worker_indices: Mutex<Vec<bool>>,
+}
+
+impl House {
+    fn build(config: &Config) -> anyhow::Result<Arc<Self>> {
+        let clock = Clock::system();
+        let rules: Arc<ChannelRules> = Arc::new(config.channel.rules().context("channel")?);
+        let arbiters = (0..config.topic.threads.max(1)).map(|_| Arbiter::new().handle()).collect();
+        let topics = Topics::new(arbiters, Arc::clone(&rules), settings::topics(config));
+        let broker = Arc::new(MemoryBroker::new(settings::broker(config), clock.clone(), Arc::clone(&topics) as _));
+        topics.plug_in(Arc::clone(&broker) as Arc<dyn Broker>);
+        let publisher = Publisher { rules, broker: Arc::clone(&broker) as Arc<dyn Broker> };
+        let (tokens, subscription_tokens) = settings::tokens(config)?;
+        let draining = Draining::new();
+        let limit = raise_descriptor_limit().saturating_sub(config.http_server.reserved_descriptors);
+        let connection_limit = config.http_server.connection_limit.min(limit);
+        if connection_limit < config.http_server.connection_limit {
+            log::warn!("the system allows fewer descriptors than http_server.connection_limit wants: {connection_limit} connections are taken");
+        }
+        let admission = Admission::new(connection_limit, config.http_server.connection_limit_per_ip);
+        let gate = Gate {
+            admission: Arc::clone(&admission),
+            watches: Arc::new(Watches::default()),
+            clock: clock.clone(),
+            deadlines: settings::deadlines(config),
+            is_draining: draining.flag(),
+        };
+        let hub = Arc::new(Hub::default());
+        let upstream = Upstream::new(settings::upstream(config)?)?;
+        let state = web::Data::new(State {
+            admission,
+            hub: Arc::clone(&hub),
+            topics: Arc::clone(&topics),
+            broker: Arc::clone(&broker),
+            clock: clock.clone(),
+            upstream: upstream.clone(),
+            pool: RwLock::default(),
+        });
+        let readiness = web::Data::new(Readiness::new(Arc::clone(&topics), draining.flag(), worker_count(config)));
+        let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
+        let routes = Routes {
+            readiness: readiness.clone(),
+            state: state.clone(),
+            debug_key: web::Data::new(DebugKey(ApiKey::new(config.http_api.key.expose()))),
+            health: path(config.health.enabled, &config.health.handler_prefix),
+            ready: path(config.ready.enabled, &config.ready.handler_prefix),
+            metrics: path(config.prometheus.enabled, &config.prometheus.handler_prefix),
+            is_debug_served: config.debug.enabled,
+        };
+        Ok(Arc::new(Self {
+            gate: Arc::new(gate),
+            topics,
+            publisher,
+            broker,
+            hub,
+            tokens: Arc::new(tokens),
+            subscription_tokens: Arc::new(subscription_tokens),
+            session: Arc::new(settings::session(config)),
+            outbox: settings::outbox(config),
+            websocket: Arc::new(settings::websocket(config, &clock)?),
+            clock,
+            readiness,
+            state,
+            routes,
+            upstream,
+            feeds: Arbiter::new(),
+            draining,
+            worker_indices: Mutex::default(),
+        }))
+    }
+
+    /// The calling thread's worker, started if it is new. Several listeners share the threads of one pool, and so their workers.
+    fn worker(self: &Arc<Self>) -> Rc<Worker> {
+        thread_local! {
+            static WORKER: RefCell<Option<(Rc<Worker>, WorkerIndex)>> = const { RefCell::new(None) };
+        }
+        WORKER.with_borrow_mut(|slot| {
+            let (worker, _) = slot.get_or_insert_with(|| {
+                let index = WorkerIndex::take(self);
+                let worker = Worker::start(
+                    Arc::clone(&self.session),
+                    self.publisher.clone(),
+                    Arc::clone(&self.tokens),
+                    Arc::clone(&self.subscription_tokens),
+                    Arc::clone(&self.hub),
+                    Fan::new(index.index, &self.topics, &self.clock),
+                    self.clock.clone(),
+                    self.outbox.clone(),
+                );
+                self.draining.attend(&worker);
+                (worker, index)
+            });
+            Rc::clone(worker)
+        })
+    }
+
+    async fn stop_feeds(&self) {
+        if let Some(pool) = self.state.upstream() {
+            let _ = pool.send(crate::upstream::Stop).await;
+        }
+        self.feeds.stop();
+    }
+}
+
+/// A worker's number. A worker thread that dies gives it back to the one that takes its place.
+struct WorkerIndex {
+    index: usize,
+    house: Arc<House>,
+}
+
+impl WorkerIndex {
+    fn take(house: &Arc<House>) -> Self {
+        let mut taken = house.worker_indices.lock();
+        let index = taken.iter().position(|is_taken| !is_taken).unwrap_or_else(|| {
+            taken.push(false);
+            taken.len() - 1
+        });
+        taken[index] = true;
+        Self { index, house: Arc::clone(house) }
+    }
+}
+
+impl Drop for WorkerIndex {
+    fn drop(&mut self) {
+        self.house.worker_indices.lock()[self.index] = false;
+    }
+}
+
+/// One worker a core unless configured.
+fn worker_count(config: &Config) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if config.http_server.workers == 0 { cores.min(WORKERS_MAX) } else { config.http_server.workers.min(WORKERS_MAX) }
+}
+
+/// As many descriptors as the system lets this process have; says how many that are.
+fn raise_descriptor_limit() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls are given a whole rlimit.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) != 0 {
+            return 1_024;
+        }
+        let raised = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) == 0 {
+            limit = raised;
+        }
+    }
+    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
+}
+
+fn wants_second_port(config: &Config) -> bool {
+    // Port 0 means none here, except where the other port is any free one too, as tests ask for.
+    config.http_server.tls_port != 0 || (config.http_server.port == 0 && !config.http_server.tls.enabled)
+}
+
+/// The certificate, and what watches its files, if one is configured.
+fn open_certificate(config: &Config, clock: &Clock) -> anyhow::Result<Option<(Arc<ReloadingResolver>, CertificateWatch)>> {
+    let tls = &config.http_server.tls;
+    if tls.cert_pem_file.is_empty() && tls.key_pem_file.is_empty() {
+        return Ok(None);
+    }
+    let paths = CertificatePaths { certificate: tls.cert_pem_file.clone().into(), key: tls.key_pem_file.clone().into() };
+    let resolver = ReloadingResolver::open(paths, clock.clone())?;
+    let watch = CertificateWatch::start(Arc::clone(&resolver), WatchTiming::default())?;
+    Ok(Some((resolver, watch)))
+}
+
+async fn wait_until_ready(readiness: &Readiness) -> anyhow::Result<()> {
+    const TRIES: usize = 50;
+    let mut last = None;
+    for _ in 0..TRIES {
+        match readiness.check().await {
+            Ok(()) => return Ok(()),
+            Err(why) => last = Some(why),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Err(anyhow!("the hub does not become ready: {}", last.map_or_else(String::new, |why| why.to_string())))
+}

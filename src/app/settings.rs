@@ -1,0 +1,167 @@
+//! From the configuration, as people write it, to the settings of each room, as it uses them.
+
+use crate::auth::{Expected, KeyMaterial, OriginRule, TokenKey, TokenSettings, TokenVerifier};
+use crate::broker::memory::MemoryBrokerSettings;
+use crate::clock::{Clock, Millis};
+use crate::config::{Config, FeedFormat, SubscriptionTokenConfig, TokenConfig};
+use crate::http::connection::Deadlines;
+use crate::http::transports::websocket::{ConnectRate, WebsocketSettings};
+use crate::outbox::OutboxLimits;
+use crate::protocol::event_stream::EventStreamLimits;
+use crate::protocol::websocket;
+use crate::session::worker::{PersonalChannel, SessionSettings};
+use crate::topic::TopicSettings;
+use crate::upstream::{FeedError, FeedLimits, FeedSettings, Format, PoolSettings};
+use anyhow::Context;
+
+/// Milliseconds that the broker may take to tell a position.
+const BROKER_MS_MAX: Millis = 2_000;
+
+pub fn session(config: &Config) -> SessionSettings {
+    let client = &config.client;
+    let personal = &client.subscribe_to_user_personal_channel;
+    SessionSettings {
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        is_insecure: client.insecure,
+        allow_anonymous: client.allow_anonymous_connect_without_token,
+        disallow_anonymous_tokens: client.disallow_anonymous_connection_tokens,
+        ping_interval_ms: client.ping_interval.ms(),
+        pong_timeout_ms: client.pong_timeout.ms(),
+        stale_close_ms: client.stale_close_delay.ms(),
+        expired_close_ms: client.expired_close_delay.ms(),
+        expired_sub_close_ms: client.expired_sub_close_delay.ms(),
+        close_timeout_ms: client.close_timeout.ms(),
+        channel_limit: client.channel_limit,
+        user_connection_limit: client.user_connection_limit,
+        history_limit: client.history_max_publication_limit,
+        recovery_limit: client.recovery_max_publication_limit,
+        error_limit: client.command_error_limit,
+        tell_time: client.connect_include_server_time,
+        personal_channel: personal.enabled.then(|| PersonalChannel {
+            namespace: personal.personal_channel_namespace.clone(),
+            is_single_connection: personal.single_connection,
+        }),
+        frame_limits: websocket::Limits {
+            message_bytes_max: config.websocket.message_size_limit.bytes(),
+            fragments_max: config.websocket.fragments_max,
+        },
+    }
+}
+
+pub fn outbox(config: &Config) -> OutboxLimits {
+    OutboxLimits {
+        bytes_max: config.client.queue_max_size.bytes(),
+        age_ms_max: config.client.queue_max_age.ms(),
+        close_ms_max: config.client.close_timeout.ms(),
+    }
+}
+
+pub fn topics(config: &Config) -> TopicSettings {
+    TopicSettings {
+        linger_ms: config.topic.linger.ms(),
+        queue_bytes_max: config.topic.queue_bytes_max.bytes(),
+        broker_ms_max: BROKER_MS_MAX,
+    }
+}
+
+pub fn broker(config: &Config) -> MemoryBrokerSettings {
+    MemoryBrokerSettings {
+        history_bytes_max: config.memory_broker.history_bytes_max.bytes(),
+        streams_max: config.memory_broker.streams_max,
+        idempotency_keys_max: config.memory_broker.idempotency_keys_max,
+        idempotency_ttl: crate::broker::IDEMPOTENCY_TTL,
+        history_meta_ttl: config.channel.history_meta_ttl,
+    }
+}
+
+pub fn deadlines(config: &Config) -> Deadlines {
+    let http = &config.http_server;
+    Deadlines {
+        tls_handshake_ms: http.tls_handshake_timeout.ms(),
+        first_request_ms: http.request_header_timeout.ms(),
+        request_ms: http.request_timeout.ms(),
+        write_ms: http.write_timeout.ms(),
+        keep_alive_ms: http.keep_alive_timeout.ms(),
+    }
+}
+
+pub fn websocket(config: &Config, clock: &Clock) -> anyhow::Result<WebsocketSettings> {
+    let rate = config.client.connection_rate_limit;
+    Ok(WebsocketSettings {
+        path: config.websocket.handler_prefix.clone(),
+        is_disabled: config.websocket.disabled,
+        origins: OriginRule::new(&config.client.allowed_origins).context("client.allowed_origins")?,
+        session_limit: config.client.connection_limit,
+        rate: (rate > 0).then(|| ConnectRate::new(rate, clock.clone())),
+    })
+}
+
+/// The verifiers of connection tokens and of subscription tokens.
+pub fn tokens(config: &Config) -> anyhow::Result<(TokenVerifier, TokenVerifier)> {
+    let connection = verifier(&config.client.token).context("client.token")?;
+    let SubscriptionTokenConfig { enabled, token } = &config.client.subscription_token;
+    let subscription = if *enabled { verifier(token).context("client.subscription_token")? } else { verifier(&config.client.token).context("client.token")? };
+    Ok((connection, subscription))
+}
+
+fn verifier(token: &TokenConfig) -> anyhow::Result<TokenVerifier> {
+    let mut keys = Vec::new();
+    if !token.hmac_secret_key.is_empty() {
+        keys.push(TokenKey::hmac(token.hmac_secret_key.expose()));
+    }
+    if !token.hmac_previous_secret_key.is_empty() {
+        let until = token.hmac_previous_secret_key_valid_until;
+        keys.push(TokenKey { accepted_until: (until > 0).then_some(until), ..TokenKey::hmac(token.hmac_previous_secret_key.expose()) });
+    }
+    type Material = fn(String) -> KeyMaterial;
+    let public: [(&String, Material); 3] = [
+        (&token.rsa_public_key, |pem| KeyMaterial::Rsa { pem }),
+        (&token.ecdsa_public_key, |pem| KeyMaterial::Ec { pem }),
+        (&token.eddsa_public_key, |pem| KeyMaterial::Ed { pem }),
+    ];
+    keys.extend(public.into_iter().filter(|(pem, _)| !pem.is_empty()).map(|(pem, material)| TokenKey::new(material(pem.clone()))));
+    let expected = |exact: &String, regex: &String| match (exact.is_empty(), regex.is_empty()) {
+        (false, _) => Expected::Exactly(exact.clone()),
+        (true, false) => Expected::Matching(regex.clone()),
+        (true, true) => Expected::Anything,
+    };
+    let settings = TokenSettings {
+        keys,
+        audience: expected(&token.audience, &token.audience_regex),
+        issuer: expected(&token.issuer, &token.issuer_regex),
+        user_id_claim: token.user_id_claim.clone(),
+        leeway_seconds: u32::try_from(token.leeway.ms() / 1_000).unwrap_or(u32::MAX),
+        ..TokenSettings::default()
+    };
+    Ok(TokenVerifier::new(&settings)?)
+}
+
+pub fn upstream(config: &Config) -> Result<PoolSettings, FeedError> {
+    let feed = |feed: &crate::config::FeedConfig| {
+        let limits = config.upstream.limits(feed);
+        let format = match feed.format {
+            FeedFormat::Data => Format::Data,
+            FeedFormat::Envelope => Format::Envelope,
+        };
+        let headers = feed.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
+        let defaults = FeedLimits::default();
+        let limits = FeedLimits {
+            connect_timeout: limits.connect_timeout.duration(),
+            idle_timeout: limits.idle_timeout.duration(),
+            retry_min: limits.retry_min.duration(),
+            retry_initial: limits.retry_initial.duration(),
+            retry_max: limits.retry_max.duration(),
+            stable_after: limits.stable_after.duration(),
+            stream: EventStreamLimits {
+                line_bytes_max: limits.line_bytes_max.bytes(),
+                event_bytes_max: limits.event_bytes_max.bytes(),
+                ..defaults.stream
+            },
+            ..defaults
+        };
+        FeedSettings::new(&feed.name, &feed.url, &feed.channel, format, headers, limits)
+    };
+    let feeds = config.upstream.feeds.iter().map(feed).collect::<Result<_, _>>()?;
+    Ok(PoolSettings { feeds_max: config.upstream.feeds_max, feeds })
+}
+

@@ -1,0 +1,130 @@
+//! What the whole process can be asked about itself: for the metrics, the debug page, and tests that wait for a state.
+
+use crate::broker::memory::MemoryBroker;
+use crate::clock::Clock;
+use crate::guard::admission::Admission;
+use crate::session::hub::Hub;
+use crate::topic::fanout::WorkerCounts;
+use crate::topic::registry::Topics;
+use crate::upstream::{PoolReport, Upstream, UpstreamPool};
+use actix::Addr;
+use parking_lot::RwLock;
+use serde::Serialize;
+use std::sync::Arc;
+
+pub struct State {
+    pub admission: Arc<Admission>,
+    pub hub: Arc<Hub>,
+    pub topics: Arc<Topics>,
+    pub broker: Arc<MemoryBroker>,
+    pub clock: Clock,
+    pub(super) upstream: Upstream,
+    pub(super) pool: RwLock<Option<Addr<UpstreamPool>>>,
+}
+
+/// Everything that is counted, exact at its own moment.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Counts {
+    pub sessions: usize,
+    pub connections: usize,
+    pub users: usize,
+    pub topics: usize,
+    /// Channels attached to workers.
+    pub shards: usize,
+    /// Subscriptions of all sessions.
+    pub members: usize,
+    /// Sessions in any phase, by the workers' own count.
+    pub session_actors: usize,
+    pub timers: usize,
+    pub outbox_bytes: usize,
+    pub lag_ms: u64,
+    pub streams: usize,
+    pub history_publications: usize,
+    pub history_bytes: usize,
+    pub presence: usize,
+    pub idempotency_keys: usize,
+    pub descriptors: usize,
+    pub threads: usize,
+    pub memory_allocated_bytes: usize,
+    pub memory_resident_bytes: usize,
+    pub feeds: Vec<FeedCounts>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct FeedCounts {
+    pub name: String,
+    pub state: &'static str,
+    pub last_event_id: String,
+    pub events: u64,
+    pub dropped: u64,
+    pub errors: u64,
+    pub reconnects: u64,
+}
+
+impl State {
+    pub async fn counts(&self) -> Counts {
+        let workers = self.topics.count_workers().await;
+        let sum = |of: fn(&WorkerCounts) -> usize| workers.iter().map(of).sum();
+        let broker = self.broker.stats();
+        let memory = Memory::now();
+        Counts {
+            sessions: self.hub.len(),
+            connections: self.admission.count(),
+            users: self.hub.users(),
+            topics: self.topics.len(),
+            shards: sum(|worker| worker.channels),
+            members: sum(|worker| worker.members),
+            session_actors: sum(|worker| worker.sessions),
+            timers: sum(|worker| worker.timers),
+            outbox_bytes: sum(|worker| worker.outbox_bytes),
+            lag_ms: workers.iter().map(|worker| worker.lag_ms).max().unwrap_or(0),
+            streams: broker.streams,
+            history_publications: broker.publications,
+            history_bytes: broker.bytes,
+            presence: broker.presence_entries,
+            idempotency_keys: broker.idempotency_keys,
+            descriptors: entries("/proc/self/fd"),
+            threads: entries("/proc/self/task"),
+            memory_allocated_bytes: memory.allocated,
+            memory_resident_bytes: memory.resident,
+            feeds: feeds(&self.upstream.report(self.clock.now())),
+        }
+    }
+
+    pub fn upstream(&self) -> Option<Addr<UpstreamPool>> {
+        self.pool.read().clone()
+    }
+}
+
+fn feeds(report: &PoolReport) -> Vec<FeedCounts> {
+    let counts = report.feeds.iter().map(|feed| FeedCounts {
+        name: feed.name.to_string(),
+        state: feed.state.as_str(),
+        last_event_id: feed.last_event_id.to_string(),
+        events: feed.events,
+        dropped: feed.dropped,
+        errors: feed.errors,
+        reconnects: feed.reconnects,
+    });
+    counts.collect()
+}
+
+/// What the allocator says.
+struct Memory {
+    allocated: usize,
+    resident: usize,
+}
+
+impl Memory {
+    /// Zeros where another allocator is linked, as in a test.
+    fn now() -> Self {
+        use tikv_jemalloc_ctl::{epoch, stats};
+        // The figures are those of the last epoch.
+        let _ = epoch::advance();
+        Self { allocated: stats::allocated::read().unwrap_or(0), resident: stats::resident::read().unwrap_or(0) }
+    }
+}
+
+fn entries(folder: &str) -> usize {
+    std::fs::read_dir(folder).map_or(0, Iterator::count)
+}

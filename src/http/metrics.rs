@@ -1,0 +1,59 @@
+//! `/metrics`: everything that is counted, in the Prometheus text format, with the present state of things read at this moment.
+
+use crate::app::state::State;
+use actix_web::{HttpResponse, web};
+use prometheus::{Encoder, IntGauge, TextEncoder};
+use std::sync::LazyLock;
+
+static SESSIONS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_sessions", "Clients that are connected and have said who they are."));
+static CONNECTIONS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_connections", "Accepted sockets that are open, in any stage."));
+static USERS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_users", "Distinct users that are connected; all anonymous ones count as one."));
+static TOPICS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_topics", "Channels with subscribers on this node."));
+static MEMBERS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_subscriptions", "Subscriptions of all sessions."));
+static OUTBOX: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_outbox_bytes", "Bytes that wait for clients that are behind."));
+static TIMERS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_timers", "Timers of sessions that are set."));
+static LAG: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_worker_lag_milliseconds", "How late the slowest worker's timer last was."));
+static STREAMS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_streams", "Channels with a stream in memory."));
+static PUBLICATIONS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_history_publications", "Publications kept in all histories."));
+static HISTORY: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_history_bytes", "Bytes that all histories cost."));
+static PRESENCE: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_presence_entries", "Clients listed as present, summed over channels."));
+static ALLOCATED: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("aether_memory_allocated_bytes", "Bytes that the program holds. Grows without end only if something leaks."));
+static RESIDENT: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("aether_memory_resident_bytes", "Bytes that the allocator has from the system; more than allocated by what it keeps for later."));
+
+fn gauge(name: &str, help: &str) -> IntGauge {
+    let gauge = IntGauge::new(name, help).expect("names of metrics are written well");
+    prometheus::register(Box::new(gauge.clone())).expect("each metric is registered once");
+    gauge
+}
+
+pub async fn metrics(state: web::Data<State>) -> HttpResponse {
+    let counts = state.counts().await;
+    for (gauge, value) in [
+        (&SESSIONS, counts.sessions),
+        (&CONNECTIONS, counts.connections),
+        (&USERS, counts.users),
+        (&TOPICS, counts.topics),
+        (&MEMBERS, counts.members),
+        (&OUTBOX, counts.outbox_bytes),
+        (&TIMERS, counts.timers),
+        (&LAG, counts.lag_ms as usize),
+        (&STREAMS, counts.streams),
+        (&PUBLICATIONS, counts.history_publications),
+        (&HISTORY, counts.history_bytes),
+        (&PRESENCE, counts.presence),
+        (&ALLOCATED, counts.memory_allocated_bytes),
+        (&RESIDENT, counts.memory_resident_bytes),
+    ] {
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    }
+    let mut text = Vec::new();
+    match TextEncoder::new().encode(&prometheus::gather(), &mut text) {
+        Ok(()) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text),
+        Err(error) => {
+            log::error!("cannot write the metrics: {error}");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The whole URL table.
+
+use super::debug::{self, DebugKey};
+use super::health::{self, Readiness};
+use super::metrics;
+use crate::app::state::State;
+use actix_web::web;
+
+/// What the routes need, and which of them there are.
+#[derive(Clone)]
+pub struct Routes {
+    pub readiness: web::Data<Readiness>,
+    pub state: web::Data<State>,
+    pub debug_key: web::Data<DebugKey>,
+    /// Paths; `None`: not served.
+    pub health: Option<String>,
+    pub ready: Option<String>,
+    pub metrics: Option<String>,
+    pub is_debug_served: bool,
+}
+
+impl Routes {
+    pub fn configure(&self, service: &mut web::ServiceConfig) {
+        service.app_data(self.readiness.clone()).app_data(self.state.clone()).app_data(self.debug_key.clone());
+        if let Some(path) = &self.health {
+            service.route(path, web::get().to(health::health));
+        }
+        if let Some(path) = &self.ready {
+            service.route(path, web::get().to(health::ready));
+        }
+        if let Some(path) = &self.metrics {
+            service.route(path, web::get().to(metrics::metrics));
+        }
+        if self.is_debug_served {
+            service.route("/debug/state", web::get().to(debug::state));
+            #[cfg(feature = "test-hooks")]
+            service.route("/debug/panic", web::post().to(debug::panic));
+        }
+    }
+}
