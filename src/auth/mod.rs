@@ -11,6 +11,7 @@ mod keys;
 mod members;
 mod origin;
 mod permissions;
+mod settings;
 mod sign;
 
 pub use api_key::ApiKey;

@@ -1,8 +1,9 @@
 //! `aether check-config`: the checks that the server makes before it starts, and what the configuration amounts to.
 
 use super::{ConfigArgs, print};
+use crate::auth::{TokenSettings, TokenVerifier};
 use crate::config::{ClientConfig, Config, HttpServerConfig, unknown_warning};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -30,17 +31,30 @@ impl CheckConfig {
         if !loaded.unknown.is_empty() {
             bail!("{}", unknown_warning(&loaded.unknown));
         }
+        check_keys(&loaded.config.client)?;
         let subject = self.config.file().map_or_else(|| "the configuration (no file)".to_string(), |path| path.display().to_string());
         print(&format!("OK: {subject} is valid\n\n{}", summary(&loaded.config)))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
+/// Keys are text to the configuration; whether they are keys is known where tokens are verified.
+fn check_keys(client: &ClientConfig) -> anyhow::Result<()> {
+    TokenVerifier::new(&TokenSettings::from(&client.token)).context("client.token cannot be used")?;
+    if client.subscription_token.enabled {
+        TokenVerifier::new(&TokenSettings::from(&client.subscription_token.token)).context("client.subscription_token cannot be used")?;
+    }
+    Ok(())
+}
+
 /// What somebody would want to see who is not sure that it is the right file.
 fn summary(config: &Config) -> String {
     let mut lines = vec![("listens on", listeners(&config.http_server)), ("clients", clients(&config.client))];
     let origins = &config.client.allowed_origins;
-    lines.push(("web pages of", if origins.is_empty() { "no origin; clients that are no browsers may connect".to_string() } else { origins.join(", ") }));
+    lines.push((
+        "web pages of",
+        if origins.is_empty() { "no origin; clients that are no browsers may connect".to_string() } else { origins.join(", ") },
+    ));
     let namespaces: Vec<&str> = config.channel.namespaces.iter().map(|namespace| namespace.name.as_str()).collect();
     lines.push(("namespaces", if namespaces.is_empty() { "none".to_string() } else { namespaces.join(", ") }));
     lines.push((
@@ -136,7 +150,13 @@ mod tests {
         config.http_api = HttpApiConfig { key: "hush".into(), ..HttpApiConfig::default() };
         config.live.enabled = true;
         let headers = [("Authorization".to_string(), "hush".into())].into();
-        let feed = FeedConfig { name: "wiki".to_string(), url: "https://h/e".to_string(), channel: "news:{event}".to_string(), headers, ..FeedConfig::default() };
+        let feed = FeedConfig {
+            name: "wiki".to_string(),
+            url: "https://h/e".to_string(),
+            channel: "news:{event}".to_string(),
+            headers,
+            ..FeedConfig::default()
+        };
         config.upstream.feeds.push(feed);
         let expected = [
             "  listens on    ::1, any free port (plain), port 8443 (TLS)",

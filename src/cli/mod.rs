@@ -79,7 +79,8 @@ impl ConfigArgs {
             None => None,
         };
         let variables = variables()?;
-        let layers = Layers { file: file.as_ref().map(|(_, text, format)| (text.as_slice(), *format)), variables: &variables, overrides: &self.overrides };
+        let layers =
+            Layers { file: file.as_ref().map(|(_, text, format)| (text.as_slice(), *format)), variables: &variables, overrides: &self.overrides };
         Config::load(&layers).map_err(|error| match (error, &file) {
             (ConfigError::File { source }, Some((path, ..))) => anyhow!(source).context(format!("cannot read {}", path.display())),
             (error, _) => anyhow!(error),

@@ -51,7 +51,10 @@ impl Check {
         self.that((min..=max).contains(&value), path, || format!("{value} must be from {min} to {max}"));
     }
     fn regex(&mut self, path: impl Display, text: &str) {
-        if let Err(error) = Regex::new(text) {
+        // Empty: no such rule.
+        if !text.is_empty()
+            && let Err(error) = Regex::new(text)
+        {
             // The error draws the expression with an arrow below; its last line says what is wrong.
             let reason = error.to_string();
             let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_string();
@@ -306,7 +309,7 @@ fn upstream(config: &Config, check: &mut Check) {
     feed_limits("upstream", config, &FeedConfig::default(), check);
     let inherited_wrong = check.0.len() > before;
     let mut names = HashSet::new();
-    for (index, feed) in upstream.feeds.iter().enumerate() {
+    for (index, feed) in upstream.feeds.iter().take(upstream.feeds_max).enumerate() {
         let path = format!("upstream.feeds[{index}]");
         let is_named = !feed.name.is_empty() && feed.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
         check.that(is_named, format!("{path}.name"), || format!("\"{}\" must be letters, digits, '-', '_' or '.'", feed.name.escape_debug()));
@@ -401,9 +404,13 @@ fn options_of<'a>(config: &'a Config, name: &str) -> Option<&'a ChannelOptions> 
 
 fn unknown_namespace(config: &Config, name: &str) -> String {
     let name = name.escape_debug();
-    match config.channel.namespaces.iter().map(|namespace| namespace.name.as_str()).collect::<Vec<_>>().join(", ") {
-        known if known.is_empty() => format!("there is no namespace \"{name}\"; add [[channel.namespaces]] with this name"),
-        known => format!("there is no namespace \"{name}\"; the namespaces are: {known}"),
+    // As many as fit a few lines.
+    const LISTED_MAX: usize = 20;
+    let known: Vec<&str> = config.channel.namespaces.iter().map(|namespace| namespace.name.as_str()).take(LISTED_MAX + 1).collect();
+    match known.len() {
+        0 => format!("there is no namespace \"{name}\"; add [[channel.namespaces]] with this name"),
+        1..=LISTED_MAX => format!("there is no namespace \"{name}\"; the namespaces are: {}", known.join(", ")),
+        _ => format!("there is no namespace \"{name}\"; among the namespaces are: {}", known[..LISTED_MAX].join(", ")),
     }
 }
 

@@ -129,14 +129,14 @@ error: 3 options are unknown and have no effect:
 
 #[test]
 fn files_that_are_no_configuration_are_refused_with_a_sentence() {
-    let deep = "[".repeat(200_000);
+    let deep = "- ".repeat(200_000);
     let long = " ".repeat((1 << 20) + 1);
     let files = [("broken.toml", "a = 1\nb = \"hush"), ("deep.yaml", deep.as_str()), ("long.json", long.as_str()), ("a.ini", "a=1")];
     let cases = [
         ("none.toml", "error: cannot read none.toml: No such file or directory (os error 2)\n"),
         ("a.ini", "error: cannot tell how a.ini is written; its name must end with .toml, .yaml, .yml or .json\n"),
         ("long.json", "error: cannot read long.json: a configuration has at most 1048576 bytes, this one has 1048577\n"),
-        ("deep.yaml", "error: cannot read deep.yaml: line 1, column 65: deeper than any configuration is (read as YAML)\n"),
+        ("deep.yaml", "error: cannot read deep.yaml: line 1, column 129: deeper than any configuration is (read as YAML)\n"),
     ];
     for (name, expected) in cases {
         let said = aether(&["check-config", "-c", name], &files, &[]);
@@ -148,6 +148,14 @@ fn files_that_are_no_configuration_are_refused_with_a_sentence() {
         "{}",
         said.err
     );
+}
+
+#[test]
+fn a_key_that_is_none_is_noticed_before_the_server_starts() {
+    let pem = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----";
+    let said = aether(&["check-config"], &[], &[("AETHER_CLIENT_TOKEN_RSA_PUBLIC_KEY", pem)]);
+    let expected = "error: client.token cannot be used: token key is not a RSA public key in PEM\n";
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(1), "", expected));
 }
 
 #[test]
