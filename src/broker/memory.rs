@@ -128,6 +128,8 @@ struct Aftermath {
 
 impl MemoryBroker {
     pub fn new(settings: MemoryBrokerSettings, clock: Clock, deliver: Arc<dyn Deliver>) -> Self {
+        // Counters that are missing until something happens cannot be told from counters of something that never happens.
+        LazyLock::force(&COUNTERS);
         let shard = || Shard { streams: Mutex::default(), presence: Mutex::default() };
         Self {
             budget: ByteBudget::new(settings.history_bytes_max),
