@@ -7,10 +7,10 @@
 //! It knows no protocol but the WebSocket close frame, and never reads.
 
 use crate::clock::{Clock, Millis};
+use crate::guard::Ticket;
 use crate::protocol::centrifuge::Codec;
 use crate::protocol::codes::Disconnect;
 use crate::protocol::websocket;
-use crate::guard::Ticket;
 use actix::{Message, WeakRecipient};
 use bytes::Bytes;
 use rustls::ServerConnection;

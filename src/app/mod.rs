@@ -9,8 +9,7 @@ pub mod state;
 mod watchdog;
 
 use crate::auth::{ApiKey, TokenVerifier};
-use crate::broker::memory::MemoryBroker;
-use crate::broker::{Broker, Publisher};
+use crate::broker::{Broker, MemoryBroker, Publisher};
 use crate::channel::ChannelRules;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -40,7 +39,6 @@ use actix_web::{App, web};
 use anyhow::{Context, anyhow};
 use drain::{Drain, Draining};
 use parking_lot::{Mutex, RwLock};
-use rustls::ServerConfig;
 use state::State;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -74,9 +72,14 @@ pub async fn run(config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::Resu
         if !is_wanted {
             continue;
         }
-        let listener = listen::open(&http.address, port, http.backlog).with_context(|| format!("cannot listen on port {port} of \"{}\"", http.address))?;
+        let listener =
+            listen::open(&http.address, port, http.backlog).with_context(|| format!("cannot listen on port {port} of \"{}\"", http.address))?;
         let address = listener.local_addr().context("cannot tell the address of a listening socket")?;
-        if tls.is_some() { addresses.tls = Some(address) } else { addresses.plain = Some(address) }
+        if tls.is_some() {
+            addresses.tls = Some(address)
+        } else {
+            addresses.plain = Some(address)
+        }
         listeners.push((listener, tls));
     }
 
@@ -95,7 +98,6 @@ pub async fn run(config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::Resu
             let deadlines: Rc<Deadlines> = Rc::new(gate.deadlines);
             let websocket = Arc::clone(&house.websocket);
             let routes = house.routes.clone();
-            let is_secure = tls.is_some();
             let service = HttpService::build()
                 .keep_alive(KeepAlive::Timeout(Duration::from_millis(deadlines.keep_alive_ms)))
                 .client_request_timeout(Duration::from_millis(deadlines.first_request_ms))
@@ -108,9 +110,7 @@ pub async fn run(config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::Resu
                         Ok::<_, actix_http::Error>(())
                     }
                 }))
-                .finish(map_config(App::new().configure(move |service| routes.configure(service)), move |()| {
-                    AppConfig::new(is_secure, "localhost".to_string(), SocketAddr::from(([127, 0, 0, 1], 0)))
-                }))
+                .finish(map_config(App::new().configure(move |service| routes.configure(service)), |()| AppConfig::default()))
                 .map_err(|error| log::debug!("a connection ended: {error}"));
             fn_service(move |tcp| Arc::clone(&gate).enter(tcp, tls.clone(), Rc::clone(&deadlines))).and_then(service)
         })?;
@@ -194,7 +194,7 @@ impl House {
             upstream: upstream.clone(),
             pool: RwLock::default(),
         });
-        let readiness = web::Data::new(Readiness::new(Arc::clone(&topics), draining.flag(), worker_count(config)));
+        let readiness = web::Data::from(Readiness::new(Arc::clone(&topics), draining.flag(), worker_count(config)));
         let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
         let routes = Routes {
             readiness: readiness.clone(),

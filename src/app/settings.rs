@@ -1,7 +1,7 @@
 //! From the configuration, as people write it, to the settings of each room, as it uses them.
 
-use crate::auth::{Expected, KeyMaterial, OriginRule, TokenKey, TokenSettings, TokenVerifier};
-use crate::broker::memory::MemoryBrokerSettings;
+use crate::auth::{OriginRule, TokenSettings, TokenVerifier};
+use crate::broker::MemoryBrokerSettings;
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, FeedFormat, SubscriptionTokenConfig, TokenConfig};
 use crate::http::connection::Deadlines;
@@ -37,10 +37,9 @@ pub fn session(config: &Config) -> SessionSettings {
         recovery_limit: client.recovery_max_publication_limit,
         error_limit: client.command_error_limit,
         tell_time: client.connect_include_server_time,
-        personal_channel: personal.enabled.then(|| PersonalChannel {
-            namespace: personal.personal_channel_namespace.clone(),
-            is_single_connection: personal.single_connection,
-        }),
+        personal_channel: personal
+            .enabled
+            .then(|| PersonalChannel { namespace: personal.personal_channel_namespace.clone(), is_single_connection: personal.single_connection }),
         frame_limits: websocket::Limits {
             message_bytes_max: config.websocket.message_size_limit.bytes(),
             fragments_max: config.websocket.fragments_max,
@@ -57,11 +56,7 @@ pub fn outbox(config: &Config) -> OutboxLimits {
 }
 
 pub fn topics(config: &Config) -> TopicSettings {
-    TopicSettings {
-        linger_ms: config.topic.linger.ms(),
-        queue_bytes_max: config.topic.queue_bytes_max.bytes(),
-        broker_ms_max: BROKER_MS_MAX,
-    }
+    TopicSettings { linger_ms: config.topic.linger.ms(), queue_bytes_max: config.topic.queue_bytes_max.bytes(), broker_ms_max: BROKER_MS_MAX }
 }
 
 pub fn broker(config: &Config) -> MemoryBrokerSettings {
@@ -100,40 +95,13 @@ pub fn websocket(config: &Config, clock: &Clock) -> anyhow::Result<WebsocketSett
 pub fn tokens(config: &Config) -> anyhow::Result<(TokenVerifier, TokenVerifier)> {
     let connection = verifier(&config.client.token).context("client.token")?;
     let SubscriptionTokenConfig { enabled, token } = &config.client.subscription_token;
-    let subscription = if *enabled { verifier(token).context("client.subscription_token")? } else { verifier(&config.client.token).context("client.token")? };
+    let subscription =
+        if *enabled { verifier(token).context("client.subscription_token")? } else { verifier(&config.client.token).context("client.token")? };
     Ok((connection, subscription))
 }
 
 fn verifier(token: &TokenConfig) -> anyhow::Result<TokenVerifier> {
-    let mut keys = Vec::new();
-    if !token.hmac_secret_key.is_empty() {
-        keys.push(TokenKey::hmac(token.hmac_secret_key.expose()));
-    }
-    if !token.hmac_previous_secret_key.is_empty() {
-        let until = token.hmac_previous_secret_key_valid_until;
-        keys.push(TokenKey { accepted_until: (until > 0).then_some(until), ..TokenKey::hmac(token.hmac_previous_secret_key.expose()) });
-    }
-    type Material = fn(String) -> KeyMaterial;
-    let public: [(&String, Material); 3] = [
-        (&token.rsa_public_key, |pem| KeyMaterial::Rsa { pem }),
-        (&token.ecdsa_public_key, |pem| KeyMaterial::Ec { pem }),
-        (&token.eddsa_public_key, |pem| KeyMaterial::Ed { pem }),
-    ];
-    keys.extend(public.into_iter().filter(|(pem, _)| !pem.is_empty()).map(|(pem, material)| TokenKey::new(material(pem.clone()))));
-    let expected = |exact: &String, regex: &String| match (exact.is_empty(), regex.is_empty()) {
-        (false, _) => Expected::Exactly(exact.clone()),
-        (true, false) => Expected::Matching(regex.clone()),
-        (true, true) => Expected::Anything,
-    };
-    let settings = TokenSettings {
-        keys,
-        audience: expected(&token.audience, &token.audience_regex),
-        issuer: expected(&token.issuer, &token.issuer_regex),
-        user_id_claim: token.user_id_claim.clone(),
-        leeway_seconds: u32::try_from(token.leeway.ms() / 1_000).unwrap_or(u32::MAX),
-        ..TokenSettings::default()
-    };
-    Ok(TokenVerifier::new(&settings)?)
+    Ok(TokenVerifier::new(&TokenSettings::from(token))?)
 }
 
 pub fn upstream(config: &Config) -> Result<PoolSettings, FeedError> {
@@ -164,4 +132,3 @@ pub fn upstream(config: &Config) -> Result<PoolSettings, FeedError> {
     let feeds = config.upstream.feeds.iter().map(feed).collect::<Result<_, _>>()?;
     Ok(PoolSettings { feeds_max: config.upstream.feeds_max, feeds })
 }
-

@@ -1,6 +1,6 @@
 //! What the whole process can be asked about itself: for the metrics, the debug page, and tests that wait for a state.
 
-use crate::broker::memory::MemoryBroker;
+use crate::broker::MemoryBroker;
 use crate::clock::Clock;
 use crate::guard::admission::Admission;
 use crate::session::hub::Hub;

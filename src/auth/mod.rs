@@ -21,4 +21,4 @@ pub use jwt::{Expected, SettingsError, TokenError, TokenFault, TokenSettings, To
 pub use keys::{KeyError, KeyMaterial, TokenKey};
 pub use origin::{OriginError, OriginRule};
 pub use permissions::{Client, SubscribeRefused, SubscribeVerdict, may_publish, may_read_history, may_see_presence, may_subscribe, must_be_for};
-pub use sign::{MintConnection, MintSubscription, SignError, TokenSigner};
+pub use sign::{MintConnection, MintSubscription, SignError, TokenSigner, random_secret};

@@ -49,6 +49,11 @@ pub struct MintSubscription<'a> {
     pub issuer: Option<&'a str>,
 }
 
+/// A new secret: 256 random bits, in 64 hexadecimal digits.
+pub fn random_secret() -> String {
+    (0..4).map(|_| format!("{:016x}", rand::random::<u64>())).collect()
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
     #[error("cannot sign tokens with an empty secret")]

@@ -3,9 +3,11 @@
 //! A subcommand gathers what it needs from arguments, files and environment, lets the rooms work, and prints. Results go to standard output,
 //! everything said to people to standard error, so that the one can be piped and the other read. Exit codes: 0 done, 1 not done, 2 misspoken.
 
+mod bench;
 mod check_config;
 mod default_config;
 mod gen_token;
+mod serve;
 mod version;
 
 use crate::config::{Config, ConfigError, FILE_BYTES_MAX, Format, Layers, Loaded, VARIABLE_PREFIX};
@@ -42,15 +44,19 @@ Exit codes: 0 done, 1 not done (standard error says why), 2 the command line was
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
     CheckConfig(check_config::CheckConfig),
     DefaultConfig(default_config::DefaultConfig),
     GenToken(gen_token::GenToken),
+    Bench(bench::Bench),
     Version(version::Version),
 }
 
 impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Serve(command) => command.run(),
+            Command::Bench(command) => command.run(),
             Command::CheckConfig(command) => command.run(),
             Command::DefaultConfig(command) => command.run(),
             Command::GenToken(command) => command.run(),
@@ -74,13 +80,20 @@ pub struct ConfigArgs {
 impl ConfigArgs {
     /// Defaults, file, environment and `--set`, checked.
     pub fn load(&self) -> anyhow::Result<Loaded> {
+        self.load_over("", &[])
+    }
+
+    /// Like [`ConfigArgs::load`], with a text in place of the file where none is named, and with options that are set unless the command line
+    /// sets them.
+    pub fn load_over(&self, without_file: &str, preset: &[(String, String)]) -> anyhow::Result<Loaded> {
         let file = match self.file() {
             Some(path) => Some((path, read(path).with_context(|| format!("cannot read {}", path.display()))?, format_of(path)?)),
             None => None,
         };
         let variables = variables()?;
-        let layers =
-            Layers { file: file.as_ref().map(|(_, text, format)| (text.as_slice(), *format)), variables: &variables, overrides: &self.overrides };
+        let text = file.as_ref().map_or((without_file.as_bytes(), Format::Toml), |(_, text, format)| (text.as_slice(), *format));
+        let overrides: Vec<_> = preset.iter().chain(&self.overrides).cloned().collect();
+        let layers = Layers { file: Some(text), variables: &variables, overrides: &overrides };
         Config::load(&layers).map_err(|error| match (error, &file) {
             (ConfigError::File { source }, Some((path, ..))) => anyhow!(source).context(format!("cannot read {}", path.display())),
             (error, _) => anyhow!(error),

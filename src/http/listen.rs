@@ -74,7 +74,12 @@ pub struct Gate {
 
 impl Gate {
     /// Admits an accepted socket and, with `tls`, does the handshake. An error has been told already, to the client where it can be.
-    pub async fn enter(self: Arc<Self>, tcp: TcpStream, tls: Option<Arc<ServerConfig>>, deadlines: Rc<Deadlines>) -> Result<(Connection, Protocol, Option<SocketAddr>), ()> {
+    pub async fn enter(
+        self: Arc<Self>,
+        tcp: TcpStream,
+        tls: Option<Arc<ServerConfig>>,
+        deadlines: Rc<Deadlines>,
+    ) -> Result<(Connection, Protocol, Option<SocketAddr>), ()> {
         let peer = tcp.peer_addr().map_err(|_| ())?;
         let ticket = match self.admit(peer.ip(), &tcp) {
             Ok(ticket) => ticket,

@@ -19,8 +19,9 @@ static HISTORY: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_history_byte
 static PRESENCE: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_presence_entries", "Clients listed as present, summed over channels."));
 static ALLOCATED: LazyLock<IntGauge> =
     LazyLock::new(|| gauge("aether_memory_allocated_bytes", "Bytes that the program holds. Grows without end only if something leaks."));
-static RESIDENT: LazyLock<IntGauge> =
-    LazyLock::new(|| gauge("aether_memory_resident_bytes", "Bytes that the allocator has from the system; more than allocated by what it keeps for later."));
+static RESIDENT: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge("aether_memory_resident_bytes", "Bytes that the allocator has from the system; more than allocated by what it keeps for later.")
+});
 
 fn gauge(name: &str, help: &str) -> IntGauge {
     let gauge = IntGauge::new(name, help).expect("names of metrics are written well");

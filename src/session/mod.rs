@@ -16,11 +16,11 @@ pub use server::{Disconnected, Dump, Refreshed, Subscribed, Unsubscribe};
 
 use crate::channel::{ChannelName, ClientInfo, SessionId, UserId};
 use crate::clock::Millis;
+use crate::guard::reaper::Cut;
 use crate::outbox::{Notice, Outbox};
 use crate::protocol::centrifuge::{Codec, Command, NotJson, Reply, Request};
 use crate::protocol::codes::{Disconnect, ErrorCode};
 use crate::protocol::websocket::{self, CloseReason, Incoming, Opcode};
-use crate::guard::reaper::Cut;
 use crate::telemetry::emit;
 use crate::telemetry::sessions::{CommandReceived, CommandRefused, Ended, FrameRefused, SessionClosed, SessionOpened, TokenRefused};
 use crate::topic::event::opcode;

@@ -6,7 +6,12 @@ use std::sync::LazyLock;
 
 static HANDSHAKES_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let values = HandshakeVerdict::ALL.map(|verdict| [verdict.as_str()]);
-    counter_vec("aether_handshakes_refused_total", "WebSocket handshakes refused, by reason.", &["reason"], &values.each_ref().map(|value| &value[..]))
+    counter_vec(
+        "aether_handshakes_refused_total",
+        "WebSocket handshakes refused, by reason.",
+        &["reason"],
+        &values.each_ref().map(|value| &value[..]),
+    )
 });
 static CONNECTIONS_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
@@ -16,8 +21,9 @@ static CONNECTIONS_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
         &[&["full"], &["full_for_address"], &["draining"], &["tls"]],
     )
 });
-static REAPED: LazyLock<IntCounterVec> =
-    LazyLock::new(|| counter_vec("aether_connections_reaped_total", "Connections ended because a stage of theirs was overdue.", &["by"], &[&["reaper"]]));
+static REAPED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec("aether_connections_reaped_total", "Connections ended because a stage of theirs was overdue.", &["by"], &[&["reaper"]])
+});
 
 /// Why a handshake was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

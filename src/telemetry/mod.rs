@@ -36,3 +36,12 @@ fn counter_vec(name: &str, help: &str, labels: &[&str], values: &[&[&str]]) -> I
     }
     family
 }
+
+static PANICS: std::sync::LazyLock<IntCounter> = std::sync::LazyLock::new(|| counter("aether_panics_total", "Panics: each a defect, each survived."));
+
+/// The process's panic hook: one line in the log, one on the counter. The task that panicked ends; the process does not.
+pub fn panicked(info: &std::panic::PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    log::error!("panic on thread {}: {info}", thread.name().unwrap_or("without a name"));
+    PANICS.inc();
+}

@@ -5,7 +5,12 @@ use prometheus::IntCounterVec;
 use std::sync::LazyLock;
 
 static RESTARTED: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    counter_vec("aether_actor_restarts_total", "Actors of which there is one and that had died, by actor.", &["actor"], &[&["fanout"], &["timer"], &["upstream"]])
+    counter_vec(
+        "aether_actor_restarts_total",
+        "Actors of which there is one and that had died, by actor.",
+        &["actor"],
+        &[&["fanout"], &["timer"], &["upstream"]],
+    )
 });
 
 /// An actor (or a worker's timer) had died and was started anew.

@@ -137,14 +137,16 @@ fn judge(worker: &Worker, settings: &WebsocketSettings, head: &RequestHead) -> R
     }
     let response = { handshake }.finish();
     let accept = response.headers().get("sec-websocket-accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let offered = || head.headers.get_all("sec-websocket-protocol").filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim);
+    let offered =
+        || head.headers.get_all("sec-websocket-protocol").filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim);
     let subprotocol = [Codec::Protobuf, Codec::Json].into_iter().find(|codec| offered().any(|name| name == codec.subprotocol()));
     let query = head.uri.query().unwrap_or_default();
     let asks = |pair: &str| query.split('&').any(|one| one == pair);
     let by_query = asks("cf_protocol=protobuf") || asks("format=protobuf");
     let codec = subprotocol.unwrap_or(if by_query { Codec::Protobuf } else { Codec::Json });
     let subprotocol_line = subprotocol.map(|codec| format!("sec-websocket-protocol: {}\r\n", codec.subprotocol())).unwrap_or_default();
-    let response =
-        format!("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {accept}\r\n{subprotocol_line}\r\n");
+    let response = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {accept}\r\n{subprotocol_line}\r\n"
+    );
     Ok(Accepted { codec, pings_by_frame: asks("cf_ws_frame_ping_pong=true"), response: Bytes::from(response) })
 }

@@ -1,0 +1,199 @@
+//! `aether serve`: runs the hub.
+
+use super::{ConfigArgs, print};
+use crate::app::{self, Addresses};
+use crate::auth::{Algorithm, MintConnection, TokenSigner};
+use crate::clock::Clock;
+use crate::config::{Config, LogFormat, unknown_warning};
+use crate::tls;
+use anyhow::{Context, bail};
+use clap::Args;
+use std::fmt::Write as _;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What `--dev` runs with when no other file is named.
+const DEVELOPMENT_TOML: &str = include_str!("../../config/development.toml");
+
+/// Time for which the token that `--dev` prints is good.
+const DEVELOPMENT_TOKEN_SECONDS: i64 = 24 * 3_600;
+
+/// Run the hub.
+///
+/// Reads the configuration, checks all of it, opens the listeners, and says `ready` with its addresses on standard output. The log goes to
+/// standard error. SIGTERM or SIGINT drains: clients are told to come back, spread over `shutdown.spread`; a second signal means now. SIGHUP
+/// loads the certificate anew.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Serve {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// Refuse to start with options that have no meaning, instead of warning of them
+    #[arg(long)]
+    strict: bool,
+
+    /// Try it out on this machine: demo feed, Live page, certificate, keys and a token, all made on the spot
+    #[arg(long)]
+    dev: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aether serve --dev                              try it out: nothing else is needed
+  aether serve --config aether.toml --strict      in production
+  aether serve --config aether.toml --set http_server.port=9000";
+
+impl Serve {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let development = if self.dev { Some(Development::prepare(&self.config)?) } else { None };
+        let loaded = match &development {
+            Some(development) => self.config.load_over(DEVELOPMENT_TOML, &development.overrides)?,
+            None => self.config.load()?,
+        };
+        let config = loaded.config;
+        start_log(&config)?;
+        if !loaded.unknown.is_empty() {
+            let warning = unknown_warning(&loaded.unknown);
+            if self.strict {
+                bail!("{warning}");
+            }
+            log::warn!("{warning}");
+        }
+        tls::install_provider();
+        std::panic::set_hook(Box::new(crate::telemetry::panicked));
+        let greeting = development.map(|development| development.greeting(&config)).transpose()?;
+        actix::System::new().block_on(app::run(config, |addresses| {
+            let mut text = String::from("ready");
+            for (scheme, address) in [("http", addresses.plain), ("https", addresses.tls)] {
+                if let Some(address) = address {
+                    let _ = write!(text, " {scheme}://127.0.0.1:{}", address.port());
+                }
+            }
+            text.push('\n');
+            if let Some(greeting) = greeting {
+                text.push_str(&greeting(addresses));
+            }
+            if let Err(error) = print(&text) {
+                log::warn!("{error:#}");
+            }
+        }))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn start_log(config: &Config) -> anyhow::Result<()> {
+    let mut builder = env_logger::Builder::new();
+    // What libraries say below warnings is about their insides; `RUST_LOG` asks for more of it.
+    builder.filter_level(config.log.level.filter().min(log::LevelFilter::Warn)).filter_module("aether", config.log.level.filter());
+    if let Ok(filters) = std::env::var("RUST_LOG") {
+        builder.parse_filters(&filters);
+    }
+    if config.log.format == LogFormat::Json {
+        builder.format(|out, record| {
+            let line = serde_json::json!({
+                "time": out.timestamp_millis().to_string(),
+                "level": record.level().as_str(),
+                "room": record.target(),
+                "message": record.args().to_string(),
+            });
+            writeln!(out, "{line}")
+        });
+    } else {
+        builder.format_timestamp_millis();
+    }
+    builder.try_init().context("cannot start the log")
+}
+
+/// What `--dev` makes before the hub starts.
+struct Development {
+    overrides: Vec<(String, String)>,
+    hmac_secret: String,
+    api_key: String,
+}
+
+impl Development {
+    /// Makes the data folder, the secrets and the certificate, as far as they are not there yet.
+    fn prepare(config: &ConfigArgs) -> anyhow::Result<Self> {
+        let folder = PathBuf::from(config.load_over(DEVELOPMENT_TOML, &[])?.config.data_dir);
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let hmac_secret = secret(&folder.join("token-secret"))?;
+        let api_key = secret(&folder.join("api-key"))?;
+        let paths = tls::ensure_development_certificate(&folder, Clock::system().wall_seconds())?;
+        let path = |path: &Path| path.display().to_string();
+        let overrides = vec![
+            ("client.token.hmac_secret_key".to_string(), hmac_secret.clone()),
+            ("http_api.key".to_string(), api_key.clone()),
+            ("http_server.tls.cert_pem_file".to_string(), path(&paths.certificate)),
+            ("http_server.tls.key_pem_file".to_string(), path(&paths.key)),
+        ];
+        Ok(Self { overrides, hmac_secret, api_key })
+    }
+
+    /// What the hub says to whoever started it.
+    fn greeting(self, config: &Config) -> anyhow::Result<impl FnOnce(&Addresses) -> String + use<>> {
+        let expires_at = Clock::system().wall_seconds() + DEVELOPMENT_TOKEN_SECONDS;
+        let claims = MintConnection { user: "developer", expires_at: Some(expires_at), ..MintConnection::default() };
+        // Overridden in a file or by the environment, the secret is no longer ours to sign with.
+        let is_ours = config.client.token.hmac_secret_key.expose() == self.hmac_secret;
+        let token = if is_ours { TokenSigner::hmac(self.hmac_secret.as_bytes(), Algorithm::HS256)?.sign(&claims)? } else { String::new() };
+        let api_key_file = format!("{}/api-key", config.data_dir);
+        let has_own_key = config.http_api.key.expose() == self.api_key;
+        Ok(move |addresses: &Addresses| {
+            let plain = addresses.plain.map(|address| format!("http://localhost:{}", address.port()));
+            let tls = addresses.tls.map(|address| format!("https://localhost:{}", address.port()));
+            let mut text = String::from("\nAether is running.\n\n");
+            for (label, url) in [("Live page", &tls), ("without TLS", &plain)] {
+                if let Some(url) = url {
+                    let _ = writeln!(text, "  {label:<12} {url}/");
+                }
+            }
+            let url = plain.or(tls).unwrap_or_default();
+            if !token.is_empty() {
+                let _ = writeln!(text, "\nA token for the user \"developer\", good for 24 hours:\n\n  {token}");
+            }
+            let insecure = if url.starts_with("https") { "-k " } else { "" };
+            text.push_str("\nTwo commands to try in another terminal, with the Live page open:\n\n");
+            if has_own_key {
+                let _ = writeln!(
+                    text,
+                    "  curl {insecure}{url}/api/publish -H \"X-API-Key: $(cat {api_key_file})\" -d '{{\"channel\":\"demo:chat\",\"data\":{{\"text\":\"hello from curl\"}}}}'"
+                );
+                let _ = writeln!(text, "  curl {insecure}{url}/api/channels -H \"X-API-Key: $(cat {api_key_file})\" -d '{{}}'");
+            }
+            text.push_str("\nCtrl+C stops it.\n");
+            text
+        })
+    }
+}
+
+/// The secret in `path`, made if there is none: 256 random bits that only the owner may read.
+fn secret(path: &Path) -> anyhow::Result<String> {
+    /// More than any secret of ours has.
+    const BYTES_MAX: u64 = 4_096;
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => {
+            let secret = crate::auth::random_secret();
+            file.write_all(secret.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+            Ok(secret)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let file = fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+            let mode = file.metadata().with_context(|| format!("cannot look at {}", path.display()))?.permissions().mode();
+            if mode & 0o077 != 0 {
+                bail!("{} can be read by others: `chmod 600` it, or remove it to have a new one made", path.display());
+            }
+            let mut secret = String::new();
+            file.take(BYTES_MAX).read_to_string(&mut secret).with_context(|| format!("cannot read {}", path.display()))?;
+            let secret = secret.trim().to_string();
+            if secret.is_empty() {
+                bail!("{} is empty: remove it to have a new one made", path.display());
+            }
+            Ok(secret)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),
+    }
+}
