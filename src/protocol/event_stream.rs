@@ -311,7 +311,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Type, data, last event id.
     type Seen = (String, String, String);
+    /// A rule, a stream, and the events it gives.
+    type Case<'a> = (&'a str, &'a [u8], &'a [(&'a str, &'a str, &'a str)]);
 
     fn read_in_portions<'a>(portions: impl IntoIterator<Item = &'a [u8]>, resumed_from: &str) -> (Vec<Seen>, EventStreamParser) {
         let mut parser = EventStreamParser::new(EventStreamLimits::default(), Arc::from(resumed_from));
@@ -337,7 +340,7 @@ mod tests {
     /// byte, and cut in two at every place.
     #[test]
     fn every_rule_of_the_format_whatever_the_portions() {
-        let cases: &[(&str, &[u8], &[(&str, &str, &str)])] = &[
+        let cases: &[Case] = &[
             ("one line", b"data: a\n\n", &[("message", "a", "")]),
             ("lines are joined by LF", b"data: a\ndata: b\ndata:c\n\n", &[("message", "a\nb\nc", "")]),
             ("CRLF", b"data: a\r\ndata: b\r\n\r\n", &[("message", "a\nb", "")]),

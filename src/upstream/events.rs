@@ -1,0 +1,191 @@
+//! What the upstream room tells the log and the counters.
+
+use super::machine::{Edge, Reason, State};
+use crate::clock::Millis;
+use crate::telemetry::Event;
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, register_int_counter, register_int_counter_vec, register_int_gauge_vec};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+struct Figures {
+    transitions: IntCounterVec,
+    events: IntCounter,
+    dropped: IntCounter,
+    bytes: IntCounter,
+    restarts: IntCounter,
+    forgotten: IntCounter,
+    feeds: IntGaugeVec,
+}
+
+static FIGURES: LazyLock<Figures> = LazyLock::new(|| {
+    let once = "each name is registered once, here";
+    Figures {
+        transitions: register_int_counter_vec!(
+            "aether_upstream_transitions_total",
+            "Changes of state of feed connections, and why.",
+            &["from", "to", "reason"]
+        )
+        .expect(once),
+        events: register_int_counter!("aether_upstream_events_total", "Events read from feeds.").expect(once),
+        dropped: register_int_counter!("aether_upstream_events_dropped_total", "Events whose type led to no channel.").expect(once),
+        bytes: register_int_counter!("aether_upstream_bytes_total", "Bytes read from feeds.").expect(once),
+        restarts: register_int_counter!("aether_upstream_restarts_total", "Feed connections started anew after a fault of ours.").expect(once),
+        forgotten: register_int_counter!("aether_upstream_positions_dropped_total", "Positions given up because what follows cannot be read.")
+            .expect(once),
+        feeds: register_int_gauge_vec!("aether_upstream_feeds", "Feeds by state.", &["state"]).expect(once),
+    }
+});
+
+/// Lines that may be written in one go.
+const BURST: u32 = 20;
+/// After a burst, one line in this time.
+const REFILL: Duration = Duration::from_secs(10);
+
+/// Keeps one misbehaving feed from filling the log. Counters are not affected.
+#[derive(Debug)]
+pub struct LogBudget {
+    lines: u32,
+    refilled_at: Millis,
+    left_out: u64,
+}
+
+impl LogBudget {
+    pub fn new(now: Millis) -> Self {
+        Self { lines: BURST, refilled_at: now, left_out: 0 }
+    }
+
+    /// Whether one more line may be written; with it, how many were left out since the last one.
+    pub fn take(&mut self, now: Millis) -> Option<u64> {
+        let refill_ms = REFILL.as_millis() as Millis;
+        let earned = now.saturating_sub(self.refilled_at) / refill_ms;
+        self.refilled_at += earned * refill_ms;
+        self.lines = u32::try_from(earned).unwrap_or(BURST).saturating_add(self.lines).min(BURST);
+        if self.lines == 0 {
+            self.left_out += 1;
+            return None;
+        }
+        self.lines -= 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+fn tail(left_out: u64) -> String {
+    if left_out == 0 { String::new() } else { format!(" ({left_out} lines on this feed left out before)") }
+}
+
+/// A feed's connection went from one state into another.
+pub struct FeedMoved<'a> {
+    pub feed: &'a str,
+    pub edge: &'a Edge,
+    /// Where the new state waits.
+    pub wait: Option<Duration>,
+    /// Bytes read in the state that ended.
+    pub bytes: u64,
+    pub last_event_id: &'a str,
+    /// `None`: the log has had enough of this feed.
+    pub line: Option<u64>,
+}
+
+impl Event for FeedMoved<'_> {
+    fn emit(self) {
+        let Edge { from, to, stayed, reason, detail } = self.edge;
+        let reason = reason.map_or("", Reason::as_str);
+        FIGURES.transitions.with_label_values(&[from.as_str(), to.as_str(), reason]).inc();
+        let Some(left_out) = self.line else { return };
+        let level = match to {
+            State::Connecting | State::Closed => log::Level::Debug,
+            State::Open => log::Level::Info,
+            State::Backoff | State::Stalled | State::Parked => log::Level::Warn,
+        };
+        let wait = self.wait.map(|wait| format!(", next try in {:.1} s", wait.as_secs_f32())).unwrap_or_default();
+        let colon = if reason.is_empty() || detail.is_empty() { "" } else { ": " };
+        log::log!(
+            level,
+            "feed {}: {} -> {} {reason}{colon}{detail}, after {:.1} s and {} bytes, at id {:?}{wait}{}",
+            self.feed,
+            from.as_str(),
+            to.as_str(),
+            stayed.as_secs_f32(),
+            self.bytes,
+            self.last_event_id,
+            tail(left_out)
+        );
+    }
+}
+
+/// A portion of a stream was read. Counted once a portion, not once an event.
+pub struct PortionRead<'a> {
+    pub feed: &'a str,
+    pub bytes: u64,
+    pub events: u64,
+    pub dropped: u64,
+    /// The type of the first dropped event and the right to write a line about it.
+    pub dropped_line: Option<(&'a str, u64)>,
+}
+
+impl Event for PortionRead<'_> {
+    fn emit(self) {
+        FIGURES.bytes.inc_by(self.bytes);
+        FIGURES.events.inc_by(self.events);
+        if self.dropped == 0 {
+            return;
+        }
+        FIGURES.dropped.inc_by(self.dropped);
+        if let Some((event_type, left_out)) = self.dropped_line {
+            log::warn!("feed {}: {} events dropped, type {event_type:?} leads to no channel{}", self.feed, self.dropped, tail(left_out));
+        }
+    }
+}
+
+/// What follows an id breaks a limit again and again, so reading goes on with what is new.
+pub struct PositionDropped<'a> {
+    pub feed: &'a str,
+    pub last_event_id: &'a str,
+}
+
+impl Event for PositionDropped<'_> {
+    fn emit(self) {
+        FIGURES.forgotten.inc();
+        log::warn!("feed {}: what follows id {:?} cannot be read within the limits, going on without it", self.feed, self.last_event_id);
+    }
+}
+
+/// A feed's actor vanished without saying so.
+pub struct ConnectionDied<'a> {
+    pub feed: &'a str,
+    pub restart_in: Duration,
+}
+
+impl Event for ConnectionDied<'_> {
+    fn emit(self) {
+        FIGURES.restarts.inc();
+        log::error!("feed {}: its connection died of a panic, a new one starts in {:.1} s", self.feed, self.restart_in.as_secs_f32());
+    }
+}
+
+/// How many feeds are in each state.
+pub struct FeedsCounted(pub [(State, usize); State::ALL.len()]);
+
+impl Event for FeedsCounted {
+    fn emit(self) {
+        for (state, feeds) in self.0 {
+            FIGURES.feeds.with_label_values(&[state.as_str()]).set(feeds as i64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_gets_a_burst_and_then_a_trickle_that_says_what_is_missing() {
+        let mut budget = LogBudget::new(0);
+        assert!((0..BURST).all(|_| budget.take(0) == Some(0)));
+        assert!((0..50).all(|_| budget.take(9_999).is_none()));
+        assert_eq!(budget.take(10_000), Some(50));
+        assert_eq!(budget.take(10_001), None);
+        assert_eq!(budget.take(1_000_000_000), Some(1));
+        assert_eq!((0..100).filter(|_| budget.take(1_000_000_000).is_some()).count() as u32, BURST - 1, "a long silence earns one burst, not more");
+    }
+}

@@ -1,0 +1,167 @@
+//! The HTTP side: one request for an event stream, redirects followed by hand.
+
+use super::answer::{Verdict, ending_of, judge, may_see_headers};
+use super::machine::{Ending, Pace, Reason};
+use super::settings::FeedSettings;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Response, Url, redirect};
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+use tokio::time::timeout;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// As many as the Fetch standard allows is twenty; more than ten is a loop in all but name.
+const REDIRECTS_MAX: usize = 10;
+
+/// Probes on a silent connection, so that a peer that vanished is noticed by the kernel before `idle_timeout`, where that is long.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// Bytes of ours (a request, a probe) that nobody acknowledges for this long end the connection (`TCP_USER_TIMEOUT`).
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+
+/// What distinguishes HTTP clients of one pool; feeds with the same share one, since each holds a copy of the system's certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientKind {
+    connect_timeout: Duration,
+    uses_proxy: bool,
+}
+
+impl ClientKind {
+    pub fn of(settings: &FeedSettings) -> Self {
+        Self { connect_timeout: settings.limits.connect_timeout, uses_proxy: !is_loopback(&settings.url) }
+    }
+
+    /// A client that keeps no connection for later: every attempt resolves the name anew and opens a socket of its own, because what is
+    /// left of a dead connection is the last thing to reuse.
+    pub fn build(&self) -> Result<Client, reqwest::Error> {
+        self.builder().build().or_else(|error| {
+            // Without any certificate on the machine no TLS can be verified, but plain feeds can be read all the same.
+            log::warn!("cannot use the certificates of this system, feeds over https will fail: {error}");
+            self.builder().tls_certs_only([]).build()
+        })
+    }
+
+    fn builder(&self) -> reqwest::ClientBuilder {
+        let builder = Client::builder()
+            .user_agent(concat!("aether/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .http1_only()
+            .pool_max_idle_per_host(0)
+            // Per address, where a name has several: shared out by the connector, so that a dead first address leaves time for the next.
+            .connect_timeout(self.connect_timeout)
+            .tcp_nodelay(true)
+            .tcp_keepalive(KEEPALIVE_IDLE)
+            .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
+            .tcp_keepalive_retries(KEEPALIVE_PROBES)
+            .tcp_user_timeout(UNACKNOWLEDGED_MAX);
+        // The usual proxy variables of the environment count, but a proxy cannot reach this machine's own loopback.
+        if self.uses_proxy { builder } else { builder.no_proxy() }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// A good answer, ready to be read.
+pub struct Opened {
+    pub body: Response,
+    /// Where permanent redirects led, before any temporary one.
+    pub moved_to: Option<Url>,
+}
+
+/// Asks `start` for the events after `last_event_id` and follows redirects.
+pub async fn open(settings: &FeedSettings, client: &Client, start: Url, last_event_id: &str) -> Result<Opened, Ending> {
+    let (mut url, mut moved_to, mut all_permanent) = (start, None, true);
+    for _ in 0..=REDIRECTS_MAX {
+        let body = request(settings, client, &url, last_event_id).await?;
+        match judge(body.status(), body.headers(), &url, SystemTime::now()) {
+            Verdict::Stream => return Ok(Opened { body, moved_to }),
+            Verdict::Refused(ending) => return Err(ending),
+            Verdict::Redirect { to, is_permanent } => {
+                url = *to;
+                all_permanent &= is_permanent;
+                if all_permanent {
+                    moved_to = Some(url.clone());
+                }
+            }
+        }
+    }
+    Err(Ending::new(Reason::Redirect, Pace::Park, format!("redirected more than {REDIRECTS_MAX} times")))
+}
+
+async fn request(settings: &FeedSettings, client: &Client, url: &Url, last_event_id: &str) -> Result<Response, Ending> {
+    let limit = settings.limits.connect_timeout;
+    let headers = request_headers(settings, url, last_event_id);
+    match timeout(limit, client.get(url.clone()).headers(headers).send()).await {
+        Ok(answer) => answer.map_err(|error| ending_of(&error)),
+        Err(_) => Err(Ending::new(Reason::Timeout, Pace::Retry, format!("no answer within {limit:?}"))),
+    }
+}
+
+fn request_headers(settings: &FeedSettings, url: &Url, last_event_id: &str) -> HeaderMap {
+    let mut headers = if may_see_headers(&settings.url, url) { settings.headers.clone() } else { HeaderMap::new() };
+    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // A proxy that compresses holds events back until its window is full.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    // Ids with control characters fit no header; such a feed is read from now on instead.
+    if let Ok(value) = HeaderValue::from_bytes(last_event_id.as_bytes())
+        && !last_event_id.is_empty()
+    {
+        headers.insert(LAST_EVENT_ID, value);
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::publication::Format;
+    use crate::upstream::settings::FeedLimits;
+
+    fn settings() -> FeedSettings {
+        let headers = [("Authorization", "Bearer x"), ("X-Key", "y")];
+        FeedSettings::new("a", "http://feed.example/events", "c", Format::Data, headers, FeedLimits::default()).unwrap()
+    }
+
+    #[test]
+    fn a_request_names_what_it_wants_and_where_it_was() {
+        let settings = settings();
+        let headers = request_headers(&settings, &settings.url, "ä7");
+        let pairs = [("accept", "text/event-stream"), ("cache-control", "no-cache"), ("accept-encoding", "identity"), ("authorization", "Bearer x")];
+        for (name, value) in pairs {
+            assert_eq!(headers.get(name).unwrap().to_str().unwrap(), value, "{name}");
+        }
+        assert_eq!(headers.get("last-event-id").unwrap().as_bytes(), "ä7".as_bytes());
+        for unusable in ["", "a\u{1}b", "a\u{7f}"] {
+            assert!(!request_headers(&settings, &settings.url, unusable).contains_key("last-event-id"), "{unusable:?}");
+        }
+    }
+
+    #[test]
+    fn another_host_gets_no_headers_of_the_configuration() {
+        let headers = request_headers(&settings(), &Url::parse("http://elsewhere.example/events").unwrap(), "7");
+        assert!(!headers.contains_key("authorization") && !headers.contains_key("x-key"));
+        assert!(headers.contains_key("last-event-id") && headers.contains_key("accept"));
+    }
+
+    #[test]
+    fn loopback_is_known_by_name_and_by_address() {
+        for (url, expected) in [
+            ("http://localhost:1/", true),
+            ("http://127.0.0.9/", true),
+            ("http://[::1]:80/", true),
+            ("http://10.0.0.1/", false),
+            ("http://localhost.example/", false),
+        ] {
+            assert_eq!(is_loopback(&Url::parse(url).unwrap()), expected, "{url}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What a feed is, checked: made from the configuration before anything is started.
+
+use super::publication::{ChannelTemplate, Format, TemplateError};
+use crate::protocol::event_stream::EventStreamLimits;
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Headers that the connection sets itself; another value would break resuming or framing.
+const HEADERS_OF_OURS: [&str; 9] =
+    ["accept", "accept-encoding", "cache-control", "connection", "content-length", "host", "last-event-id", "te", "transfer-encoding"];
+
+/// How long and how much one feed may keep us waiting and make us hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedLimits {
+    /// From the beginning of an attempt to the headers of the answer; anew for each redirect.
+    pub connect_timeout: Duration,
+    /// Without a byte, comments included, until the connection counts as dead.
+    pub idle_timeout: Duration,
+    /// No wait is shorter, and no `retry:` below it is followed.
+    pub retry_min: Duration,
+    /// Bound of the first random wait, until the feed says `retry:`.
+    pub retry_initial: Duration,
+    /// No wait is longer (but after `Retry-After` or a refusal), and no `retry:` above it is followed.
+    pub retry_max: Duration,
+    /// A connection must last this long for the waits to be short again.
+    pub stable_after: Duration,
+    /// Bound of the first wait after a refusal (a status that trying again soon does not change); at least half of it is waited.
+    pub park_initial: Duration,
+    pub park_max: Duration,
+    /// How long the broker may take for one event, retries included, before the connection is given up, to resume where it was.
+    pub publish_timeout: Duration,
+    pub stream: EventStreamLimits,
+}
+
+impl Default for FeedLimits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(90),
+            retry_min: Duration::from_millis(100),
+            retry_initial: Duration::from_secs(1),
+            retry_max: Duration::from_secs(30),
+            stable_after: Duration::from_secs(10),
+            park_initial: Duration::from_secs(60),
+            park_max: Duration::from_secs(15 * 60),
+            publish_timeout: Duration::from_secs(30),
+            stream: EventStreamLimits::default(),
+        }
+    }
+}
+
+/// One feed. `Debug` shows neither header values nor the URL, which may hold credentials.
+#[derive(Clone)]
+pub struct FeedSettings {
+    pub name: Arc<str>,
+    pub url: Url,
+    pub channel: ChannelTemplate,
+    pub format: Format,
+    pub headers: HeaderMap,
+    pub limits: FeedLimits,
+}
+
+impl std::fmt::Debug for FeedSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FeedSettings").field("name", &self.name).field("host", &self.url.host_str()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    #[error("the name of a feed is empty")]
+    NoName,
+    #[error("feed {feed}: cannot read its URL: {reason}")]
+    Url { feed: String, reason: String },
+    #[error("feed {feed}: its URL begins with {scheme}:, only http: and https: can be read")]
+    Scheme { feed: String, scheme: String },
+    #[error("feed {feed}: {source}")]
+    Channel { feed: String, source: TemplateError },
+    #[error("feed {feed}: {header:?} is not the name of a header")]
+    HeaderName { feed: String, header: String },
+    #[error("feed {feed}: the value of header {header} contains a line end or another control character")]
+    HeaderValue { feed: String, header: String },
+    #[error("feed {feed}: header {header} is set by the hub itself")]
+    ReservedHeader { feed: String, header: String },
+}
+
+impl FeedSettings {
+    pub fn new<'a>(
+        name: &str,
+        url: &str,
+        channel: &str,
+        format: Format,
+        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+        limits: FeedLimits,
+    ) -> Result<Self, FeedError> {
+        let feed = || name.to_string();
+        if name.is_empty() {
+            return Err(FeedError::NoName);
+        }
+        let url = Url::parse(url).map_err(|error| FeedError::Url { feed: feed(), reason: error.to_string() })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(FeedError::Scheme { feed: feed(), scheme: url.scheme().to_string() });
+        }
+        let channel = ChannelTemplate::parse(channel, name).map_err(|source| FeedError::Channel { feed: feed(), source })?;
+        let mut map = HeaderMap::new();
+        for (header, value) in headers {
+            let bad_name = |_| FeedError::HeaderName { feed: feed(), header: header.to_string() };
+            let key = HeaderName::from_bytes(header.as_bytes()).map_err(bad_name)?;
+            if HEADERS_OF_OURS.contains(&key.as_str()) {
+                return Err(FeedError::ReservedHeader { feed: feed(), header: key.to_string() });
+            }
+            let bad_value = |_| FeedError::HeaderValue { feed: feed(), header: key.to_string() };
+            let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(bad_value)?;
+            value.set_sensitive(true);
+            map.append(key, value);
+        }
+        Ok(Self { name: Arc::from(name), url, channel, format, headers: map, limits })
+    }
+}
+
+/// Every feed of a pool.
+#[derive(Clone, Debug)]
+pub struct PoolSettings {
+    /// More feeds than this are refused when the pool is made.
+    pub feeds_max: usize,
+    pub feeds: Vec<FeedSettings>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(name: &str, url: &str, channel: &str, headers: &[(&str, &str)]) -> Result<FeedSettings, FeedError> {
+        FeedSettings::new(name, url, channel, Format::Data, headers.iter().copied(), FeedLimits::default())
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_and_named() {
+        let ok = "http://127.0.0.1:1/events";
+        assert!(feed("a", ok, "ticks:{event}", &[("Authorization", "Bearer x")]).is_ok());
+        assert_eq!(feed("", ok, "c", &[]).unwrap_err(), FeedError::NoName);
+        assert!(matches!(feed("a", "nonsense", "c", &[]).unwrap_err(), FeedError::Url { .. }));
+        assert!(matches!(feed("a", "http://", "c", &[]).unwrap_err(), FeedError::Url { .. }));
+        assert!(matches!(feed("a", "ftp://x/", "c", &[]).unwrap_err(), FeedError::Scheme { scheme, .. } if scheme == "ftp"));
+        assert!(matches!(feed("a", ok, "{what}", &[]).unwrap_err(), FeedError::Channel { .. }));
+        assert!(matches!(feed("a", ok, "c", &[("X Y", "1")]).unwrap_err(), FeedError::HeaderName { .. }));
+        assert!(matches!(feed("a", ok, "c", &[("X", "1\r\nY: 2")]).unwrap_err(), FeedError::HeaderValue { .. }));
+        assert!(matches!(feed("a", ok, "c", &[("last-event-ID", "1")]).unwrap_err(), FeedError::ReservedHeader { .. }));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let shown = format!("{:?}", feed("a", "http://user:pass@h/?key=topsecret", "c", &[("Authorization", "topsecret")]).unwrap());
+        assert!(!shown.contains("topsecret") && !shown.contains("pass"), "{shown}");
+    }
+}
