@@ -100,38 +100,43 @@ fn classify(error: &reqwest::Error) -> (Reason, Pace) {
     if error.is_dns() {
         return (Reason::Dns, Pace::Retry);
     }
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(this) = cause {
-        if let Some(tls) = this.downcast_ref::<rustls::Error>() {
-            return (Reason::Tls, pace_of_tls(tls));
-        }
-        if let Some(io) = this.downcast_ref::<io::Error>() {
-            // An error of another kind that travels in an io::Error is not among its sources; its own sources are.
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return (Reason::Tls, pace_of_tls(tls));
-            }
-            if let Some(reason) = reason_of_io(io.kind()) {
-                return (reason, Pace::Retry);
-            }
-        }
-        if let Some(http) = this.downcast_ref::<hyper::Error>() {
-            if http.is_incomplete_message() {
-                return (Reason::Eof, Pace::Retry);
-            }
-            if http.is_parse() {
-                return (Reason::Parse, Pace::Retry);
-            }
-        }
-        cause = this.source();
+    // First, because TLS faults are wrapped in kinds of `io::Error` that mean something else without one.
+    if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+        return (Reason::Tls, pace_of_tls(tls));
     }
-    let reason = if error.is_timeout() {
-        Reason::Timeout
-    } else if error.is_connect() {
-        Reason::Refused
-    } else {
-        Reason::Rst
-    };
+    let reason = causes(error).find_map(|cause| {
+        let of_io = cause.downcast_ref::<io::Error>().and_then(|io| reason_of_io(io.kind()));
+        of_io.or_else(|| cause.downcast_ref::<hyper::Error>().and_then(reason_of_http))
+    });
+    let reason = reason.unwrap_or_else(|| {
+        if error.is_timeout() {
+            Reason::Timeout
+        } else if error.is_connect() {
+            Reason::Refused
+        } else {
+            Reason::Rst
+        }
+    });
     (reason, Pace::Retry)
+}
+
+/// The error and everything below it. An error that travels in an `io::Error` is not among its sources (only that error's own sources
+/// are), so it is looked for there as well.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+        None => error.source(),
+    })
+}
+
+fn reason_of_http(error: &hyper::Error) -> Option<Reason> {
+    if error.is_incomplete_message() {
+        Some(Reason::Eof)
+    } else if error.is_parse() {
+        Some(Reason::Parse)
+    } else {
+        None
+    }
 }
 
 /// A certificate that is not accepted now will not be accepted in a second either; all other faults of the handshake may pass.
@@ -155,14 +160,12 @@ fn reason_of_io(kind: io::ErrorKind) -> Option<Reason> {
 /// The error and its causes. Without the URL, which reqwest puts into its own text and which may hold credentials.
 fn chain(error: &reqwest::Error) -> String {
     let mut texts: Vec<String> = Vec::new();
-    let mut cause = error.source();
-    while let Some(this) = cause {
-        let text = this.to_string();
+    for cause in causes(error).skip(1) {
+        let text = cause.to_string();
         // Many layers repeat the text of the one below.
         if texts.last().is_none_or(|last| !last.contains(&text)) {
             texts.push(text);
         }
-        cause = this.source();
     }
     if texts.is_empty() { "request failed".to_string() } else { texts.join(": ") }
 }

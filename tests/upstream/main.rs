@@ -1,0 +1,11 @@
+//! The upstream room against real sockets: a server of ours that misbehaves in every way we know, and a foreign one (nginx with nchan).
+//!
+//! The pool and its connections run in this process with a broker that only records, because what is asked here is what they hand on,
+//! when they come back, and where they resume.
+
+mod broker_trouble;
+mod foreign;
+mod misbehaving;
+#[cfg(feature = "test-hooks")]
+mod panics;
+mod support;
