@@ -34,8 +34,14 @@ READY_SECONDS = 15
 STOP_SECONDS = 10
 # No single load takes longer than this; one that does is broken.
 LOAD_SECONDS_MAX = 300
+# A run beside which others used more than this, in cores, is repeated, and of the repetitions the quietest counts.
+OTHERS_CORES_MAX = 0.05
+REPEATS_MAX = 2
+# Repeating ends after so much time in all.
+REPEAT_SECONDS_MAX = 360
 
 QUICK = os.environ.get("QUICK", "") not in ("", "0")
+FAULTS = ("lost", "duplicated", "reordered", "closed", "refused")
 ROUNDS = int(os.environ.get("ROUNDS", "1" if QUICK else "3"))
 
 
@@ -248,8 +254,7 @@ LOADS = [
 ]
 
 
-def run_load(server, load, tool, round_number):
-    busy = busy_elsewhere()
+def run_load(server, load, tool):
     running = server.start(load)
     try:
         command = [str(tool), "bench", load.scenario, "--json", "--protocol", server.protocol, "--url", server.url(running.port, load.is_secure)]
@@ -268,9 +273,31 @@ def run_load(server, load, tool, round_number):
         result = json.loads(done.stdout)
     except json.JSONDecodeError:
         raise Failure(f"{load.name} on {server.name}: {(done.stderr or done.stdout).strip()}") from None
-    result["busy_elsewhere"] = busy
-    (RESULTS / f"{load.name}.{server.name}.{round_number}.json").write_text(json.dumps(result, indent=1) + "\n")
     return result
+
+
+def run_quiet_load(server, load, tool, round_number, patience):
+    """Runs a load until nobody else used the machine meanwhile, or until there is no more time for it."""
+    best = None
+    for attempt in range(1 + REPEATS_MAX):
+        began = time.monotonic()
+        result = run_load(server, load, tool)
+        result["attempts"] = attempt + 1
+        if best is None or result["others_cores"] < best["others_cores"]:
+            best = result
+        # A loss is a loss, however noisy the run was.
+        for kind in FAULTS:
+            best["integrity"][kind] = max(best["integrity"][kind], result["integrity"][kind])
+        if best["others_cores"] <= OTHERS_CORES_MAX or patience.seconds <= 0:
+            break
+        patience.seconds -= time.monotonic() - began
+    (RESULTS / f"{load.name}.{server.name}.{round_number}.json").write_text(json.dumps(best, indent=1) + "\n")
+    return best
+
+
+@dataclasses.dataclass
+class Patience:
+    seconds: float
 
 
 # --- The table -------------------------------------------------------------------------------------------------------------------
@@ -375,8 +402,7 @@ def print_table(results):
 
 def integrity(results, server):
     """Everything that went wrong with any message or connection, over all runs of a server."""
-    kinds = ("lost", "duplicated", "reordered", "closed", "refused")
-    return sum(result["integrity"][kind] for (_, name), runs in results.items() if name == server for result in runs for kind in kinds)
+    return sum(result["integrity"][kind] for (_, name), runs in results.items() if name == server for result in runs for kind in FAULTS)
 
 
 def print_columns(rows):
@@ -403,20 +429,6 @@ def on_cores(cores):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     return prepare
-
-
-def busy_elsewhere():
-    """The share of the machine's processor time that others use, measured for a moment while nothing of ours runs."""
-
-    def times():
-        fields = list(map(int, pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:]))
-        return sum(fields[:8]), fields[3] + fields[4]
-
-    total, idle = times()
-    time.sleep(0.5)
-    total_after, idle_after = times()
-    passed = max(1, total_after - total)
-    return round(1 - (idle_after - idle) / passed, 3)
 
 
 def make_certificate(directory):
@@ -492,6 +504,7 @@ def main():
             note(f"{server.name} is left out: {reason}")
 
     began, results, failures = time.monotonic(), {}, []
+    patience = Patience(0 if QUICK else REPEAT_SECONDS_MAX)
     for load in LOADS:
         if load.name not in loads:
             continue
@@ -501,16 +514,17 @@ def main():
             for server in comparable if round_number % 2 else reversed(comparable):
                 note(f"{load.name}, round {round_number} of {ROUNDS}: {server.name}")
                 try:
-                    results.setdefault((load.name, server.name), []).append(run_load(server, load, tool, round_number))
+                    results.setdefault((load.name, server.name), []).append(run_quiet_load(server, load, tool, round_number, patience))
                 except Failure as failure:
                     failures.append(str(failure))
                     note(str(failure))
 
     listed = lambda cores: ",".join(map(str, sorted(cores)))
     print(f"\nServers on core {listed(SERVER_CORES)}, load tool on core {listed(TOOL_CORES)}, medians of {ROUNDS}, {time.monotonic() - began:.0f} s in all.")
-    busy = [result["busy_elsewhere"] for runs in results.values() for result in runs]
-    if busy:
-        print(f"Others used {statistics.median(busy):.0%} of the machine (median before each run; at most {max(busy):.0%}). Above 5 % take no latency at its word.")
+    others = [result["others_cores"] for runs in results.values() for result in runs]
+    if others:
+        noisy = sum(share > OTHERS_CORES_MAX for share in others)
+        print(f"Others used {statistics.median(others):.2f} cores meanwhile (median of the runs; at most {max(others):.2f}), in {noisy} of {len(others)} runs more than {OTHERS_CORES_MAX}.")
     print()
     faults = print_table(results)
     if failures:

@@ -3,6 +3,7 @@
 //! A subcommand gathers what it needs from arguments, files and environment, lets the rooms work, and prints. Results go to standard output,
 //! everything said to people to standard error, so that the one can be piped and the other read. Exit codes: 0 done, 1 not done, 2 misspoken.
 
+mod bench;
 mod check_config;
 mod default_config;
 mod gen_token;
@@ -42,6 +43,7 @@ Exit codes: 0 done, 1 not done (standard error says why), 2 the command line was
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(Box<bench::Bench>),
     CheckConfig(check_config::CheckConfig),
     DefaultConfig(default_config::DefaultConfig),
     GenToken(gen_token::GenToken),
@@ -51,6 +53,7 @@ enum Command {
 impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Bench(command) => command.run(),
             Command::CheckConfig(command) => command.run(),
             Command::DefaultConfig(command) => command.run(),
             Command::GenToken(command) => command.run(),
