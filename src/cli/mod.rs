@@ -45,10 +45,10 @@ Exit codes: 0 done, 1 not done (standard error says why), 2 the command line was
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Bench(Box<bench::Bench>),
     CheckConfig(check_config::CheckConfig),
     DefaultConfig(default_config::DefaultConfig),
     GenToken(gen_token::GenToken),
-    Bench(bench::Bench),
     Version(version::Version),
 }
 

@@ -964,3 +964,285 @@ enum Trouble {
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::thread::JoinHandle;
+
+    /// What the fake hub does to its fifth publication.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Fault {
+        None,
+        Drop,
+        Double,
+        /// It is sent after the sixth.
+        Late,
+        /// The connection of the first subscriber is closed instead.
+        Close,
+    }
+
+    /// A hub of a few lines that speaks Centrifuge's JSON, one thread a connection: the tool's figures must show what it does wrong.
+    struct FakeHub {
+        port: u16,
+        shared: Arc<Shared>,
+        accepting: Option<JoinHandle<()>>,
+    }
+
+    struct Shared {
+        fault: Fault,
+        is_over: AtomicBool,
+        pongs: AtomicU64,
+        state: Mutex<State>,
+    }
+
+    #[derive(Default)]
+    struct State {
+        subscribers: Vec<TcpStream>,
+        publications: Vec<Value>,
+        held: Option<Value>,
+    }
+
+    impl Shared {
+        fn lock(&self) -> MutexGuard<'_, State> {
+            self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    impl FakeHub {
+        fn start(fault: Fault) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let shared = Arc::new(Shared { fault, is_over: AtomicBool::new(false), pongs: AtomicU64::new(0), state: Mutex::default() });
+            let port = listener.local_addr().unwrap().port();
+            let accepting = std::thread::spawn({
+                let shared = Arc::clone(&shared);
+                move || {
+                    let mut connections = Vec::new();
+                    while let Ok((stream, _)) = listener.accept() {
+                        if shared.is_over.load(Ordering::Acquire) {
+                            break;
+                        }
+                        let shared = Arc::clone(&shared);
+                        // Ends with its connection, and the engine that holds the other end is dropped before the hub.
+                        connections.push(std::thread::spawn(move || drop(talk(stream, &shared))));
+                    }
+                    connections.into_iter().for_each(|connection| drop(connection.join()));
+                }
+            });
+            Self { port, shared, accepting: Some(accepting) }
+        }
+
+        fn engine(&self, protocol: Protocol) -> Engine {
+            let target = Target::parse(&format!("ws://127.0.0.1:{}/connection/websocket", self.port)).unwrap();
+            Engine::new(Plan {
+                publish_by: Some(PublishBy::WebSocket { target: target.clone() }),
+                target,
+                protocol,
+                tls: None,
+                token: String::new(),
+                channels: vec!["bench".to_string()],
+                subscribers: 4,
+                payload_bytes: 100,
+                connect_window: 3,
+                sources: 2,
+            })
+            .unwrap()
+        }
+    }
+
+    impl Drop for FakeHub {
+        fn drop(&mut self) {
+            self.shared.is_over.store(true, Ordering::Release);
+            self.shared.lock().subscribers.clear();
+            drop(TcpStream::connect(("127.0.0.1", self.port)));
+            drop(self.accepting.take().map(JoinHandle::join));
+        }
+    }
+
+    fn talk(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")?;
+        loop {
+            let mut front = [0; 2];
+            stream.read_exact(&mut front)?;
+            let mut len = usize::from(front[1] & 0x7f);
+            if len == 126 {
+                let mut long = [0; 2];
+                stream.read_exact(&mut long)?;
+                len = usize::from(u16::from_be_bytes(long));
+            }
+            let mut bytes = vec![0; 4 + len];
+            stream.read_exact(&mut bytes)?;
+            let (mask, payload) = bytes.split_at_mut(4);
+            payload.iter_mut().enumerate().for_each(|(index, byte)| *byte ^= mask[index & 3]);
+            if front[0] & 0x0f == wire::OP_CLOSE {
+                return send(&mut stream, wire::OP_CLOSE, payload);
+            }
+            for line in payload.split(|&byte| byte == b'\n') {
+                command(&mut stream, shared, &serde_json::from_slice(line)?)?;
+            }
+        }
+    }
+
+    fn command(stream: &mut TcpStream, shared: &Shared, command: &Value) -> std::io::Result<()> {
+        let id = &command["id"];
+        let mut state = shared.lock();
+        if command["connect"].is_object() {
+            return say(stream, &json!({ "id": id, "connect": {} }));
+        }
+        if command["subscribe"].is_object() {
+            let mut result = json!({ "epoch": "e", "offset": state.publications.len() });
+            if command["subscribe"]["recover"] == true {
+                let offset = command["subscribe"]["offset"].as_u64().unwrap_or_default() as usize;
+                result["recovered"] = json!(true);
+                result["publications"] = state.publications[offset..].iter().map(|data| json!({ "data": data })).collect();
+            }
+            say(stream, &json!({ "id": id, "subscribe": result }))?;
+            say(stream, &json!({}))?;
+            state.subscribers.push(stream.try_clone()?);
+            return Ok(());
+        }
+        if command["publish"].is_object() {
+            let data = &command["publish"]["data"];
+            state.publications.push(data.clone());
+            match (shared.fault, state.publications.len()) {
+                (Fault::Drop, 5) => {}
+                (Fault::Late, 5) => state.held = Some(data.clone()),
+                (Fault::Close, 5) => {
+                    let reason = [&3_008u16.to_be_bytes()[..], b"slow"].concat();
+                    state.subscribers.first_mut().map_or(Ok(()), |first| send(first, wire::OP_CLOSE, &reason))?;
+                    state.subscribers.remove(0).shutdown(std::net::Shutdown::Both)?;
+                }
+                (fault, count) => {
+                    let late = (fault == Fault::Late && count == 6).then(|| state.held.take()).flatten();
+                    let double = (fault == Fault::Double && count == 5).then(|| data.clone());
+                    for data in [Some(data.clone()), late, double].into_iter().flatten() {
+                        let push = json!({ "push": { "channel": "bench", "pub": { "data": data } } });
+                        state.subscribers.retain_mut(|subscriber| say(subscriber, &push).is_ok());
+                    }
+                }
+            }
+            return say(stream, &json!({ "id": id, "publish": {} }));
+        }
+        shared.pongs.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn say(stream: &mut TcpStream, message: &Value) -> std::io::Result<()> {
+        send(stream, wire::OP_TEXT, message.to_string().as_bytes())
+    }
+
+    fn send(stream: &mut TcpStream, opcode: u8, payload: &[u8]) -> std::io::Result<()> {
+        let mut frame = vec![0x80 | opcode];
+        if payload.len() < 126 {
+            frame.push(payload.len() as u8);
+        } else {
+            frame.push(126);
+            frame.extend_from_slice(&(payload.len() as u16).to_be_bytes());
+        }
+        frame.extend_from_slice(payload);
+        stream.write_all(&frame)
+    }
+
+    const JSON: Protocol = Protocol::Centrifuge(Codec::Json);
+    /// Long enough for a busy machine, and only waited for when something is wrong.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn whatever_a_hub_does_to_a_message_is_noticed() {
+        for (fault, lost, duplicated, reordered, delivered) in
+            [(Fault::None, 0, 0, 0, 40), (Fault::Drop, 4, 0, 0, 36), (Fault::Double, 0, 4, 0, 44), (Fault::Late, 0, 0, 4, 40)]
+        {
+            let hub = FakeHub::start(fault);
+            let mut engine = hub.engine(JSON);
+            engine.connect_subscribers(Begin::Live).unwrap();
+            engine.connect_publishers().unwrap();
+            engine.measure();
+            engine.publish_exactly(10).unwrap();
+            engine.drain(if lost == 0 { PATIENCE } else { Duration::from_millis(200) }).unwrap();
+            let end = Instant::now() + PATIENCE;
+            while hub.shared.pongs.load(Ordering::Acquire) < 4 {
+                assert!(Instant::now() < end, "{fault:?}: the hub's pings are not answered: {:?}", engine.counts());
+                engine.run_for(DRAIN_LOOK).unwrap();
+            }
+            let counts = engine.counts();
+            let seen = (engine.lost(), counts.duplicated, counts.reordered, counts.delivered, counts.pings, counts.closed);
+            assert_eq!(seen, (lost, duplicated, reordered, delivered, 4, 0), "{fault:?}: {:?}", engine.first_trouble());
+            assert_eq!(engine.latency().len(), delivered);
+            engine.disconnect_subscribers(PATIENCE).unwrap();
+            assert_eq!(engine.counts().closed, 0, "who leaves was not closed");
+        }
+    }
+
+    #[test]
+    fn a_subscriber_that_is_closed_is_counted_and_its_reason_kept() {
+        let hub = FakeHub::start(Fault::Close);
+        let mut engine = hub.engine(JSON);
+        engine.connect_subscribers(Begin::Live).unwrap();
+        engine.connect_publishers().unwrap();
+        engine.measure();
+        engine.publish_exactly(10).unwrap();
+        let end = Instant::now() + PATIENCE;
+        while engine.counts().closed == 0 {
+            assert!(Instant::now() < end, "{:?}", engine.counts());
+            engine.run_for(DRAIN_LOOK).unwrap();
+        }
+        assert_eq!(engine.first_trouble(), Some("the server closed with code 3008: slow"));
+        assert!(engine.lost() >= 6, "{}", engine.lost());
+    }
+
+    #[test]
+    fn who_comes_back_gets_exactly_what_was_missed() {
+        let hub = FakeHub::start(Fault::None);
+        let mut engine = hub.engine(JSON);
+        engine.connect_publishers().unwrap();
+        engine.publish_exactly(3).unwrap();
+        engine.connect_subscribers(Begin::Positioned).unwrap();
+        engine.disconnect_subscribers(PATIENCE).unwrap();
+        engine.expect_all_from_here();
+        engine.publish_exactly(7).unwrap();
+        assert_eq!(engine.lost(), 28);
+        engine.connect_subscribers(Begin::Recover).unwrap();
+        let counts = engine.counts();
+        assert_eq!((engine.lost(), counts.recovered, counts.delivered, counts.duplicated), (0, 4, 28, 0));
+    }
+
+    #[test]
+    fn publications_keep_their_schedule() {
+        let hub = FakeHub::start(Fault::None);
+        let mut engine = hub.engine(JSON);
+        engine.connect_subscribers(Begin::Live).unwrap();
+        engine.connect_publishers().unwrap();
+        let started = Instant::now();
+        engine.publish(Pace::Rate(200.0)).unwrap();
+        engine.run_for(Duration::from_millis(100)).unwrap();
+        let at_most = 1 + (started.elapsed().as_secs_f64() * 200.0) as u64;
+        assert!((2..=at_most).contains(&engine.counts().published), "{} of at most {at_most}", engine.counts().published);
+        engine.publish(Pace::Off).unwrap();
+        engine.drain(PATIENCE).unwrap();
+        assert_eq!((engine.lost(), engine.counts().delivered), (0, 4 * engine.counts().published));
+    }
+
+    #[test]
+    fn a_hub_that_speaks_otherwise_is_an_error_not_a_hang() {
+        let hub = FakeHub::start(Fault::None);
+        let mut engine = hub.engine(Protocol::Centrifuge(Codec::Protobuf));
+        let error = engine.connect_subscribers(Begin::Live).unwrap_err().to_string();
+        assert!(error.contains("0 of 4"), "{error}");
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut engine = hub.engine(JSON);
+        engine.plan.target.address = nobody;
+        let error = engine.connect_subscribers(Begin::Live).unwrap_err().to_string();
+        assert!(error.contains("refused"), "{error}");
+    }
+}

@@ -36,18 +36,20 @@ const CONNECTIONS_PER_SOURCE: usize = 250;
 /// Put a load on a hub, check every message, measure what it costs.
 ///
 /// Scenarios:
-///   fanout         N subscribers get everything that is published at --rate: deliveries/s, latency, server CPU per delivery
-///   http-publish   as many channels as connections, published by HTTP over --lanes parallel connections
-///   idle           N subscribers that do nothing: memory per connection, and what stays after they left
-///   connect        N subscribers come: connections/s, server CPU per connect and subscribe
-///   recovery       N subscribers leave, miss --missed messages, and come back all at once
+///   fanout        N subscribers get what is published at --rate: deliveries/s, latency, CPU each
+///   http-publish  N channels of one subscriber, published by HTTP over --lanes connections
+///   idle          N subscribers that do nothing: memory of each, and what stays after they left
+///   connect       N subscribers come: connections/s, CPU of each connect and subscribe
+///   recovery      N subscribers leave, miss --missed messages, and come back all at once
 ///
 /// Examples:
-///   aether bench --url ws://127.0.0.1:8000 --connections 1000 --rate 100 --pid $(pidof aether)
-///   aether bench idle --url wss://127.0.0.1:8443 --insecure --connections 10000 --pid $(pidof aether)
-///   aether bench http-publish --url ws://127.0.0.1:8000 --api-key KEY --connections 5000 --json
+///   aether bench --connections 1000 --rate 100 --pid $(pidof aether)
+///   aether bench idle --url wss://127.0.0.1:8443 --insecure -n 10000 --pid $(pidof aether)
+///   aether bench http-publish --api-key KEY --connections 5000 --json
 ///
-/// The exit code is 1 when a message was lost, duplicated or out of order, or a connection was closed.
+/// Clients connect without a token unless --token gives one, so that the hub must allow anonymous
+/// clients to connect, subscribe and publish. The exit code is 1 when a message was lost, duplicated
+/// or out of order, or a connection was closed.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Bench {

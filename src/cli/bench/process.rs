@@ -77,6 +77,20 @@ pub fn own_cpu_time() -> Duration {
     read_clock(libc::CLOCK_PROCESS_CPUTIME_ID).unwrap_or_default()
 }
 
+/// Processor time of the whole machine, whoever used it (a hypervisor's neighbours included), if the system tells.
+pub fn machine_cpu_time() -> Option<Duration> {
+    parse_stat(&std::fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// The first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal, in ticks of 10 ms on every Linux that runs this.
+fn parse_stat(text: &str) -> Option<Duration> {
+    let fields: Vec<u64> = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace().map_while(|field| field.parse().ok()).collect();
+    match fields[..] {
+        [user, nice, system, _, _, irq, softirq, steal, ..] => Some(Duration::from_millis(10 * (user + nice + system + irq + softirq + steal))),
+        _ => None,
+    }
+}
+
 fn read_clock(clock: libc::clockid_t) -> io::Result<Duration> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the call writes one timespec to the place that it is given.
@@ -130,6 +144,14 @@ mod tests {
         assert_eq!(parse_smaps(text), Some(Resident { rss: 10_784 * 1_024, pss: 8_123 * 1_024 }));
         assert_eq!(parse_smaps("Rss: many kB\nPss: 1 kB"), None);
         assert_eq!(parse_smaps(""), None);
+    }
+
+    #[test]
+    fn the_machine_is_read_from_the_first_line_of_stat() {
+        assert_eq!(parse_stat("cpu  1 2 3 100 200 4 5 6 0 0\ncpu0 9 9 9\n"), Some(Duration::from_millis(210)));
+        assert_eq!(parse_stat("cpu  1 2 3"), None);
+        assert_eq!(parse_stat(""), None);
+        assert!(machine_cpu_time() > Some(Duration::ZERO));
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct Report {
     pub integrity: Integrity,
     /// Processor time that the tool itself used while it measured, in cores. Near 1 the tool was the limit.
     pub tool_cores: f64,
+    /// Processor time that neither the server nor the tool used, in cores. Where it is much, latencies say more about the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others_cores: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_trouble: Option<String>,
 }
@@ -205,7 +208,7 @@ impl Report {
             "integrity",
             format!("{lost} lost, {duplicated} duplicated, {reordered} reordered, {foreign} foreign, {closed} closed, {refused} refused"),
         );
-        line("tool", format!("{} cores", self.tool_cores));
+        line("tool", format!("{} cores{}", self.tool_cores, optional(self.others_cores, "cores used by others on this machine")));
         if let Some(trouble) = &self.first_trouble {
             line("first trouble", trouble.clone());
         }

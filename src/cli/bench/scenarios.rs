@@ -57,6 +57,7 @@ struct Moment {
     at: Instant,
     server: Duration,
     tool: Duration,
+    machine: Option<Duration>,
 }
 
 /// What lies between two moments.
@@ -64,6 +65,7 @@ struct Span {
     wall: Duration,
     server: Duration,
     tool: Duration,
+    machine: Option<Duration>,
 }
 
 impl Span {
@@ -78,17 +80,30 @@ impl Span {
 
 impl Run<'_> {
     fn now(&self) -> anyhow::Result<Moment> {
-        Ok(Moment { server: self.server.cpu_time()?, tool: process::own_cpu_time(), at: Instant::now() })
+        Ok(Moment { server: self.server.cpu_time()?, tool: process::own_cpu_time(), machine: process::machine_cpu_time(), at: Instant::now() })
     }
 
     fn since(&self, begin: &Moment) -> anyhow::Result<Span> {
         let end = self.now()?;
-        Ok(Span { wall: end.at - begin.at, server: end.server.saturating_sub(begin.server), tool: end.tool.saturating_sub(begin.tool) })
+        Ok(Span {
+            wall: end.at - begin.at,
+            server: end.server.saturating_sub(begin.server),
+            tool: end.tool.saturating_sub(begin.tool),
+            machine: end.machine.zip(begin.machine).map(|(end, begin)| end.saturating_sub(begin)),
+        })
     }
 
     /// A figure of the server's account, if there is one.
     fn of_server(&self, figure: f64) -> Option<f64> {
         self.server.is_known().then_some(figure)
+    }
+
+    /// Who else was at work in the measured time.
+    fn note_company(&mut self, span: &Span) {
+        self.report.tool_cores = span.cores(span.tool);
+        if self.server.is_known() {
+            self.report.others_cores = span.machine.map(|machine| span.cores(machine.saturating_sub(span.server + span.tool)));
+        }
     }
 
     fn finish(mut self, engine: &Engine) -> Report {
@@ -127,7 +142,7 @@ impl Run<'_> {
 
         let publications = after.published - before.published;
         let deliveries = after.delivered - before.delivered;
-        self.report.tool_cores = span.cores(span.tool);
+        self.note_company(&span);
         self.report.delivery = Some(Delivery {
             seconds: span.seconds(),
             publications,
@@ -159,7 +174,7 @@ impl Run<'_> {
         engine.run_for(self.bench.duration.duration())?;
         let span = self.since(&begin)?;
         let connected = self.server.resident()?;
-        self.report.tool_cores = span.cores(span.tool);
+        self.note_company(&span);
         engine.disconnect_subscribers(GOODBYE)?;
         let after = self.settled_memory(&mut engine)?;
         self.report.memory = Some(Memory::new(&self.server, self.bench.connections, before, connected, after));
@@ -186,7 +201,7 @@ impl Run<'_> {
 
     fn connect(mut self, mut engine: Engine) -> anyhow::Result<Report> {
         let span = self.connected(&mut engine, Begin::Live)?;
-        self.report.tool_cores = span.cores(span.tool);
+        self.note_company(&span);
         engine.disconnect_subscribers(GOODBYE)?;
         Ok(self.finish(&engine))
     }
@@ -210,7 +225,7 @@ impl Run<'_> {
         engine.connect_subscribers(Begin::Recover)?;
         let span = self.since(&begin)?;
         engine.drain(GOODBYE)?;
-        self.report.tool_cores = span.cores(span.tool);
+        self.note_company(&span);
         self.report.recovery = Some(Recovery {
             missed_each: self.bench.missed,
             recovered_clients: engine.counts().recovered,
