@@ -38,12 +38,14 @@ export interface Message {
   readonly bytes: Uint8Array;
   /** `null` where the channel keeps no history. */
   readonly offset: number | null;
-  /** Came in answer to a recovery, not live. */
-  readonly isRecovered: boolean;
+  readonly origin: Origin;
   /** Session that published it; `null` for a feed or the server API. */
   readonly from: Session | null;
   readonly tags: Readonly<Record<string, string>>;
 }
+
+/** Live; in answer to a recovery after we were away; or read from what the channel keeps, when `arrivedMs` says nothing. */
+export type Origin = 'live' | 'recovered' | 'history';
 
 export interface Session {
   readonly clientId: string;
@@ -186,7 +188,7 @@ export class Hub {
   async latest(channel: string, limit: number): Promise<Message[]> {
     const arrivedMs = wallMs();
     const { publications } = await asked(this.#client.history(channel, { limit, reverse: true }));
-    return publications.map((publication) => received(publication, arrivedMs, true)).reverse();
+    return publications.map((publication) => received(publication, arrivedMs, 'history')).reverse();
   }
 
   readonly #onOnline = (): void => {
@@ -284,7 +286,8 @@ class Channel {
 
   add(watcher: ChannelWatcher): void {
     this.#watchers.add(watcher);
-    watcher.state?.(this.#state);
+    const state = this.#state;
+    watcher.state?.(state.kind === 'subscribed' ? { ...state, offset: this.#position?.offset ?? state.offset } : state);
   }
 
   /** Returns how many are left. */
@@ -342,20 +345,20 @@ class Channel {
 
   #received(publication: PublicationContext): void {
     if (this.#recovering !== null) this.#recovering.count += 1;
-    const message = received(publication, wallMs(), this.#recovering !== null);
+    const message = received(publication, wallMs(), this.#recovering === null ? 'live' : 'recovered');
     if (this.#position !== null && message.offset !== null) this.#position = { ...this.#position, offset: message.offset };
     for (const watcher of this.#watchers) watcher.message?.(message);
   }
 }
 
-function received(publication: PublicationContext, arrivedMs: number, isRecovered: boolean): Message {
+function received(publication: PublicationContext, arrivedMs: number, origin: Origin): Message {
   const { data, info, offset, tags } = publication;
   return {
     arrivedMs,
     bytes: data instanceof Uint8Array ? data : new Uint8Array(),
     // Absent where the channel keeps no history; the SDK may then say 0, and streams count from 1.
     offset: typeof offset === 'number' && offset > 0 ? offset : null,
-    isRecovered,
+    origin,
     from: info === undefined ? null : session(info),
     tags: tags ?? {},
   };

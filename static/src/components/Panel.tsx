@@ -8,7 +8,7 @@ export function Panel({
   children,
 }: {
   title: ReactNode;
-  scope?: ReactNode;
+  scope?: ReactNode | undefined;
   className?: string;
   children: ReactNode;
 }) {

@@ -48,6 +48,7 @@ export function createFormat(language: string): Format {
   };
   const latency = (ms: number | null): string => {
     if (ms === null || !Number.isFinite(ms)) return UNKNOWN;
+    if (ms === 0) return `0${NARROW}ms`;
     if (ms < 9.95) return `${decimal(Math.max(0, ms), 1)}${NARROW}ms`;
     if (ms < 999.5) return `${decimal(ms, 0)}${NARROW}ms`;
     return `${decimal(ms / 1000, 1)}${NARROW}s`;

@@ -80,9 +80,9 @@ export function Messages({ model, channel }: { model: LiveModel; channel: Chosen
     const rows = feed.take(now);
     if (rows.length > 0 && table.current !== null) {
       table.current.add(rows, (message) => {
-        const took = channel.latencyOf(message);
-        channel.latencyMs = took ?? (message.isRecovered ? channel.latencyMs : null);
-        return took;
+        const latencyMs = channel.latencyOf(message);
+        if (message.origin === 'live') channel.latencyMs = latencyMs;
+        return { latencyMs, sentMs: message.origin === 'history' ? channel.sentMs(message) : null };
       });
     }
     if (waiting.current !== null) waiting.current.hidden = table.current === null || !table.current.isEmpty;
@@ -157,7 +157,9 @@ export function Messages({ model, channel }: { model: LiveModel; channel: Chosen
         </div>
         {state.kind === 'refused' ? (
           <div className="panel-pad">
-            <Notice title={t('messages.refusedTitle')}>{`${reasonOf(state.code, state.reason, words)}.`}</Notice>
+            <Notice title={t('messages.refusedTitle')}>
+              {t('refused.says', { reason: reasonOf(state.code, state.reason, words) })}
+            </Notice>
           </div>
         ) : (
           <div className="messages-table" role="table" aria-label={t('messages.title')} aria-live="off">

@@ -23,7 +23,7 @@ export function Pulse({ model }: { model: LiveModel }) {
   const { demo } = model.config;
   if (demo === null)
     return (
-      <Panel title={t('pulse.offTitle')} className="pulse">
+      <Panel title={t('pulse.title')} className="pulse">
         <Notice title={t('pulse.offTitle')}>{t('pulse.off')}</Notice>
       </Panel>
     );
@@ -92,7 +92,6 @@ function Feed({ model, demo }: { model: LiveModel; demo: DemoFeed }) {
     last.figuresMs = now;
     const newest = pulse.points.at(-1) ?? null;
     write(figure.current, format.decimal((pointed ?? newest)?.cpu ?? null, 1));
-    write(unit.current, pointed === null ? t('pulse.unit') : t('pulse.ago', { age: format.age(hubNow - pointed.t) }));
     write(received.current, format.short(pulse.received));
     write(lost.current, format.short(pulse.lost));
     const error = model.clock.errorMs();
@@ -101,6 +100,8 @@ function Feed({ model, demo }: { model: LiveModel; demo: DemoFeed }) {
       delay.current.title = error === null ? t('pulse.delayUnknown') : t('pulse.delayTitle', { error: format.latency(error) });
     const age = model.pulseUpdatedMs === null ? 0 : now - model.pulseUpdatedMs;
     const isOld = age > OLD_AFTER_MS;
+    const point = pointed ?? (isOld ? newest : null);
+    write(unit.current, point === null ? t('pulse.unit') : t('pulse.ago', { age: format.age(hubNow - point.t) }));
     write(scope.current, isOld ? t('status.old', { age: format.age(age) }) : t('pulse.scope'));
     scope.current?.classList.toggle('is-warn', isOld);
     plot.current?.classList.toggle('is-stale', isOld);
@@ -190,7 +191,9 @@ function Feed({ model, demo }: { model: LiveModel; demo: DemoFeed }) {
         </div>
         {!hasPulse && state.kind === 'refused' && (
           <div className="plot-notice">
-            <Notice title={t('pulse.refusedTitle')}>{reasonOf(state.code, state.reason, words)}</Notice>
+            <Notice title={t('pulse.refusedTitle')}>
+              {t('refused.says', { reason: reasonOf(state.code, state.reason, words) })}
+            </Notice>
           </div>
         )}
         {!hasPulse && state.kind === 'subscribed' && (

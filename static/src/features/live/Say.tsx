@@ -16,7 +16,7 @@ const TEXT_CHARS_MAX = 280;
 export function Say({ model }: { model: LiveModel }) {
   const { t } = useWords();
   return (
-    <Panel title={t('say.title')} scope={t('say.scope')} className="say">
+    <Panel title={t('say.title')} scope={model.config.chat === null ? undefined : t('say.scope')} className="say">
       {model.config.chat === null ? <Notice title={t('say.offTitle')}>{t('say.off')}</Notice> : <Chat model={model} />}
     </Panel>
   );

@@ -44,7 +44,7 @@ export function StatusMark({ said }: { said: Said }) {
   return (
     <span className="status-mark">
       <Glyph status={said.status} />
-      {said.mark}
+      <span className="trunc">{said.mark}</span>
     </span>
   );
 }

@@ -19,6 +19,8 @@ const PRESENCE_SETTLE_MS = 400;
 const TIMED_BYTES_MAX = 4_096;
 /** What lies further off is not a time of sending in ms. */
 const LATENCY_MAX_MS = 3_600_000;
+const SENT_MAX_MS = 400 * 86_400_000;
+const HISTORY = 12;
 
 export type Presence =
   | { readonly kind: 'loading' }
@@ -62,7 +64,9 @@ export class ChosenChannel {
         if (state.kind === 'subscribed') {
           this.offset = state.offset ?? this.offset;
           this.#askPresence(0);
+          if (this.received === 0) void this.#readHistory();
         }
+        if (state.kind === 'refused') this.#presence.set({ kind: state.code === PERMISSION_DENIED ? 'denied' : 'failed' });
         requestFrame();
       },
       recovery: ({ recovered, gap }) => {
@@ -83,12 +87,31 @@ export class ChosenChannel {
 
   /** How long a message was under way, if it carries the time of its sending. Costs a parse; asked for what is shown only. */
   latencyOf(message: Message): number | null {
-    if (message.isRecovered || message.bytes.length > TIMED_BYTES_MAX || this.clock.errorMs() === null) return null;
+    if (message.origin !== 'live' || message.bytes.length > TIMED_BYTES_MAX || this.clock.errorMs() === null) return null;
     const t = finite(fields(json(decoder.decode(message.bytes)))?.['t']);
     if (t === null) return null;
     const latency = this.clock.toHub(message.arrivedMs) - t;
     if (latency < -1_000 || latency > LATENCY_MAX_MS) return null;
     return Math.max(0, latency);
+  }
+
+  /** When a message was sent, by its own account. */
+  sentMs(message: Message): number | null {
+    const t = message.bytes.length > TIMED_BYTES_MAX ? null : finite(fields(json(decoder.decode(message.bytes)))?.['t']);
+    return t !== null && Math.abs(this.clock.now() - t) < SENT_MAX_MS ? t : null;
+  }
+
+  /** What the channel keeps, so that a quiet one is not an empty one. */
+  async #readHistory(): Promise<void> {
+    try {
+      const messages = await this.hub.latest(this.name, HISTORY);
+      // Live ones were faster: older rows would come to stand above them.
+      if (this.#unwatch === null || this.received > 0) return;
+      for (const message of messages) this.feed.push(message);
+      requestFrame();
+    } catch {
+      // No history, or not for visitors: the list begins with the next message.
+    }
   }
 
   #askPresence(afterMs: number): void {

@@ -15,13 +15,14 @@ const ROWS_MAX = 200;
 /** Tags are the publisher's; a row shows some. */
 const TAGS_MAX = 16;
 
-interface Shown {
-  readonly message: Message;
+export interface MessageFacts {
   readonly latencyMs: number | null;
+  /** By its own account; wanted where its arrival says nothing. */
+  readonly sentMs: number | null;
 }
 
 export class MessageTable {
-  readonly #messages = new WeakMap<Element, Shown>();
+  readonly #messages = new WeakMap<Element, Message>();
   readonly #listeners = new AbortController();
   #stop: HTMLElement | null = null;
   #unfolded: HTMLElement | null = null;
@@ -46,10 +47,10 @@ export class MessageTable {
     return this.body.childElementCount === 0;
   }
 
-  /** Puts rows on top, oldest first. `latencyOf` is asked for messages only. */
-  add(rows: readonly Row[], latencyOf: (message: Message) => number | null): void {
+  /** Puts rows on top, oldest first. `facts` is asked for messages only. */
+  add(rows: readonly Row[], facts: (message: Message) => MessageFacts): void {
     for (const row of rows) {
-      const element = row.kind === 'message' ? this.#message(row.message, latencyOf(row.message)) : this.#marker(row);
+      const element = row.kind === 'message' ? this.#message(row.message, facts(row.message)) : this.#marker(row);
       this.body.prepend(element);
     }
     while (this.body.childElementCount > ROWS_MAX) {
@@ -61,7 +62,7 @@ export class MessageTable {
     if (this.#stop === null || !this.#stop.isConnected) this.#setStop(this.body.querySelector<HTMLElement>('[data-message]'));
   }
 
-  #message(message: Message, latencyMs: number | null): HTMLElement {
+  #message(message: Message, { latencyMs, sentMs }: MessageFacts): HTMLElement {
     const { format, t } = this.words;
     const row = document.createElement('div');
     row.setAttribute('role', 'row');
@@ -71,15 +72,18 @@ export class MessageTable {
     const text = preview(message.bytes);
     const data = cell('message-data', text);
     data.dir = 'auto';
-    if (message.isRecovered) data.prepend(chip(t('messages.wasRecovered')), ' ');
+    if (message.origin !== 'live') data.prepend(chip(t(`messages.origin.${message.origin}`)), ' ');
     row.append(
-      cell('message-time', timeOfDayFine(message.arrivedMs)),
+      cell(
+        'message-time',
+        message.origin !== 'history' ? timeOfDayFine(message.arrivedMs) : sentMs === null ? UNKNOWN : timeOfDayFine(sentMs),
+      ),
       cell('message-offset', message.offset === null ? UNKNOWN : format.count(message.offset)),
       cell('message-latency', latencyMs === null ? UNKNOWN : format.latency(latencyMs)),
       data,
       cell('message-size', format.bytes(message.bytes.length)),
     );
-    this.#messages.set(row, { message, latencyMs });
+    this.#messages.set(row, message);
     return row;
   }
 
@@ -156,7 +160,7 @@ export class MessageTable {
     if (shown === undefined) return;
     this.unfolding();
     row.setAttribute('aria-expanded', 'true');
-    row.append(this.#full(shown.message));
+    row.append(this.#full(shown));
     this.#unfolded = row;
   }
 

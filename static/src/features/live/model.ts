@@ -16,6 +16,8 @@ import { PulseSeries, parseMeasurement } from './pulse_series';
 const TABS_EVERY_MS = 5_000;
 const TABS_SETTLE_MS = 300;
 const CHAT_HISTORY = 6;
+/** What the hub gives at most in one answer: half the window. */
+const PULSE_HISTORY = 300;
 
 export class LiveModel {
   readonly clock = new HubClock();
@@ -40,6 +42,7 @@ export class LiveModel {
   #stops: (() => void)[] = [];
   #tabsTimer = 0;
   #isHistoryRead = false;
+  #isPulseFilled = false;
 
   constructor(readonly config: LiveConfig) {
     this.chat = new ChatLog(tabId());
@@ -53,6 +56,8 @@ export class LiveModel {
 
   /** When anything last came from the hub, our time. */
   get updatedMs(): number | null {
+    // With the connection gone, answers to other requests do not make what is shown any younger.
+    if (this.hub.state.get().kind !== 'connected') return this.#updatedMs;
     const answered = this.channels.answeredMs;
     return answered > (this.#updatedMs ?? 0) ? answered : this.#updatedMs;
   }
@@ -105,18 +110,33 @@ export class LiveModel {
 
   #watchPulse(channel: string): () => void {
     return this.hub.watch(channel, {
-      state: (state) => this.#pulseState.set(state),
+      state: (state) => {
+        this.#pulseState.set(state);
+        if (state.kind === 'subscribed' && !this.#isPulseFilled) void this.#fillPulse(channel);
+      },
       message: (message) => {
         this.#updatedMs = message.arrivedMs;
         // Visitors may publish here too; only what no session sent is the feed's.
         const measurement = message.from === null ? parseMeasurement(message.bytes) : null;
         if (measurement === null) return;
         this.pulseUpdatedMs = message.arrivedMs;
-        this.pulse.push(measurement, message.isRecovered ? null : this.clock.toHub(message.arrivedMs));
+        this.pulse.push(measurement, message.origin === 'recovered' ? null : this.clock.toHub(message.arrivedMs));
         this.#hasPulse.set(true);
         requestFrame();
       },
     });
+  }
+
+  /** A curve that begins at the right edge looks broken: what the channel keeps is drawn at once. */
+  async #fillPulse(channel: string): Promise<void> {
+    this.#isPulseFilled = true;
+    try {
+      const messages = await this.hub.latest(channel, PULSE_HISTORY);
+      this.pulse.backfill(messages.flatMap(({ from, bytes }) => (from === null ? (parseMeasurement(bytes) ?? []) : [])));
+      requestFrame();
+    } catch {
+      // Without history the curve grows from now on.
+    }
   }
 
   #watchHost(channel: string): () => void {
@@ -139,7 +159,12 @@ export class LiveModel {
       presence: () => this.#countTabs(channel, TABS_SETTLE_MS),
       message: (message) => {
         this.#updatedMs = message.arrivedMs;
-        this.chat.heard(parseSaid(message.bytes), message.arrivedMs, this.clock.toHub(message.arrivedMs), !message.isRecovered);
+        this.chat.heard(
+          parseSaid(message.bytes),
+          message.arrivedMs,
+          this.clock.toHub(message.arrivedMs),
+          message.origin === 'live',
+        );
         requestFrame();
       },
     });

@@ -68,6 +68,21 @@ export class PulseSeries {
     if (over > 0) this.points.splice(0, over);
   }
 
+  /** Puts what was measured before the first point in front of it; it was not received live and is not counted. */
+  backfill(measurements: readonly Measurement[]): void {
+    const first = this.points[0]?.t ?? Number.POSITIVE_INFINITY;
+    const before: Point[] = [];
+    let last: Measurement | null = null;
+    for (const measurement of measurements) {
+      const { t, cpu, n } = measurement;
+      if (t >= first || (last !== null && t <= last.t)) continue;
+      before.push({ t, cpu, followsGap: last !== null && n !== last.n + 1 });
+      last = measurement;
+    }
+    this.points.unshift(...before.slice(-(POINTS_MAX - this.points.length)));
+    this.version += 1;
+  }
+
   /** The median of the last second: one late measurement is no news. */
   delayMs(): number | null {
     if (this.#delays.length === 0) return null;
