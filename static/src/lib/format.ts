@@ -1,0 +1,98 @@
+/** Numbers, sizes and times as the page writes them. A unit follows after a narrow no-break space; unknown is an en dash, zero is `0`. */
+
+const NARROW = '\u202f';
+export const UNKNOWN = '\u2013';
+
+export interface Format {
+  /** A whole number, thousands apart. */
+  count(value: number | null): string;
+  /** Up to 99 999 exact, beyond it three digits and k, M or G. */
+  short(value: number | null): string;
+  decimal(value: number | null, digits: number): string;
+  /** Below 1 ms and 10 ms one decimal, then none, from 1 s in seconds. */
+  latency(ms: number | null): string;
+  perSecond(value: number | null): string;
+  bytes(value: number | null): string;
+  /** At most two units. */
+  age(ms: number): string;
+}
+
+export function createFormat(language: string): Format {
+  // English follows the neutral format: thousands by a narrow space, a decimal point.
+  const isNeutral = /^en\b/.test(language);
+  const formatters = new Map<number, Intl.NumberFormat>();
+  const decimal = (value: number | null, digits: number): string => {
+    if (value === null || !Number.isFinite(value)) return UNKNOWN;
+    let formatter = formatters.get(digits);
+    if (formatter === undefined) {
+      formatter = new Intl.NumberFormat(isNeutral ? 'en' : language, {
+        minimumFractionDigits: digits,
+        maximumFractionDigits: digits,
+        signDisplay: 'negative',
+      });
+      formatters.set(digits, formatter);
+    }
+    const text = formatter.format(value);
+    return isNeutral ? text.replaceAll(',', NARROW) : text;
+  };
+  const scaled = (value: number, step: number, units: readonly string[]): string => {
+    let at = 0;
+    let rest = value;
+    // 999.5 would be printed as 1000: the next unit begins there.
+    while (rest >= step - 0.5 && at < units.length - 1) {
+      rest /= step;
+      at += 1;
+    }
+    const digits = at === 0 || rest >= 99.95 ? 0 : rest >= 9.995 ? 1 : 2;
+    return `${decimal(rest, digits)}${NARROW}${units[at] ?? ''}`.trimEnd();
+  };
+  const latency = (ms: number | null): string => {
+    if (ms === null || !Number.isFinite(ms)) return UNKNOWN;
+    if (ms === 0) return `0${NARROW}ms`;
+    if (ms < 9.95) return `${decimal(Math.max(0, ms), 1)}${NARROW}ms`;
+    if (ms < 999.5) return `${decimal(ms, 0)}${NARROW}ms`;
+    return `${decimal(ms / 1000, 1)}${NARROW}s`;
+  };
+  return {
+    count: (value) => decimal(value, 0),
+    short: (value) => (value === null || value <= 99_999 ? decimal(value, 0) : scaled(value, 1000, ['', 'k', 'M', 'G', 'T'])),
+    decimal,
+    latency,
+    perSecond: (value) => {
+      if (value === null) return UNKNOWN;
+      if (value > 99_999) return scaled(value, 1000, ['', 'k', 'M', 'G', 'T']);
+      return decimal(value, value === 0 || value >= 99.95 ? 0 : 1);
+    },
+    bytes: (value) =>
+      value === null || !Number.isFinite(value) ? UNKNOWN : scaled(Math.max(0, value), 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB']),
+    age: (ms) => {
+      const seconds = Math.max(0, Math.floor(ms / 1000));
+      const parts: [number, string][] = [
+        [Math.floor(seconds / 86_400), 'd'],
+        [Math.floor(seconds / 3_600) % 24, 'h'],
+        [Math.floor(seconds / 60) % 60, 'min'],
+        [seconds % 60, 's'],
+      ];
+      const first = parts.findIndex(([value]) => value > 0);
+      if (first < 0) return `0${NARROW}s`;
+      return parts
+        .slice(first, first + 2)
+        .filter(([value]) => value > 0)
+        .map(([value, unit]) => `${value}${NARROW}${unit}`)
+        .join(' ');
+    },
+  };
+}
+
+const two = (value: number): string => String(value).padStart(2, '0');
+
+/** 14:07:43, in the reader's zone. */
+export function timeOfDay(ms: number): string {
+  const date = new Date(ms);
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+/** 14:07:43.21 for lists where several lines fall into a second. */
+export function timeOfDayFine(ms: number): string {
+  return `${timeOfDay(ms)}.${two(Math.floor((((ms % 1000) + 1000) % 1000) / 10))}`;
+}

@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { de } from './de';
+import { en } from './en';
+import { createWords, type Key, loadWords } from './index';
+
+const keys = Object.keys(en) as Key[];
+const forms = (text: (typeof de)[Key]) => (typeof text === 'string' ? [text] : Object.values(text));
+const places = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
+
+test.each(keys)('%s has the same places in both languages', (key) => {
+  const expected = places(forms(en[key])[0] ?? '');
+  for (const form of [...forms(en[key]), ...forms(de[key])]) expect(places(form)).toEqual(expected);
+});
+
+test('the form follows the number', () => {
+  const words = createWords('en', en);
+  expect(words.t('back.recovered', { n: 1 })).toBe('Connected again. 1 message recovered.');
+  expect(words.t('back.recovered', { n: 1_400 })).toBe('Connected again. 1\u202f400 messages recovered.');
+});
+
+test('a value that looks like a place is not filled again', () => {
+  expect(createWords('en', en).t('channels.noMatchTitle', { q: '{n} $& {q}' })).toBe('No channel matches “{n} $& {q}”');
+});
+
+test('the first language that there is a catalogue for is taken', async () => {
+  expect((await loadWords(['fr-FR', 'de-AT', 'en'])).t('say.send')).toBe('Senden');
+  expect((await loadWords(['en-US', 'de'])).t('say.send')).toBe('Send');
+  expect((await loadWords(['tlh'])).t('say.send')).toBe('Send');
+});
+
+test('no text pleads, shouts or ends a label with a full stop', () => {
+  for (const key of keys) for (const form of forms(en[key])) expect(form, key).not.toMatch(/please|oops|successfully|!/i);
+});

@@ -1,0 +1,53 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { brotliCompress, constants, gzip } from 'node:zlib';
+import react from '@vitejs/plugin-react';
+import { defineConfig, type Plugin } from 'vite';
+
+/** What a first visit may cost: scripts and styles together, after gzip. Beyond it the build fails. */
+const BUDGET_BYTES = 250 * 1024;
+const COMPRESSIBLE = /\.(?:js|css|html|svg|json|txt)$/;
+
+/** Writes a `.br` and a `.gz` beside every file that gets smaller by it, so that the hub never compresses while serving. */
+function precompress(): Plugin {
+  let folder = '';
+  return {
+    name: 'precompress',
+    apply: 'build',
+    configResolved(config) {
+      folder = join(config.root, config.build.outDir);
+    },
+    async closeBundle() {
+      const names = (await readdir(folder, { recursive: true })).filter((name) => COMPRESSIBLE.test(name));
+      let firstVisit = 0;
+      for (const name of names) {
+        const plain = await readFile(join(folder, name));
+        const zipped = await promisify(gzip)(plain, { level: 9 });
+        const brotli = await promisify(brotliCompress)(plain, {
+          params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: plain.length },
+        });
+        if (zipped.length < plain.length) await writeFile(join(folder, `${name}.gz`), zipped);
+        if (brotli.length < plain.length) await writeFile(join(folder, `${name}.br`), brotli);
+        if (/\.(?:js|css)$/.test(name)) firstVisit += zipped.length;
+      }
+      if (firstVisit > BUDGET_BYTES)
+        throw new Error(`scripts and styles are ${firstVisit} bytes after gzip, the budget is ${BUDGET_BYTES}`);
+      console.log(`scripts and styles: ${(firstVisit / 1024).toFixed(1)} KiB after gzip, budget ${BUDGET_BYTES / 1024}`);
+    },
+  };
+}
+
+/** Where `npm run dev` finds a hub. */
+const HUB = process.env['AETHER_URL'] ?? 'http://127.0.0.1:8000';
+
+export default defineConfig({
+  plugins: [react(), precompress()],
+  build: {
+    target: 'es2022',
+    // The content security policy allows no `data:` addresses.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  server: { proxy: { '/connection': { target: HUB, ws: true }, '/live': HUB, '/api': HUB } },
+});
