@@ -135,7 +135,10 @@ async fn a_bad_token_ends_the_connection(codec: Codec) {
         raw_claims(&"[".repeat(20_000)),
     ];
     forged.extend(["none", "None", "NONE", "nOnE", ""].map(unsigned));
-    forged.extend(["jwk", "jku", "x5u", "x5c"].map(|member| signed(&json!({ "alg": "HS256", member: "http://127.0.0.1:9/key" }), &claims, "a-key-of-the-attacker-himself-00000")));
+    forged.extend(
+        ["jwk", "jku", "x5u", "x5c"]
+            .map(|member| signed(&json!({ "alg": "HS256", member: "http://127.0.0.1:9/key" }), &claims, "a-key-of-the-attacker-himself-00000")),
+    );
     for forged in forged {
         let mut client = hub.open(codec).await;
         client.send("connect", json!({ "token": forged })).await;
@@ -344,10 +347,13 @@ async fn a_full_hub_refuses_before_the_upgrade() {
 async fn the_result_in_json_is_as_the_specification_writes_it() {
     let hub = Hub::start(json!({ "client": { "ping_interval": "10s", "pong_timeout": "3s" } })).await;
     let mut client = hub.open(Codec::Json).await;
-    client.send_bytes(format!(r#"{{"id":1,"connect":{{"token":"{}","unknown":{{"x":[1]}}}},"also":"unknown"}}"#, user_token("alice")).as_bytes()).await;
+    client
+        .send_bytes(format!(r#"{{"id":1,"connect":{{"token":"{}","unknown":{{"x":[1]}}}},"also":"unknown"}}"#, user_token("alice")).as_bytes())
+        .await;
     let frame = client.socket.read().await.expect("a reply");
     let text = String::from_utf8(frame.payload).expect("UTF-8");
     let reply: Value = serde_json::from_str(&text).expect("JSON");
-    let expected = json!({ "id": 1, "connect": { "client": reply["connect"]["client"], "version": reply["connect"]["version"], "ping": 10, "pong": true } });
+    let expected =
+        json!({ "id": 1, "connect": { "client": reply["connect"]["client"], "version": reply["connect"]["version"], "ping": 10, "pong": true } });
     assert_eq!(reply, expected);
 }

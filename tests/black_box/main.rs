@@ -2,4 +2,23 @@
 
 mod support;
 
+mod bad_input;
+mod come_and_go;
+mod commands;
+mod connect;
+mod drain;
+mod expiry;
+#[cfg(feature = "test-hooks")]
+mod healing;
+mod history;
+mod http_api;
+mod operations;
+mod presence;
+mod publish;
+mod recovery;
+mod server_side;
+mod slow;
+mod subscribe;
+mod tls;
+
 mod cli;

@@ -58,7 +58,8 @@ async fn publishing_needs_the_right(codec: Codec) {
 async fn subscribers_may_publish_where_allowed(codec: Codec) {
     let options = json!({ "name": "talk", "allow_subscribe_for_client": true, "allow_publish_for_subscriber": true });
     let anonymous = json!({ "name": "wall", "allow_publish_for_client": true, "allow_publish_for_anonymous": true });
-    let hub = Hub::start(json!({ "client": { "allow_anonymous_connect_without_token": true }, "channel": { "namespaces": [options, anonymous] } })).await;
+    let hub =
+        Hub::start(json!({ "client": { "allow_anonymous_connect_without_token": true }, "channel": { "namespaces": [options, anonymous] } })).await;
     let mut client = hub.connect(codec).await;
     assert_eq!(client.error_of("publish", json!({ "channel": "talk:x", "data": 1 })).await, 103);
     client.subscribe("talk:x").await;
@@ -110,7 +111,9 @@ async fn payloads_of_any_kind(codec: Codec) {
     let hub = Hub::start(json!({})).await;
     let mut client = hub.connect(codec).await;
     client.subscribe("plain").await;
-    for payload in [json!(null), json!(false), json!(0), json!(""), json!([]), json!({}), json!("x".repeat(60_000)), json!({ "data": { "data": [[[]]] } })] {
+    for payload in
+        [json!(null), json!(false), json!(0), json!(""), json!([]), json!({}), json!("x".repeat(60_000)), json!({ "data": { "data": [[[]]] } })]
+    {
         client.publish("plain", payload.clone()).await;
         assert_eq!(client.data("plain", 1).await, [payload]);
     }
@@ -156,15 +159,12 @@ async fn a_json_payload_arrives_letter_by_letter() {
         r#"{"dup":1,"dup":2,"escaped":"\u00e9\/\ud83d\ude00","raw":"é/😀"}"#,
         r#""\u0000""#,
     ] {
-        publisher.send_bytes(format!(r#"{{"id":{},"publish":{{"channel":"plain","data":{payload}}}}}"#, publisher_id(&mut publisher)).as_bytes()).await;
+        let id = publisher.next_id();
+        publisher.send_bytes(format!(r#"{{"id":{id},"publish":{{"channel":"plain","data":{payload}}}}}"#).as_bytes()).await;
         let frame = subscriber.socket.read().await.expect("a push");
         let text = String::from_utf8(frame.payload).expect("UTF-8");
         assert!(text.contains(&format!(r#""data":{payload}"#)), "{payload} arrived in {text}");
     }
-}
-
-fn publisher_id(client: &mut crate::support::Client) -> u64 {
-    client.next_id()
 }
 
 #[tokio::test]
@@ -184,7 +184,8 @@ async fn bytes_that_are_no_json_reach_protobuf_clients_only() {
 
 #[tokio::test]
 async fn a_binary_namespace_takes_an_empty_payload() {
-    let namespace = json!({ "name": "raw", "allow_publish_for_client": true, "allow_subscribe_for_client": true, "publication_data_format": "binary" });
+    let namespace =
+        json!({ "name": "raw", "allow_publish_for_client": true, "allow_subscribe_for_client": true, "publication_data_format": "binary" });
     let hub = Hub::start(json!({ "channel": { "namespaces": [namespace] } })).await;
     let mut client = hub.connect(Codec::Protobuf).await;
     client.subscribe("raw:x").await;

@@ -74,7 +74,6 @@ enum Kind {
     Payload,
     Message(&'static [Field]),
     Many(&'static [Field]),
-    Texts,
     /// A map of text to text.
     TextMap,
     /// A map of text to messages.
@@ -85,7 +84,7 @@ const fn field(number: u64, name: &'static str, kind: Kind) -> Field {
     Field { number, name, kind }
 }
 
-use Kind::{Flag, Many, Message, MessageMap, Payload, Signed, Text, TextMap, Texts, Unsigned};
+use Kind::{Flag, Many, Message, MessageMap, Payload, Signed, Text, TextMap, Unsigned};
 
 static EMPTY: &[Field] = &[];
 static CHANNEL_ONLY: &[Field] = &[field(1, "channel", Text)];
@@ -333,7 +332,6 @@ fn decode_message(mut rest: &[u8], schema: &[Field]) -> Value {
             Payload => drop(members.insert(name, payload_value(bytes))),
             Message(inner) => drop(members.insert(name, decode_message(bytes, inner))),
             Many(inner) => list(&mut members, name).push(decode_message(bytes, inner)),
-            Texts => list(&mut members, name).push(json!(text(bytes))),
             TextMap | MessageMap(_) => {
                 let value = match &field.kind {
                     MessageMap(inner) => Message(inner),

@@ -37,8 +37,9 @@ impl Hub {
     pub async fn start_with_tls(changes: Value) -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
         write_certificate(directory.path(), "localhost");
-        let tls = json!({ "http_server": { "tls_port": 0, "tls": {
-            "enabled": true,
+        // 0 would mean no TLS port, so a free one is looked for here.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").port();
+        let tls = json!({ "http_server": { "tls_port": port, "tls": {
             "cert_pem_file": directory.path().join("cert.pem").display().to_string(),
             "key_pem_file": directory.path().join("key.pem").display().to_string(),
         } } });
@@ -171,6 +172,8 @@ impl Hub {
         std::fs::read_to_string(self.directory.path().join("hub.log")).unwrap_or_default()
     }
 
+    /// For tests that make the hub panic.
+    #[cfg(feature = "test-hooks")]
     pub fn expect_panics(&mut self) {
         self.panics_expected = true;
     }
@@ -179,6 +182,28 @@ impl Hub {
     pub fn terminate(&self) {
         // SAFETY: the process is ours and has not been waited for, so the id cannot belong to another.
         assert_eq!(unsafe { libc::kill(self.pid(), libc::SIGTERM) }, 0);
+    }
+
+    /// Waits until a new client gets in.
+    pub async fn until_joined(&self) {
+        super::eventually("a new client getting in", async || match self.dial().websocket().await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(head)) => Err(format!("status {}", head.status)),
+            Err(error) => Err(error.to_string()),
+        })
+        .await;
+    }
+
+    /// Waits until the hub shows that it takes nobody any more.
+    pub async fn until_draining(&self) {
+        super::eventually("the drain's begin", async || {
+            match self.dial().websocket().await {
+                Ok(Ok(_)) => Err("the upgrade was accepted"),
+                Ok(Err(_)) | Err(_) => Ok(()),
+            }
+            .map_err(str::to_owned)
+        })
+        .await;
     }
 
     pub async fn exit(&mut self) -> ExitStatus {
@@ -332,6 +357,8 @@ fn default_config() -> Value {
         "prometheus": { "enabled": true },
         "health": { "enabled": true },
         "client": { "token": { "hmac_secret_key": SECRET } },
+        "topic": { "linger": "100ms" },
+        "shutdown": { "spread": "0s" },
         "channel": {
             "without_namespace": open,
             "namespaces": [

@@ -12,9 +12,9 @@ mod websocket;
 pub use canaries::Canaries;
 pub use client::{Client, Event, many};
 pub use codec::{Codec, put_varint};
-pub use http::{Answer, read_to_end, request, request_text};
-pub use hub::Hub;
-pub use websocket::{Dial, Ending, Frame, Stream, WebSocket, close_of, masked_frame, opcode};
+pub use http::{Answer, read_to_end, request};
+pub use hub::{Hub, merged, write_certificate};
+pub use websocket::{Dial, Ending, Stream, WebSocket, masked_frame, opcode};
 
 use std::future::Future;
 use std::time::{Duration, Instant};
