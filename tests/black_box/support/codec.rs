@@ -269,11 +269,6 @@ fn encode_message(message: &Value, schema: &[Field]) -> Vec<u8> {
             Many(inner) => {
                 value.as_array().expect("a list").iter().for_each(|item| put_delimited(&mut out, field.number, &encode_message(item, inner)))
             }
-            Texts => value
-                .as_array()
-                .expect("a list")
-                .iter()
-                .for_each(|item| put_delimited(&mut out, field.number, item.as_str().expect("a text").as_bytes())),
             TextMap | MessageMap(_) => {
                 for (key, value) in value.as_object().expect("a map") {
                     let mut entry = Vec::new();
