@@ -1,5 +1,5 @@
 //! Our pride: a thousand clients come and go, and everything is back where it was, exactly. The harness compares sessions, topics,
-//! shards, members, subscriptions, queued bytes, timers, presence, descriptors and tasks with their counts at the start.
+//! users, shards, members, queued bytes, timers, presence, descriptors and threads with their counts at the start.
 
 use crate::support::{Client, Codec, Hub, many};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ async fn crowd(hub: &Hub) -> Vec<Client> {
     .await;
     let state = hub.state().expect("the state");
     assert_eq!(
-        (&state["sessions"], &state["subscriptions"], &state["topics"], &state["presence"]),
+        (&state["sessions"], &state["members"], &state["topics"], &state["presence"]),
         (&json!(CLIENTS), &json!(2 * CLIENTS), &json!(51), &json!(CLIENTS)),
         "{state}"
     );

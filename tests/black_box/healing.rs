@@ -16,7 +16,7 @@ async fn a_panic_in_a_session_ends_that_session_alone() {
     Canaries::beside(&hub, async {
         let mut victim = hub.connect_as(Codec::Json, "victim").await;
         victim.subscribe("room:x").await;
-        panic_in(&hub, &format!("session&client={}", victim.id())).await;
+        panic_in(&hub, &format!("session&session={}", victim.id())).await;
         victim.ending().await;
         hub.until("the victim's end", |state| state["sessions"] == 21 && state["presence"] == 0).await;
         hub.connect_as(Codec::Json, "victim").await.subscribe("room:x").await;

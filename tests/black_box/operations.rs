@@ -105,7 +105,7 @@ async fn every_connection_leaves_a_trace_in_the_counts() {
         client.subscribe("room:x").await;
     }
     let state = hub.until("five clients, two topics", |state| state["sessions"] == 5 && state["topics"] == 2).await;
-    assert_eq!((&state["subscriptions"], &state["presence"]), (&json!(10), &json!(5)), "{state}");
+    assert_eq!((&state["members"], &state["presence"]), (&json!(10), &json!(5)), "{state}");
     drop(clients);
     hub.until("nobody", |state| state["sessions"] == 0 && state["topics"] == 0 && state["presence"] == 0).await;
 }

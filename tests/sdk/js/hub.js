@@ -78,8 +78,8 @@ export class Hub {
   /** Everybody has left, and nothing of them remains. */
   untilEmpty() {
     return eventually('the hub being empty', async () => {
-      const { sessions, subscriptions, topics, presence } = await this.state();
-      return sessions === 0 && subscriptions === 0 && topics === 0 && presence === 0;
+      const { sessions, members, topics, presence } = await this.state();
+      return sessions === 0 && members === 0 && topics === 0 && presence === 0;
     });
   }
 

@@ -95,7 +95,7 @@ class Hub:
 
         async def is_empty():
             state = await self.state()
-            return all(state[what] == 0 for what in ("sessions", "subscriptions", "topics", "presence"))
+            return all(state[what] == 0 for what in ("sessions", "members", "topics", "presence"))
 
         await eventually("the hub being empty", is_empty)
 
