@@ -1,3 +1,24 @@
 //! Black-box tests: the real binary, spoken to over the wire. A module a capability; `support` is the harness.
 
+mod support;
+
+mod bad_input;
+mod come_and_go;
+mod commands;
+mod connect;
+mod drain;
+mod expiry;
+#[cfg(feature = "test-hooks")]
+mod healing;
+mod history;
+mod http_api;
+mod operations;
+mod presence;
+mod publish;
+mod recovery;
+mod server_side;
+mod slow;
+mod subscribe;
+mod tls;
+
 mod cli;

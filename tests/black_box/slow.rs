@@ -1,0 +1,108 @@
+//! Clients that cannot or will not keep up: they are cut, and only they.
+
+use crate::in_both_codecs;
+use crate::support::{Canaries, Client, Codec, Dial, Ending, Hub, Stream, eventually};
+use serde_json::json;
+use std::time::Duration;
+
+in_both_codecs!(a_client_that_never_reads_is_cut, a_client_that_comes_back_after_being_cut_recovers);
+
+async fn deaf(hub: &Hub, codec: Codec) -> Client {
+    let dial = Dial { receive_buffer: Some(4_096), ..hub.dial() };
+    let mut client = Client::open(&dial, codec).await;
+    client.connect(json!({ "token": crate::support::token::user_token("deaf") })).await;
+    client
+}
+
+async fn a_client_that_never_reads_is_cut(codec: Codec) {
+    let hub = Hub::start(json!({ "client": { "queue_max_size": 262_144, "close_timeout": "1s" } })).await;
+    let mut deaf = deaf(&hub, codec).await;
+    deaf.subscribe("flood").await;
+    let state = Canaries::beside(&hub, async {
+        let mut published = 0;
+        eventually("the deaf client's end", async || {
+            let before = hub.state()?;
+            assert!(before["outbox_bytes"].as_u64().is_none_or(|bytes| bytes < 2 * 262_144), "more is queued than allowed: {before}");
+            if before["sessions"] == 21 {
+                return Ok(before);
+            }
+            hub.publish("flood", "x".repeat(50_000)).await;
+            published += 1;
+            assert!(published < 400, "20 MB were taken for a client that reads nothing: {before}");
+            Err(before.to_string())
+        })
+        .await
+    })
+    .await;
+    assert_eq!(state["sessions"], 21, "twenty canaries and their publisher");
+    assert_eq!(hub.metric("aether_sessions_closed_total", "slow").await, 1.0, "counted as slow, once");
+}
+
+async fn a_client_that_comes_back_after_being_cut_recovers(codec: Codec) {
+    let options = json!({ "name": "big", "history_size": 300, "history_ttl": "60s", "force_recovery": true, "allow_subscribe_for_client": true });
+    let hub = Hub::start(json!({ "client": { "queue_max_size": 131_072, "close_timeout": "1s" }, "channel": { "namespaces": [options] } })).await;
+    let mut client = deaf(&hub, codec).await;
+    let subscribed = client.subscribe("big:x").await;
+    let mut published = 0_u64;
+    while hub.state().expect("the state")["sessions"] != 0 {
+        published += 1;
+        hub.publish("big:x", json!({ "n": published, "pad": "x".repeat(20_000) })).await;
+        assert!(published < 290, "the client was not cut");
+    }
+    // It reads what the kernel still holds, in order and without a hole, then the end.
+    let mut seen = 0;
+    let ending = loop {
+        match client.next().await {
+            crate::support::Event::Message(message) => {
+                seen += 1;
+                assert_eq!(message["push"]["pub"]["data"]["n"], seen);
+            }
+            crate::support::Event::Ended(ending) => break ending,
+        }
+    };
+    assert!(matches!(ending, Ending::Dropped) || matches!(ending, Ending::Closed { code: 3008, .. }), "{ending:?}");
+    let mut client = hub.connect_as(codec, "deaf").await;
+    let back = client.recover("big:x", &json!({ "offset": seen, "epoch": subscribed["epoch"] })).await;
+    let missed: Vec<_> = back["publications"].as_array().expect("a list").iter().map(|publication| publication["data"]["n"].as_u64()).collect();
+    assert_eq!(missed, (seen + 1..=published).map(Some).collect::<Vec<_>>());
+}
+
+/// A byte now and then is no reading: what waits grows old, and the client is cut by age.
+#[tokio::test]
+async fn a_client_that_reads_byte_by_byte_is_cut_by_age() {
+    let hub = Hub::start(json!({ "client": { "queue_max_age": "1s", "queue_max_size": "4MiB", "close_timeout": "1s" } })).await;
+    let mut slow = deaf(&hub, Codec::Json).await;
+    slow.subscribe("flood").await;
+    for _ in 0..60 {
+        hub.publish("flood", "x".repeat(50_000)).await;
+    }
+    eventually("the slow client's end", async || {
+        if let Stream::Plain(stream) = &slow.socket.stream {
+            // One byte, if there is one.
+            let _ = stream.try_read(&mut [0]);
+        }
+        match hub.state()?["sessions"].as_u64() {
+            Some(0) => Ok(()),
+            other => Err(format!("{other:?} sessions")),
+        }
+    })
+    .await;
+}
+
+/// Slower than the publisher for a moment, but reading: nothing is lost, nobody is cut.
+#[tokio::test]
+async fn a_pause_is_no_crime() {
+    let hub = Hub::start(json!({})).await;
+    let mut client = hub.connect(Codec::Json).await;
+    client.subscribe("plain").await;
+    for number in 0..200 {
+        hub.publish("plain", json!({ "n": number, "pad": "x".repeat(3_000) })).await;
+    }
+    tokio::time::timeout(Duration::from_secs(10), async {
+        for number in 0..200 {
+            assert_eq!(client.publication("plain").await["data"]["n"], number);
+        }
+    })
+    .await
+    .expect("everything within seconds");
+}

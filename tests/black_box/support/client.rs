@@ -1,0 +1,284 @@
+//! A client of the hub, the same words for both codecs. It knows no more than the protocol: what it misses is the hub's fault.
+
+use super::websocket::{Dial, Ending, WebSocket, close_of, opcode};
+use super::{Codec, within};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+
+/// What a client sees.
+#[derive(Debug)]
+pub enum Event {
+    /// A reply or a push; pings are answered and not shown.
+    Message(Value),
+    Ended(Ending),
+}
+
+pub struct Client {
+    pub socket: WebSocket,
+    codec: Codec,
+    last_id: u64,
+    /// Read, but not asked for yet.
+    inbox: VecDeque<Value>,
+    ended: Option<Ending>,
+    /// The connect result.
+    pub connected: Value,
+    pub answers_pings: bool,
+    pub pings: usize,
+}
+
+impl Client {
+    pub async fn open(dial: &Dial, codec: Codec) -> Self {
+        Self::try_open(dial, codec).await.unwrap_or_else(|status| panic!("the upgrade was refused with status {status}"))
+    }
+
+    /// The status where the hub refuses the upgrade.
+    pub async fn try_open(dial: &Dial, codec: Codec) -> Result<Self, u16> {
+        let dial = Dial { subprotocol: Some(codec.subprotocol().to_owned()), ..dial.clone() };
+        let answer = dial.websocket().await.unwrap_or_else(|error| panic!("cannot reach {}: {error}", dial.to));
+        Ok(Self::over(answer.map_err(|head| head.status)?, codec))
+    }
+
+    pub fn over(socket: WebSocket, codec: Codec) -> Self {
+        Self { socket, codec, last_id: 0, inbox: VecDeque::new(), ended: None, connected: Value::Null, answers_pings: true, pings: 0 }
+    }
+
+    /// The connection id that the hub gave.
+    pub fn id(&self) -> &str {
+        self.connected["client"].as_str().expect("connected")
+    }
+
+    // === Commands ===
+
+    /// Connects and keeps the result, which must not be an error.
+    pub async fn connect(&mut self, request: Value) -> Value {
+        let reply = self.call("connect", request).await;
+        self.connected = result(&reply, "connect");
+        self.connected.clone()
+    }
+
+    /// Subscribes; the result, which must not be an error.
+    pub async fn subscribe(&mut self, channel: &str) -> Value {
+        self.subscribe_with(json!({ "channel": channel })).await
+    }
+
+    pub async fn subscribe_with(&mut self, request: Value) -> Value {
+        result(&self.call("subscribe", request).await, "subscribe")
+    }
+
+    /// Subscribes from a position on; `position` is anything with `offset` and `epoch`.
+    pub async fn recover(&mut self, channel: &str, position: &Value) -> Value {
+        self.subscribe_with(recovering(channel, position)).await
+    }
+
+    pub async fn unsubscribe(&mut self, channel: &str) {
+        let reply = self.call("unsubscribe", json!({ "channel": channel })).await;
+        assert_eq!(reply, json!({ "id": reply["id"], "unsubscribe": {} }));
+    }
+
+    pub async fn publish(&mut self, channel: &str, data: impl Into<Value>) {
+        let reply = self.call("publish", json!({ "channel": channel, "data": data.into() })).await;
+        assert_eq!(reply, json!({ "id": reply["id"], "publish": {} }));
+    }
+
+    /// The error code of a command that must fail.
+    pub async fn error_of(&mut self, command: &str, request: Value) -> u64 {
+        let reply = self.call(command, request.clone()).await;
+        reply["error"]["code"].as_u64().unwrap_or_else(|| panic!("{command} {request} was answered by {reply}"))
+    }
+
+    /// Sends one command and reads until its reply; pushes that come before it are kept.
+    pub async fn call(&mut self, command: &str, request: Value) -> Value {
+        let id = self.send(command, request.clone()).await;
+        match within("get a reply", self.reply(id)).await {
+            Ok(reply) => reply,
+            Err(ending) => panic!("{command} {request} was answered by {ending:?}"),
+        }
+    }
+
+    /// Sends one command without waiting; its id.
+    pub async fn send(&mut self, command: &str, request: Value) -> u64 {
+        let id = self.next_id();
+        self.send_all(&[json!({ "id": id, command: request })]).await;
+        id
+    }
+
+    pub fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// Commands as they are, in one frame.
+    pub async fn send_all(&mut self, commands: &[Value]) {
+        let frame = self.codec.encode(commands);
+        self.send_bytes(&frame).await;
+    }
+
+    /// Bytes as they are, in one frame of the codec's kind.
+    pub async fn send_bytes(&mut self, payload: &[u8]) {
+        let opcode = if self.codec == Codec::Json { opcode::TEXT } else { opcode::BINARY };
+        self.socket.send(opcode, payload).await;
+    }
+
+    pub async fn pong(&mut self) {
+        self.send_all(&[json!({})]).await;
+    }
+
+    // === What comes ===
+
+    /// The reply to one command, wherever it stands among the pushes.
+    pub async fn reply(&mut self, id: u64) -> Result<Value, Ending> {
+        let mut looked_at = 0;
+        loop {
+            if let Some(at) = self.inbox.iter().skip(looked_at).position(|message| message["id"] == json!(id)) {
+                return Ok(self.inbox.remove(looked_at + at).expect("just found"));
+            }
+            looked_at = self.inbox.len();
+            self.read().await?;
+        }
+    }
+
+    /// The next message or the end.
+    pub async fn next(&mut self) -> Event {
+        within("get a message", async {
+            loop {
+                if let Some(message) = self.inbox.pop_front() {
+                    return Event::Message(message);
+                }
+                if let Err(ending) = self.read().await {
+                    return Event::Ended(ending);
+                }
+            }
+        })
+        .await
+    }
+
+    /// The next message, which must be a push.
+    pub async fn push(&mut self) -> Value {
+        match self.next().await {
+            Event::Message(message) if message.get("push").is_some() => message["push"].clone(),
+            other => panic!("a push was due, not {other:?}"),
+        }
+    }
+
+    /// The next push, which must be a publication of `channel`.
+    pub async fn publication(&mut self, channel: &str) -> Value {
+        let push = self.push().await;
+        assert!(push["channel"] == channel && push.get("pub").is_some(), "a publication of {channel} was due, not {push}");
+        push["pub"].clone()
+    }
+
+    /// The data of the next `count` publications.
+    pub async fn data(&mut self, channel: &str, count: usize) -> Vec<Value> {
+        let mut data = Vec::with_capacity(count);
+        for _ in 0..count {
+            data.push(self.publication(channel).await["data"].clone());
+        }
+        data
+    }
+
+    /// Asserts that nothing but the reply to a harmless command comes: whatever the hub had queued before would come first.
+    pub async fn has_nothing_waiting(&mut self) {
+        self.unsubscribe("a-channel-that-nobody-is-in").await;
+        assert!(self.inbox.is_empty(), "nothing was due, but {:?}", self.inbox);
+    }
+
+    /// The end of the connection; messages before it are dropped.
+    pub async fn ending(&mut self) -> Ending {
+        within("be closed by the hub", async {
+            loop {
+                if let Err(ending) = self.read().await {
+                    return ending;
+                }
+            }
+        })
+        .await
+    }
+
+    /// The code of the close frame that must come.
+    pub async fn close_code(&mut self) -> u16 {
+        match self.ending().await {
+            Ending::Closed { code, .. } => code,
+            Ending::Dropped => panic!("a close frame was due, not the end of TCP alone"),
+        }
+    }
+
+    /// Reads one frame into the inbox.
+    async fn read(&mut self) -> Result<(), Ending> {
+        if let Some(ending) = &self.ended {
+            return Err(ending.clone());
+        }
+        let ending = match self.socket.read().await {
+            None => Ending::Dropped,
+            Some(frame) => match (frame.opcode, self.codec) {
+                (opcode::TEXT, Codec::Json) | (opcode::BINARY, Codec::Protobuf) => {
+                    for message in self.codec.decode(&frame.payload) {
+                        if message.as_object().is_some_and(serde_json::Map::is_empty) {
+                            self.pings += 1;
+                            if self.answers_pings && self.connected["pong"] == true {
+                                self.pong().await;
+                            }
+                        } else {
+                            self.inbox.push_back(message);
+                        }
+                    }
+                    return Ok(());
+                }
+                (opcode::PING, _) => {
+                    if self.answers_pings {
+                        self.socket.send(opcode::PONG, &frame.payload).await;
+                    }
+                    self.pings += 1;
+                    return Ok(());
+                }
+                (opcode::PONG, _) => return Ok(()),
+                (opcode::CLOSE, _) => {
+                    self.socket.send(opcode::CLOSE, &frame.payload).await;
+                    close_of(&frame.payload)
+                }
+                (other, codec) => panic!("a frame of opcode {other} came to a {codec:?} client"),
+            },
+        };
+        self.ended = Some(ending.clone());
+        Err(ending)
+    }
+
+    // === Leaving ===
+
+    /// Says goodbye by a close frame and waits for the hub's.
+    pub async fn leave(mut self) {
+        self.socket.send(opcode::CLOSE, &1000_u16.to_be_bytes()).await;
+        match self.ending().await {
+            Ending::Closed { code: 1000, .. } => {}
+            other => panic!("a close is answered by the same close, not by {other:?}"),
+        }
+    }
+
+    /// RST: the network or the host died.
+    pub fn cut(self) {
+        self.socket.stream.cut();
+    }
+}
+
+/// A subscribe request that asks for what was missed since `position`.
+pub fn recovering(channel: &str, position: &Value) -> Value {
+    let mut request = json!({ "channel": channel, "recover": true });
+    for member in ["offset", "epoch"] {
+        if let Some(value) = position.get(member) {
+            request[member] = value.clone();
+        }
+    }
+    request
+}
+
+fn result(reply: &Value, command: &str) -> Value {
+    reply.get(command).unwrap_or_else(|| panic!("{command} was answered by {reply}")).clone()
+}
+
+/// Many clients at once, a few handshakes at a time.
+pub async fn many<T>(count: usize, mut make: impl AsyncFnMut(usize) -> T) -> Vec<T> {
+    let mut all = Vec::with_capacity(count);
+    for number in 0..count {
+        all.push(make(number).await);
+    }
+    all
+}

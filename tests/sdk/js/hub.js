@@ -1,0 +1,93 @@
+// Starts the real hub for one test file, and says what an application would: tokens and server API calls.
+
+import { spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const SECRET = 'a-secret-of-the-tests-32-bytes-long';
+const API_KEY = 'the-api-key-of-the-tests';
+const DEADLINE_MS = 20_000;
+
+const encode = (text) => Buffer.from(text).toString('base64url');
+
+/** A token signed as an application's backend would sign it. */
+export function token(claims) {
+  const signed = `${encode(JSON.stringify({ alg: 'HS256', typ: 'JWT' }))}.${encode(JSON.stringify(claims))}`;
+  return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
+}
+
+export const inSeconds = (seconds) => Math.floor(Date.now() / 1000) + seconds;
+
+/** Asks again and again until the answer is truthy; fails with the last answer. */
+export async function eventually(what, probe) {
+  const deadline = Date.now() + DEADLINE_MS;
+  for (;;) {
+    const answer = await probe();
+    if (answer) return answer;
+    if (Date.now() > deadline) throw new Error(`${what} did not come true within ${DEADLINE_MS} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export class Hub {
+  static async start() {
+    const binary = process.env.AETHER_BIN;
+    if (!binary) throw new Error('AETHER_BIN must name the hub to test');
+    const config = fileURLToPath(new URL('../hub.toml', import.meta.url));
+    const child = spawn(binary, ['serve', '--config', config], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const hub = new Hub(child);
+    child.stderr.on('data', (chunk) => hub.log.push(chunk.toString()));
+    const ready = new Promise((resolve, reject) => {
+      createInterface({ input: child.stdout }).on('line', (line) => line.startsWith('ready ') && resolve(line.split(' ')[1]));
+      child.once('exit', (code) => reject(new Error(`the hub ended with ${code}\n${hub.log.join('')}`)));
+    });
+    hub.http = await ready;
+    return hub;
+  }
+
+  constructor(child) {
+    this.child = child;
+    this.log = [];
+  }
+
+  get websocket() {
+    return `${this.http.replace('http://', 'ws://')}/connection/websocket`;
+  }
+
+  async api(method, params) {
+    const answer = await fetch(`${this.http}/api/${method}`, {
+      method: 'POST',
+      headers: { 'X-API-Key': API_KEY, 'Content-Type': 'application/json', Connection: 'close' },
+      body: JSON.stringify(params),
+    });
+    const body = await answer.json();
+    if (!body.result) throw new Error(`${method} answered ${JSON.stringify(body)}`);
+    return body.result;
+  }
+
+  async state() {
+    const answer = await fetch(`${this.http}/debug/state`, { headers: { 'X-API-Key': API_KEY, Connection: 'close' } });
+    return answer.json();
+  }
+
+  signal(name) {
+    this.child.kill(name);
+  }
+
+  /** Everybody has left, and nothing of them remains. */
+  untilEmpty() {
+    return eventually('the hub being empty', async () => {
+      const { sessions, members, topics, presence } = await this.state();
+      return sessions === 0 && members === 0 && topics === 0 && presence === 0;
+    });
+  }
+
+  /** Ends the hub as an operator would; it must end well. */
+  async stop() {
+    const ended = new Promise((resolve) => this.child.once('exit', resolve));
+    this.signal('SIGTERM');
+    const code = await ended;
+    if (code !== 0) throw new Error(`SIGTERM ended the hub with ${code}\n${this.log.join('')}`);
+  }
+}
