@@ -60,7 +60,9 @@ impl Fan {
         *fan.port.borrow_mut() = Some(topics.register_worker(index, actor.clone()));
         // What an actor before this one had been sent is lost: every channel asks where it stands.
         fan.flush();
-        fan.shards.borrow().keys().for_each(|channel| topics.attach(channel, index));
+        fan.shards.borrow().keys().for_each(|channel| {
+            topics.attach(channel, index);
+        });
         topics.attach(&ChannelName::new(PROBE), index);
         (fan, actor)
     }
@@ -70,9 +72,9 @@ impl Fan {
         if let Some(shard) = self.shards.borrow().get(channel) {
             return Rc::clone(shard);
         }
-        let shard = Shard::new(channel.clone(), Arc::clone(options), Rc::downgrade(self));
+        let audience = self.topics.attach(channel, self.index);
+        let shard = Shard::new(channel.clone(), Arc::clone(options), audience, Rc::downgrade(self));
         self.shards.borrow_mut().insert(channel.clone(), Rc::clone(&shard));
-        self.topics.attach(channel, self.index);
         // Nobody has joined yet: if nobody does, it goes the way of all empty ones.
         self.emptied(&shard);
         shard
