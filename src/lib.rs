@@ -37,9 +37,6 @@ pub mod outbox;
 /// Actors, one a channel with subscribers on this node, and their worker-local halves.
 #[cfg(feature = "server")]
 pub mod topic;
-/// Live feeds: event streams of other servers, read and published.
-#[cfg(feature = "server")]
-pub mod upstream;
 /// A feed of this machine's own figures, served like any foreign one.
 #[cfg(feature = "server")]
 pub mod demo;

@@ -12,7 +12,8 @@ use crate::auth::{ApiKey, TokenVerifier};
 use crate::broker::{Broker, MemoryBroker, Publisher};
 use crate::channel::ChannelRules;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, FeedConfig};
+use crate::demo::{DemoFeed, DemoSettings};
 use crate::guard::admission::Admission;
 use crate::guard::reaper::{Reaper, Watches};
 use crate::http::connection::Deadlines;
@@ -46,6 +47,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The demo feed's name, and the namespace of its channels.
+const DEMO_FEED: &str = "demo";
+
 /// Seconds that HTTP answers under way get when everything else is gone.
 const HTTP_STOP_SECONDS: u64 = 2;
 
@@ -57,7 +61,8 @@ pub struct Addresses {
 }
 
 /// Runs the hub until it is told to stop. `ready` is told where it can be reached, once everything answers.
-pub async fn run(config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::Result<()> {
+pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::Result<()> {
+    let demo = start_demo(&mut config)?;
     let house = House::build(&config)?;
     let workers = worker_count(&config);
     let gate = &house.gate;
@@ -129,6 +134,9 @@ pub async fn run(config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::Resu
     let drained = house.draining.drain(&config.shutdown, &house, &handle).await;
     watchdog.abort();
     house.stop_feeds().await;
+    if let Some(demo) = demo {
+        demo.stop().await;
+    }
     gate.watches.shutdown_all();
     handle.stop(true).await;
     serving.await.context("the server's task")?.context("the server")?;
@@ -164,7 +172,7 @@ impl House {
         let clock = Clock::system();
         let rules: Arc<ChannelRules> = Arc::new(config.channel.rules().context("channel")?);
         let arbiters = (0..config.topic.threads.max(1)).map(|_| Arbiter::new().handle()).collect();
-        let topics = Topics::new(arbiters, Arc::clone(&rules), settings::topics(config));
+        let topics = Topics::new(arbiters, Arc::clone(&rules), settings::topics(config), &clock);
         let broker = Arc::new(MemoryBroker::new(settings::broker(config), clock.clone(), Arc::clone(&topics) as _));
         topics.plug_in(Arc::clone(&broker) as Arc<dyn Broker>);
         let publisher = Publisher { rules, broker: Arc::clone(&broker) as Arc<dyn Broker> };
@@ -258,6 +266,22 @@ impl House {
         }
         self.feeds.stop();
     }
+}
+
+/// The demo feed, if it is wanted: served over HTTP and then read back like the feed of anybody else.
+fn start_demo(config: &mut Config) -> anyhow::Result<Option<DemoFeed>> {
+    if !config.demo.enabled {
+        return Ok(None);
+    }
+    let address = config.demo.address.parse().map_err(|_| anyhow!("demo.address: \"{}\" is not an address with a port", config.demo.address))?;
+    let feed = DemoFeed::start(&DemoSettings { address, interval: config.demo.interval.duration() }).context("cannot serve the demo feed")?;
+    config.upstream.feeds.push(FeedConfig {
+        name: DEMO_FEED.to_string(),
+        url: feed.url(),
+        channel: format!("{DEMO_FEED}:{{event}}"),
+        ..FeedConfig::default()
+    });
+    Ok(Some(feed))
 }
 
 /// A worker's number. A worker thread that dies gives it back to the one that takes its place.

@@ -6,6 +6,7 @@
 mod bench;
 mod check_config;
 mod default_config;
+mod demo_feed;
 mod gen_token;
 mod serve;
 mod version;
@@ -45,6 +46,7 @@ Exit codes: 0 done, 1 not done (standard error says why), 2 the command line was
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    DemoFeed(demo_feed::DemoFeed),
     Bench(Box<bench::Bench>),
     CheckConfig(check_config::CheckConfig),
     DefaultConfig(default_config::DefaultConfig),
@@ -56,6 +58,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(command) => command.run(),
+            Command::DemoFeed(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::CheckConfig(command) => command.run(),
             Command::DefaultConfig(command) => command.run(),
