@@ -89,7 +89,9 @@ impl Fan {
         *self.actor.borrow_mut() = Some(actor);
         *self.port.borrow_mut() = Some(port);
         self.flush();
-        self.shards.borrow().keys().for_each(|channel| self.topics.attach(channel, self.index));
+        self.shards.borrow().keys().for_each(|channel| {
+            self.topics.attach(channel, self.index);
+        });
         self.topics.attach(&ChannelName::new(PROBE), self.index);
         had_one
     }
@@ -99,9 +101,9 @@ impl Fan {
         if let Some(shard) = self.shards.borrow().get(channel) {
             return Rc::clone(shard);
         }
-        let shard = Shard::new(channel.clone(), Arc::clone(options), Rc::downgrade(self));
+        let audience = self.topics.attach(channel, self.index);
+        let shard = Shard::new(channel.clone(), Arc::clone(options), audience, Rc::downgrade(self));
         self.shards.borrow_mut().insert(channel.clone(), Rc::clone(&shard));
-        self.topics.attach(channel, self.index);
         // Nobody has joined yet: if nobody does, it goes the way of all empty ones.
         self.emptied(&shard);
         shard

@@ -5,9 +5,11 @@
 
 use super::event::Encoded;
 use super::fanout::{self, Fanout, WorkerCounts};
+use super::meter::Meter;
 use super::{Attach, Detach, Happened, Topic, TopicSettings};
 use crate::broker::{Broker, ChannelEvent, Deliver};
 use crate::channel::{ChannelName, ChannelRules};
+use crate::clock::Clock;
 use crate::telemetry::emit;
 use crate::telemetry::topics::{DeliveryDropped, TopicReplaced};
 use actix::{Actor, Addr, ArbiterHandle, Context};
@@ -45,6 +47,35 @@ impl InFlight {
         // Never below zero: the count begins anew when an actor was replaced while events were on their way.
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| Some(count.saturating_sub(bytes)));
     }
+}
+
+/// How many subscribers one channel has on this node, all workers together: each worker's half of the topic adds and takes away its own.
+#[derive(Clone, Debug, Default)]
+pub struct Audience(Arc<AtomicUsize>);
+
+impl Audience {
+    pub(super) fn joined(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    pub(super) fn left(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+    pub fn len(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A channel that has subscribers, and what goes on in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WatchedChannel {
+    pub channel: ChannelName,
+    /// At least 1.
+    pub subscribers: usize,
+    /// Over the last seconds: see [`Meter`].
+    pub publications_per_second: f64,
 }
 
 /// How topics reach one worker.
@@ -102,6 +133,8 @@ struct Entry {
     /// One bit for each worker that has subscribers.
     workers: u64,
     in_flight: Arc<InFlight>,
+    audience: Audience,
+    publications: Meter,
     /// Whether an event could not be given to the topic: its workers must be told where the stream stands.
     is_lagging: bool,
 }
@@ -115,11 +148,12 @@ pub struct Topics {
     rules: Arc<ChannelRules>,
     broker: OnceLock<Arc<dyn Broker>>,
     settings: TopicSettings,
+    clock: Clock,
 }
 
 impl Topics {
     /// `arbiters`: the threads that topics are spread over, by channel.
-    pub fn new(arbiters: Vec<ArbiterHandle>, rules: Arc<ChannelRules>, settings: TopicSettings) -> Arc<Self> {
+    pub fn new(arbiters: Vec<ArbiterHandle>, rules: Arc<ChannelRules>, settings: TopicSettings, clock: &Clock) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             shards: std::array::from_fn(|_| Mutex::default()),
@@ -129,6 +163,7 @@ impl Topics {
             rules,
             broker: OnceLock::new(),
             settings,
+            clock: clock.clone(),
         })
     }
 
@@ -185,8 +220,8 @@ impl Topics {
     }
 
     /// Worker `index` has its first subscriber of `channel`: from now on it is told what happens there. The topic answers it with
-    /// [`fanout::Attached`].
-    pub fn attach(&self, channel: &ChannelName, index: usize) {
+    /// [`fanout::Attached`]. Its subscribers are to be counted in what is returned.
+    pub fn attach(&self, channel: &ChannelName, index: usize) -> Audience {
         let shard_index = self.shard_of(channel);
         let mut shard = self.shards[shard_index].lock();
         let entry = match shard.get_mut(channel) {
@@ -197,11 +232,12 @@ impl Topics {
             }
             None => shard.entry(channel.clone()).or_insert_with(|| {
                 let (topic, in_flight) = self.start(channel, shard_index);
-                Entry { topic, workers: 0, in_flight, is_lagging: false }
+                Entry { topic, workers: 0, in_flight, audience: Audience::default(), publications: Meter::default(), is_lagging: false }
             }),
         };
         entry.workers |= 1 << index;
         entry.topic.do_send(Attach { worker: index });
+        entry.audience.clone()
     }
 
     /// Worker `index` has no subscriber of `channel` any more.
@@ -254,6 +290,22 @@ impl Topics {
         self.len() == 0
     }
 
+    /// Shows every channel that has subscribers, each once, in no order; channels that come or go meanwhile may be missing. The locks are
+    /// taken one after the other, each for as long as its channels take to be noted, and other tasks of the thread get their turn between.
+    pub async fn for_each_watched(&self, mut each: impl FnMut(WatchedChannel)) {
+        let now = self.clock.now();
+        let mut watched = Vec::new();
+        for shard in &self.shards {
+            watched.extend(shard.lock().iter().filter(|(_, entry)| !entry.audience.is_empty()).map(|(channel, entry)| WatchedChannel {
+                channel: channel.clone(),
+                subscribers: entry.audience.len(),
+                publications_per_second: entry.publications.per_second(now),
+            }));
+            watched.drain(..).for_each(&mut each);
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// The topic of `channel`, if one lives.
     pub fn find(&self, channel: &str) -> Option<Addr<Topic>> {
         let shard = (self.hasher.hash_one(channel) % SHARDS as u64) as usize;
@@ -297,6 +349,9 @@ impl Deliver for Topics {
         let Some(entry) = shard.get_mut(channel) else { return };
         if !entry.topic.connected() {
             self.replace(channel, entry, shard_index);
+        }
+        if matches!(event, ChannelEvent::Publication { .. }) {
+            entry.publications.count(self.clock.now());
         }
         let event = Arc::new(Encoded::new(channel.clone(), event));
         if entry.in_flight.add(event.weight(), self.settings.queue_bytes_max) {

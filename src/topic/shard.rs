@@ -6,6 +6,7 @@
 
 use super::event::{Encoded, merge};
 use super::fanout::Fan;
+use super::registry::Audience;
 use crate::broker::ChannelEvent;
 use crate::broker::{Answer, BrokerError, History, HistoryFilter};
 use crate::channel::{ChannelName, ChannelOptions, Publication, StreamPosition};
@@ -49,6 +50,8 @@ enum Link {
 pub struct Shard {
     pub channel: ChannelName,
     pub options: Arc<ChannelOptions>,
+    /// The channel's subscribers on the whole node, the members of this shard among them.
+    audience: Audience,
     fan: Weak<Fan>,
     link: RefCell<Link>,
     /// Everything up to here has been given to the members. `None`: the channel has no stream.
@@ -83,10 +86,11 @@ impl Drop for Membership {
 }
 
 impl Shard {
-    pub(super) fn new(channel: ChannelName, options: Arc<ChannelOptions>, fan: Weak<Fan>) -> Rc<Self> {
+    pub(super) fn new(channel: ChannelName, options: Arc<ChannelOptions>, audience: Audience, fan: Weak<Fan>) -> Rc<Self> {
         Rc::new(Self {
             channel,
             options,
+            audience,
             fan,
             link: RefCell::new(Link::Attaching(Vec::new())),
             position: RefCell::default(),
@@ -133,6 +137,7 @@ impl Shard {
         let mut members = self.members(outbox.codec()).borrow_mut();
         let place = Rc::new(Cell::new(members.len() as u32));
         members.push(Member { outbox: Rc::clone(outbox), wants, place: Rc::clone(&place) });
+        self.audience.joined();
         Membership { shard: Rc::clone(self), codec: outbox.codec(), place }
     }
 
@@ -146,6 +151,7 @@ impl Shard {
     fn leave(self: &Rc<Self>, codec: Codec, place: u32) {
         let mut members = self.members(codec).borrow_mut();
         members.swap_remove(place as usize);
+        self.audience.left();
         if let Some(moved) = members.get(place as usize) {
             moved.place.set(place);
         }
