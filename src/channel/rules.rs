@@ -1,6 +1,6 @@
 //! What a channel name allows: which namespace it belongs to, and that namespace's options.
 
-use super::{ChannelName, UserId};
+use super::{ChannelName, Payload, UserId};
 use crate::units::HumanDuration;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,18 @@ pub enum PublicationDataFormat {
     JsonObject,
     /// Any bytes, none included.
     Binary,
+}
+
+impl PublicationDataFormat {
+    /// Whether a payload is what the namespace demands.
+    pub fn accepts(self, data: &Payload) -> bool {
+        match self {
+            Self::Any => !data.is_empty(),
+            Self::Json => data.is_json() && !data.is_empty(),
+            Self::JsonObject => data.is_json() && data.trim_ascii_start().first() == Some(&b'{'),
+            Self::Binary => true,
+        }
+    }
 }
 
 /// Options that the channels of one namespace share. Everything is off by default.
@@ -259,6 +271,22 @@ mod tests {
         assert!(rules.options_for_client("ticks:abc").is_ok());
         assert!(matches!(rules.options_for_client("ticks:ABC"), Err(ChannelError::BadName { .. })));
         assert!(matches!(rules.options_for_client("chat:é"), Err(ChannelError::BadName { .. })));
+    }
+
+    #[test]
+    fn a_namespace_demands_a_form_of_its_payloads() {
+        use PublicationDataFormat::{Any, Binary, Json, JsonObject};
+        let cases: [(&[u8], [bool; 4]); 5] = [
+            (b"", [false, false, false, true]),
+            (b"\xff", [true, false, false, true]),
+            (b"1", [true, true, false, true]),
+            (b" {}", [true, true, true, true]),
+            (b"{", [true, false, false, true]),
+        ];
+        for (bytes, accepted) in cases {
+            let payload = Payload::from_bytes(bytes::Bytes::from_static(bytes));
+            assert_eq!([Any, Json, JsonObject, Binary].map(|format| format.accepts(&payload)), accepted, "{bytes:?}");
+        }
     }
 
     #[test]

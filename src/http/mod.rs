@@ -3,10 +3,12 @@
 //! Plain and TLS connections take the same way: admitted, wrapped so that every stage has its deadline ([`connection`]),
 //! served by actix-http. A good WebSocket handshake takes the socket out of the HTTP dispatcher and hands it to a session.
 
+pub mod api;
 pub mod connection;
 pub mod debug;
 pub mod health;
 pub mod listen;
 pub mod metrics;
+pub mod respond;
 pub mod routes;
 pub mod transports;

@@ -31,6 +31,8 @@ impl ErrorCode {
     pub const EXPIRED: Self = Self::new(110, "expired", false, 400);
     pub const TOO_MANY_REQUESTS: Self = Self::new(111, "too many requests", true, 429);
     pub const UNRECOVERABLE_POSITION: Self = Self::new(112, "unrecoverable position", false, 416);
+    /// The server API's words for 104, where it cannot even say which method was meant.
+    pub const NOT_FOUND: Self = Self::new(104, "not found", false, 404);
     pub const ALL: [Self; 13] = [
         Self::INTERNAL,
         Self::UNAUTHORIZED,

@@ -8,7 +8,7 @@
 pub mod commands;
 pub mod hub;
 mod recovery;
-mod server;
+pub mod server;
 mod subscription;
 pub mod worker;
 

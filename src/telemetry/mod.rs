@@ -12,6 +12,7 @@ pub fn emit(event: impl Event) {
     event.emit();
 }
 
+pub mod api;
 pub mod certificates;
 pub mod http;
 pub mod sessions;

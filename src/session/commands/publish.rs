@@ -3,7 +3,7 @@
 use super::{Session, Step};
 use crate::auth::may_publish;
 use crate::broker::Publish;
-use crate::channel::{ChannelName, Payload, PublicationDataFormat};
+use crate::channel::{ChannelName, Payload};
 use crate::protocol::centrifuge::command::PublishRequest;
 use crate::protocol::centrifuge::{Codec, Reply};
 use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
@@ -24,7 +24,7 @@ impl Session {
             Codec::Json => Payload::from_json(request.data.clone()),
             Codec::Protobuf => Payload::from_bytes(request.data.clone()),
         };
-        if !fits(options.publication_data_format, &data) {
+        if !options.publication_data_format.accepts(&data) {
             return self.refuse(id, COMMAND, ErrorCode::BAD_REQUEST);
         }
         if request.kind != 0 || !may_publish(&options, self.client(), self.is_subscribed(&request.channel)) {
@@ -39,15 +39,5 @@ impl Session {
             }
             Err(error) => session.refuse(id, COMMAND, error.code()),
         })
-    }
-}
-
-/// Whether a payload is what its namespace demands.
-pub fn fits(format: PublicationDataFormat, data: &Payload) -> bool {
-    match format {
-        PublicationDataFormat::Any => !data.is_empty(),
-        PublicationDataFormat::Json => data.is_json() && !data.is_empty(),
-        PublicationDataFormat::JsonObject => data.is_json() && data.trim_ascii_start().first() == Some(&b'{'),
-        PublicationDataFormat::Binary => true,
     }
 }

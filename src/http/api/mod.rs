@@ -1,0 +1,428 @@
+//! The server API: an application publishes, inspects and steers. `POST {prefix}/{method}`, JSON in and out, one file a method.
+//!
+//! Called by backends that show the API key. No permissions are asked for: whoever has the key may do everything. The names, shapes and error
+//! codes are those of Centrifugo's HTTP API, so that its client libraries work. Deliberately absent: methods of the application's own
+//! (`rpc`), and the single address for all methods that Centrifugo is about to drop.
+
+mod batch;
+mod broadcast;
+mod channels;
+mod disconnect;
+mod history;
+mod history_remove;
+mod info;
+mod json;
+mod presence;
+mod presence_stats;
+mod publish;
+mod refresh;
+mod rpc;
+mod subscribe;
+mod unsubscribe;
+
+#[cfg(test)]
+mod tests;
+
+use super::respond;
+use crate::auth::ApiKey;
+use crate::broker::Publisher;
+use crate::channel::{ChannelOptions, SessionId, UserId};
+use crate::clock::{Clock, Millis};
+use crate::protocol::codes::{ClientError, ErrorCode};
+use crate::session::Session;
+use crate::session::hub::Hub;
+use crate::telemetry::api::{ApiCalled, ApiRefusal, ApiRefused};
+use crate::telemetry::emit;
+use crate::topic::registry::Topics;
+use actix::dev::ToEnvelope;
+use actix::{Addr, Handler, Message};
+use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::http::{Method as HttpMethod, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize, Serializer};
+use std::sync::Arc;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// Where callers may show their key, besides `Authorization: apikey …` and the query.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// With the value `transport`, errors come as HTTP statuses.
+const ERROR_MODE: HeaderName = HeaderName::from_static("x-centrifugo-error-mode");
+
+/// Publishes, or commands of a batch, that are carried out before other tasks of the thread get their turn: about half a millisecond.
+const TURN: usize = 100;
+
+/// Time that an answer waits for the connections that it is about. They carry out what they were told even if it takes them longer.
+const TELL_MAX: Duration = Duration::from_secs(1);
+
+/// What the API works with. One for all workers.
+pub struct ApiState {
+    /// The path that all addresses begin with: begins with a slash and does not end with one.
+    pub prefix: String,
+    /// `None`: nobody may call, unless `insecure`.
+    pub key: Option<ApiKey>,
+    /// Everybody may call.
+    pub insecure: bool,
+    pub publisher: Publisher,
+    pub hub: Arc<Hub>,
+    pub topics: Arc<Topics>,
+    pub clock: Clock,
+    pub node: NodeInfo,
+    /// Bytes of one body.
+    pub body_bytes_max: usize,
+    /// For a body to come, and again for the call to be carried out.
+    pub timeout: Duration,
+}
+
+/// What this node tells of itself.
+#[derive(Clone, Debug)]
+pub struct NodeInfo {
+    /// Random: different at every start.
+    pub uid: String,
+    pub name: String,
+    pub version: String,
+    /// On the monotonic clock.
+    pub started: Millis,
+}
+
+/// Mounts the API under its prefix.
+pub fn configure(api: Arc<ApiState>) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |service| {
+        let scope = web::scope(&api.prefix);
+        service.service(scope.default_service(web::to(move |request, body| serve(Arc::clone(&api), request, body))));
+    }
+}
+
+/// The table of methods: what each one takes and gives, and who carries it out. `batch` is not in it, because it does not go into itself.
+macro_rules! methods {
+    ($($name:ident $Method:ident ($Request:ty) -> $Result:ty;)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Method {
+            $($Method,)*
+        }
+
+        impl Method {
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$Method,)*];
+
+            fn find(name: &str) -> Option<Self> {
+                match name {
+                    $(stringify!($name) => Some(Self::$Method),)*
+                    _ => None,
+                }
+            }
+            const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$Method => stringify!($name),)*
+                }
+            }
+        }
+
+        /// A method and what it is asked with.
+        enum Command<'a> {
+            $($Method($Request),)*
+        }
+
+        impl<'a> Command<'a> {
+            fn parse(method: Method, body: &'a [u8]) -> Result<Self, serde_json::Error> {
+                match method {
+                    $(Method::$Method => serde_json::from_slice(body).map(Self::$Method),)*
+                }
+            }
+
+            /// The value of `method`'s member in a batch.
+            fn next_value<A: serde::de::MapAccess<'a>>(method: Method, members: &mut A) -> Result<Self, A::Error> {
+                match method {
+                    $(Method::$Method => members.next_value().map(Self::$Method),)*
+                }
+            }
+
+            const fn method(&self) -> Method {
+                match self {
+                    $(Self::$Method(_) => Method::$Method,)*
+                }
+            }
+
+            async fn carry_out(self, call: &Call<'_>) -> Result<Reply, ErrorCode> {
+                let method = self.method();
+                let result = match self {
+                    $(Self::$Method(request) => $name::call(call, request).await.map(Reply::$Method),)*
+                };
+                let error = result.as_ref().err().map(|error: &ErrorCode| (error.code, error.message));
+                emit(ApiCalled { method: method.name(), error });
+                result
+            }
+        }
+
+        /// What a method gave.
+        enum Reply {
+            $($Method($Result),)*
+        }
+
+        impl Serialize for Reply {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$Method(result) => result.serialize(serializer),)*
+                }
+            }
+        }
+    };
+}
+
+methods! {
+    publish Publish(publish::PublishRequest<'a>) -> publish::PublishResult;
+    broadcast Broadcast(broadcast::BroadcastRequest<'a>) -> broadcast::BroadcastResult;
+    subscribe Subscribe(subscribe::SubscribeRequest<'a>) -> Empty;
+    unsubscribe Unsubscribe(unsubscribe::UnsubscribeRequest<'a>) -> Empty;
+    disconnect Disconnect(disconnect::DisconnectRequest<'a>) -> Empty;
+    refresh Refresh(refresh::RefreshRequest<'a>) -> Empty;
+    presence Presence(presence::PresenceRequest<'a>) -> presence::PresenceResult;
+    presence_stats PresenceStats(presence_stats::PresenceStatsRequest<'a>) -> presence_stats::PresenceStatsResult;
+    history History(history::HistoryRequest<'a>) -> history::HistoryResult;
+    history_remove HistoryRemove(history_remove::HistoryRemoveRequest<'a>) -> Empty;
+    channels Channels(channels::ChannelsRequest<'a>) -> channels::ChannelsResult;
+    info Info(info::InfoRequest) -> info::InfoResult;
+    rpc Rpc(rpc::RpcRequest<'a>) -> Empty;
+}
+
+/// Nothing to tell, besides that it was done.
+#[derive(Debug, Serialize, ToSchema)]
+struct Empty {}
+
+/// A result, or why there is none: `{"result":…}` or `{"error":…}`.
+#[derive(Debug)]
+struct Outcome<T>(Result<T, ErrorCode>);
+
+impl<T: Serialize> Serialize for Outcome<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Ok(result) => serializer.collect_map([("result", result)]),
+            Err(error) => serializer.collect_map([("error", respond::ErrorBody::from(*error))]),
+        }
+    }
+}
+
+/// What is at hand while one request is carried out.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    api: &'a ApiState,
+    /// What the request's texts and payloads are slices of.
+    body: &'a Bytes,
+}
+
+impl<'a> Call<'a> {
+    fn options(&self, channel: &str) -> Result<&'a Arc<ChannelOptions>, ErrorCode> {
+        self.api.publisher.rules.options(channel).map_err(|error| error.code())
+    }
+
+    /// Tells `connections`, and waits until they did it.
+    async fn tell<M>(&self, connections: Vec<(SessionId, Addr<Session>)>, message: &M) -> Result<Empty, ErrorCode>
+    where
+        M: Message<Result = ()> + Clone + Send + 'static,
+        Session: Handler<M>,
+        <Session as actix::Actor>::Context: ToEnvelope<Session, M>,
+    {
+        // Each address is a fresh handle, which always gets one message into its mailbox, full or not: it is there when `send` returns.
+        let told: Vec<_> = connections.iter().map(|(_, session)| session.send(message.clone())).collect();
+        let all_done = futures_util::future::join_all(told);
+        if tokio::time::timeout(TELL_MAX, all_done).await.is_err() {
+            log::warn!("api: not all of {} connections did in {} ms what they were told", connections.len(), TELL_MAX.as_millis());
+        }
+        Ok(Empty {})
+    }
+}
+
+/// Which connections a request is about.
+struct Addressed<'a> {
+    user: &'a str,
+    client: &'a str,
+    session: &'a str,
+}
+
+impl Addressed<'_> {
+    /// The connections that match; none is not an error. An empty user alone would be every anonymous one, which nobody means.
+    fn connections(&self, api: &ApiState) -> Result<Vec<(SessionId, Addr<Session>)>, ErrorCode> {
+        if self.user.is_empty() && self.client.is_empty() {
+            return Err(ErrorCode::BAD_REQUEST);
+        }
+        if !self.session.is_empty() {
+            return Ok(Vec::new());
+        }
+        let client = SessionId::parse(self.client);
+        if self.user.is_empty() {
+            return Ok(client.and_then(|client| Some((client, api.hub.find(client)?))).into_iter().collect());
+        }
+        let mut connections = api.hub.of_user(&UserId::new(self.user));
+        if !self.client.is_empty() {
+            connections.retain(|(session, _)| Some(*session) == client);
+        }
+        Ok(connections)
+    }
+}
+
+/// One request, from its address to its answer.
+async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> HttpResponse {
+    let name = request.path().strip_prefix(&api.prefix).and_then(|tail| tail.strip_prefix('/')).unwrap_or_default();
+    let method = Method::find(name);
+    if method.is_none() && name != batch::NAME {
+        return respond::not_found();
+    }
+    if request.method() != HttpMethod::POST {
+        return respond::method_not_allowed("POST");
+    }
+    if !api.lets_in(&request) {
+        emit(ApiRefused { why: ApiRefusal::Key });
+        return HttpResponse::Unauthorized().finish();
+    }
+    let body = match read(body, request.headers(), api.body_bytes_max, api.timeout).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let call = Call { api: &api, body: &body };
+    let answer = match method {
+        Some(method) => answer(call, method, &request).await,
+        None => batch::answer(call).await,
+    };
+    answer.unwrap_or_else(|error| {
+        emit(ApiRefused { why: ApiRefusal::Malformed });
+        respond::text(StatusCode::BAD_REQUEST, &format!("the body is not what {name} takes: {error}"))
+    })
+}
+
+async fn answer(call: Call<'_>, method: Method, request: &HttpRequest) -> Result<HttpResponse, serde_json::Error> {
+    let command = Command::parse(method, call.body)?;
+    Ok(match in_time(call.api, command.carry_out(&call)).await {
+        Ok(reply) => {
+            let mut out = respond::buffer();
+            out.put_slice(b"{\"result\":");
+            respond::write_json(&reply, &mut out);
+            out.put_u8(b'}');
+            respond::json(StatusCode::OK, out)
+        }
+        Err(error) => error_response(error, request.headers()),
+    })
+}
+
+/// What a call gives, or an internal error if it takes too long.
+async fn in_time<T>(api: &ApiState, call: impl Future<Output = Result<T, ErrorCode>>) -> Result<T, ErrorCode> {
+    tokio::time::timeout(api.timeout, call).await.unwrap_or_else(|_| {
+        log::error!("api: a call was given up after {} ms", api.timeout.as_millis());
+        Err(ErrorCode::INTERNAL)
+    })
+}
+
+fn error_response(error: ErrorCode, headers: &HeaderMap) -> HttpResponse {
+    let mut out = respond::buffer();
+    if headers.get(ERROR_MODE).is_some_and(|mode| mode == "transport") {
+        respond::write_error(error, &mut out);
+        return respond::json(StatusCode::from_u16(error.http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), out);
+    }
+    out.put_slice(b"{\"error\":");
+    respond::write_error(error, &mut out);
+    out.put_u8(b'}');
+    respond::json(StatusCode::OK, out)
+}
+
+impl ApiState {
+    /// Whether the request shows the key. Where it shows several, the first of header, authorization and query counts.
+    fn lets_in(&self, request: &HttpRequest) -> bool {
+        if self.insecure {
+            return true;
+        }
+        let Some(key) = &self.key else { return false };
+        let headers = request.headers();
+        if let Some(shown) = headers.get(API_KEY) {
+            return key.matches(shown.as_bytes());
+        }
+        if let Some(shown) = headers.get(header::AUTHORIZATION) {
+            let (scheme, shown) = shown.as_bytes().split_at_checked(7).unwrap_or_default();
+            return scheme.eq_ignore_ascii_case(b"apikey ") && key.matches(shown.trim_ascii());
+        }
+        #[derive(Deserialize)]
+        struct Query {
+            api_key: String,
+        }
+        web::Query::<Query>::from_query(request.query_string()).is_ok_and(|query| key.matches(query.api_key.as_bytes()))
+    }
+}
+
+/// Why a body was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unread {
+    TooLarge {
+        max: usize,
+    },
+    TooSlow,
+    /// The connection broke, or its framing is not HTTP.
+    Broken,
+}
+
+impl Unread {
+    fn into_response(self) -> HttpResponse {
+        match self {
+            Self::TooLarge { max } => {
+                emit(ApiRefused { why: ApiRefusal::TooLarge });
+                respond::text(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is larger than {max} bytes"))
+            }
+            Self::TooSlow => {
+                emit(ApiRefused { why: ApiRefusal::TooSlow });
+                respond::text(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")
+            }
+            Self::Broken => {
+                emit(ApiRefused { why: ApiRefusal::Malformed });
+                respond::text(StatusCode::BAD_REQUEST, "the body cannot be read")
+            }
+        }
+    }
+}
+
+/// The whole body. Where it came in one piece, which is what small ones do, it is not copied.
+async fn read(mut body: web::Payload, headers: &HeaderMap, max: usize, timeout: Duration) -> Result<Bytes, Unread> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > max) {
+        return Err(Unread::TooLarge { max });
+    }
+    let all = async {
+        let Some(first) = body.next().await else { return Ok(Bytes::new()) };
+        let mut whole = Whole::One(first.map_err(|_| Unread::Broken)?);
+        while let Some(more) = body.next().await {
+            whole = whole.and(&more.map_err(|_| Unread::Broken)?, announced.unwrap_or(0), max)?;
+        }
+        whole.into_bytes(max)
+    };
+    tokio::time::timeout(timeout, all).await.unwrap_or(Err(Unread::TooSlow))
+}
+
+enum Whole {
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Whole {
+    fn and(self, more: &Bytes, announced: usize, max: usize) -> Result<Self, Unread> {
+        let mut all = match self {
+            Self::Many(all) => all,
+            Self::One(first) => {
+                let mut all = BytesMut::with_capacity(announced.max(first.len() + more.len()));
+                all.put_slice(&first);
+                all
+            }
+        };
+        if all.len() + more.len() > max {
+            return Err(Unread::TooLarge { max });
+        }
+        all.put_slice(more);
+        Ok(Self::Many(all))
+    }
+
+    fn into_bytes(self, max: usize) -> Result<Bytes, Unread> {
+        let all = match self {
+            Self::One(first) => first,
+            Self::Many(all) => all.freeze(),
+        };
+        if all.len() > max { Err(Unread::TooLarge { max }) } else { Ok(all) }
+    }
+}

@@ -1,0 +1,134 @@
+//! `publish`: one message into one channel. The method that speed matters for: its data is never copied and its answer written at once.
+
+use super::Call;
+use super::json::{self, Text, Texts, null_as_default};
+use crate::broker::{Publish, Published};
+use crate::channel::{ChannelName, Payload};
+use crate::protocol::codes::{ClientError, ErrorCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// Tags of one publication. They travel with it to every subscriber.
+pub const TAGS_MAX: usize = 64;
+
+pub const EXAMPLE: &str = r#"{"channel":"news:world","data":{"title":"A launch"},"tags":{"lang":"en"},"idempotency_key":"launch-1"}"#;
+pub const EXAMPLE_RESULT: &str = r#"{"offset":1,"epoch":"kXqp"}"#;
+
+/// Publishes one message into one channel.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct PublishRequest<'a> {
+    /// The channel. Its namespace must be configured (else error 102).
+    #[serde(default, borrow)]
+    #[schema(value_type = String, required = true)]
+    pub channel: Text<'a>,
+    /// The message: any JSON. It reaches subscribers byte for byte. Required unless there is `b64data` (else error 107).
+    #[serde(default, borrow, deserialize_with = "json::any_json")]
+    #[schema(value_type = Value)]
+    pub data: Option<&'a RawValue>,
+    /// The message as Base64 (RFC 4648, 4), for bytes that are not JSON. Wins over `data`.
+    #[serde(default, borrow)]
+    #[schema(value_type = String)]
+    pub b64data: Text<'a>,
+    /// Deliver the message to who is there now; keep it out of the history, without an offset.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub skip_history: bool,
+    /// Texts that travel with the message, 64 at most.
+    #[serde(default)]
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    pub tags: Texts<TAGS_MAX>,
+    /// A second call with the same key and channel within 300 s publishes nothing and is given the result of the first.
+    #[serde(default, borrow)]
+    #[schema(value_type = String)]
+    pub idempotency_key: Text<'a>,
+    /// Accepted and without effect: messages are always sent whole.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[expect(dead_code, reason = "it is part of the API, so its type is checked")]
+    pub delta: bool,
+    /// A message whose version is not above the one that the channel's history had last is not published; the result is the position of
+    /// the newest. 0: no version. Needs history.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub version: u64,
+    /// Versions of different epochs are not compared. Empty: compared with whatever came last.
+    #[serde(default, borrow)]
+    #[schema(value_type = String)]
+    pub version_epoch: Text<'a>,
+}
+
+/// Where the message ended up in the channel's history. Empty without history.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct PublishResult {
+    /// Position in the stream, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// Which life of the stream the offset belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub epoch: Option<Epoch>,
+}
+
+/// An epoch, shared with the stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Epoch(pub crate::channel::Epoch);
+
+impl Serialize for Epoch {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
+
+impl From<Published> for PublishResult {
+    fn from(published: Published) -> Self {
+        match published {
+            Some(position) => Self { offset: Some(position.offset), epoch: Some(Epoch(position.epoch)) },
+            None => Self::default(),
+        }
+    }
+}
+
+/// What is published, whichever and however many its channels are.
+#[derive(Clone)]
+pub struct Content {
+    /// `None`: the caller gave none.
+    data: Option<Payload>,
+    publish: Publish,
+}
+
+impl Content {
+    pub fn new(data: Option<Payload>, publish: Publish) -> Self {
+        Self { data, publish }
+    }
+
+    /// Publishes it into one channel.
+    pub async fn publish_to(self, call: &Call<'_>, channel: &str) -> Result<PublishResult, ErrorCode> {
+        if channel.is_empty() {
+            return Err(ErrorCode::BAD_REQUEST);
+        }
+        let options = call.options(channel)?;
+        let Some(data) = self.data.filter(|data| options.publication_data_format.accepts(data)) else { return Err(ErrorCode::BAD_REQUEST) };
+        let published = call.api.publisher.broker.publish(&ChannelName::new(channel), options, Publish { data, ..self.publish }).await;
+        published.map(PublishResult::from).map_err(|error| error.code())
+    }
+}
+
+pub async fn call(call: &Call<'_>, request: PublishRequest<'_>) -> Result<PublishResult, ErrorCode> {
+    let data = json::payload(call.body, request.data, &request.b64data)?;
+    let publish = Publish {
+        tags: tags(request.tags),
+        skip_history: request.skip_history,
+        idempotency_key: key(&request.idempotency_key),
+        version: request.version,
+        version_epoch: request.version_epoch.to_string(),
+        ..Publish::default()
+    };
+    Content::new(data, publish).publish_to(call, &request.channel).await
+}
+
+pub fn tags(tags: Texts<TAGS_MAX>) -> Option<Arc<crate::channel::Tags>> {
+    (!tags.0.is_empty()).then(|| Arc::new(tags.0))
+}
+
+pub fn key(key: &str) -> Option<String> {
+    (!key.is_empty()).then(|| key.to_string())
+}

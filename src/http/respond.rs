@@ -1,0 +1,66 @@
+//! Answers, written: JSON into one buffer, errors of the table as HTTP, plain texts for those who cannot be answered in JSON.
+
+use crate::protocol::codes::ErrorCode;
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+/// Bytes that most answers fit in.
+const ANSWER_BYTES: usize = 128;
+
+/// An answer that is being written.
+pub fn buffer() -> BytesMut {
+    BytesMut::with_capacity(ANSWER_BYTES)
+}
+
+/// Appends `value`. All that is written here are texts, numbers and JSON that came through a parser: nothing of it can fail to be written.
+pub fn write_json(value: &impl Serialize, out: &mut BytesMut) {
+    serde_json::to_writer(out.writer(), value).expect("writing plain values into memory does not fail");
+}
+
+/// An error of the table, as the server API shows it: without `temporary`, which is the client protocol's.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    pub code: u32,
+    pub message: &'static str,
+}
+
+impl From<ErrorCode> for ErrorBody {
+    fn from(error: ErrorCode) -> Self {
+        Self { code: error.code, message: error.message }
+    }
+}
+
+pub fn write_error(error: ErrorCode, out: &mut BytesMut) {
+    write_json(&ErrorBody::from(error), out);
+}
+
+pub fn json(status: StatusCode, body: impl Into<Bytes>) -> HttpResponse {
+    HttpResponse::build(status).insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json"))).body(body.into())
+}
+
+/// A line for people.
+pub fn text(status: StatusCode, line: &str) -> HttpResponse {
+    let body = format!("{line}\n");
+    HttpResponse::build(status).insert_header((CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))).body(body)
+}
+
+pub fn not_found() -> HttpResponse {
+    text(StatusCode::NOT_FOUND, "there is nothing at this address")
+}
+
+/// 405: the address is right, the way of asking is not.
+pub fn method_not_allowed(allowed: &'static str) -> HttpResponse {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this address is not asked in this way");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// Bytes as a JSON value, if they are one and only one.
+pub fn as_json(bytes: &[u8]) -> Option<&RawValue> {
+    if bytes.is_empty() { None } else { serde_json::from_slice(bytes).ok() }
+}

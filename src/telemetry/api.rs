@@ -1,0 +1,91 @@
+//! What is asked of the server API.
+
+use super::{Event, counter_vec};
+use prometheus::IntCounterVec;
+use std::sync::LazyLock;
+
+/// The methods, as the label names them.
+pub const METHODS: [&str; 14] = [
+    "publish",
+    "broadcast",
+    "subscribe",
+    "unsubscribe",
+    "disconnect",
+    "refresh",
+    "presence",
+    "presence_stats",
+    "history",
+    "history_remove",
+    "channels",
+    "info",
+    "rpc",
+    "batch",
+];
+
+static CALLS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let values: Vec<[&str; 2]> = METHODS.iter().flat_map(|&method| ["ok", "error"].map(|result| [method, result])).collect();
+    let values: Vec<&[&str]> = values.iter().map(|pair| pair.as_slice()).collect();
+    counter_vec(
+        "aether_api_calls_total",
+        "Calls of the server API that were understood, those inside of a batch included, by method and result.",
+        &["method", "result"],
+        &values,
+    )
+});
+static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec(
+        "aether_api_refused_total",
+        "Requests to the server API that were not carried out, by reason.",
+        &["reason"],
+        &[&["key"], &["malformed"], &["too_large"], &["too_slow"]],
+    )
+});
+
+/// A call was carried out, or failed with an error of the table.
+pub struct ApiCalled {
+    /// One of [`METHODS`].
+    pub method: &'static str,
+    /// Code and message.
+    pub error: Option<(u32, &'static str)>,
+}
+impl Event for ApiCalled {
+    fn emit(self) {
+        let result = match self.error {
+            None => "ok",
+            Some((code, message)) => {
+                log::debug!("api: {} failed with {code} ({message})", self.method);
+                "error"
+            }
+        };
+        CALLS.with_label_values(&[self.method, result]).inc();
+    }
+}
+
+/// Why a request was not even looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiRefusal {
+    /// No key was shown, or another one than the configured one.
+    Key,
+    /// The body is not JSON, or not what the method takes.
+    Malformed,
+    TooLarge,
+    /// The body did not come in time.
+    TooSlow,
+}
+
+/// A request was not carried out.
+pub struct ApiRefused {
+    pub why: ApiRefusal,
+}
+impl Event for ApiRefused {
+    fn emit(self) {
+        let reason = match self.why {
+            ApiRefusal::Key => "key",
+            ApiRefusal::Malformed => "malformed",
+            ApiRefusal::TooLarge => "too_large",
+            ApiRefusal::TooSlow => "too_slow",
+        };
+        log::info!("api: refused a request ({reason})");
+        REFUSED.with_label_values(&[reason]).inc();
+    }
+}
