@@ -15,7 +15,7 @@ async fn crowd(hub: &Hub) -> Vec<Client> {
         client
     })
     .await;
-    let state = hub.state().expect("the state");
+    let state = hub.grown().expect("the state");
     assert_eq!(
         (&state["sessions"], &state["members"], &state["topics"], &state["presence"]),
         (&json!(CLIENTS), &json!(2 * CLIENTS), &json!(51), &json!(CLIENTS)),

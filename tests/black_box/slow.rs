@@ -21,7 +21,7 @@ async fn a_client_that_never_reads_is_cut(codec: Codec) {
     let state = Canaries::beside(&hub, async {
         let mut published = 0;
         eventually("the deaf client's end", async || {
-            let before = hub.state()?;
+            let before = hub.grown()?;
             assert!(before["outbox_bytes"].as_u64().is_none_or(|bytes| bytes < 2 * 262_144), "more is queued than allowed: {before}");
             if before["sessions"] == 21 {
                 return Ok(before);
@@ -44,7 +44,7 @@ async fn a_client_that_comes_back_after_being_cut_recovers(codec: Codec) {
     let mut client = deaf(&hub, codec).await;
     let subscribed = client.subscribe("big:x").await;
     let mut published = 0_u64;
-    while hub.state().expect("the state")["sessions"] != 0 {
+    while hub.grown().expect("the state")["sessions"] != 0 {
         published += 1;
         hub.publish("big:x", json!({ "n": published, "pad": "x".repeat(20_000) })).await;
         assert!(published < 290, "the client was not cut");
@@ -81,7 +81,7 @@ async fn a_client_that_reads_byte_by_byte_is_cut_by_age() {
             // One byte, if there is one.
             let _ = stream.try_read(&mut [0]);
         }
-        match hub.state()?["sessions"].as_u64() {
+        match hub.grown()?["sessions"].as_u64() {
             Some(0) => Ok(()),
             other => Err(format!("{other:?} sessions")),
         }

@@ -1,7 +1,7 @@
 //! A client of the hub, the same words for both codecs. It knows no more than the protocol: what it misses is the hub's fault.
 
 use super::websocket::{Dial, Ending, WebSocket, close_of, opcode};
-use super::{Codec, within};
+use super::{Codec, DEADLINE, within};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 
@@ -184,14 +184,17 @@ impl Client {
 
     /// The end of the connection; messages before it are dropped.
     pub async fn ending(&mut self) -> Ending {
-        within("be closed by the hub", async {
+        let closed = tokio::time::timeout(DEADLINE, async {
             loop {
                 if let Err(ending) = self.read().await {
                     return ending;
                 }
             }
-        })
-        .await
+        });
+        match closed.await {
+            Ok(ending) => ending,
+            Err(_) => panic!("the hub did not close within {DEADLINE:?}; it said {:?}", self.inbox),
+        }
     }
 
     /// The code of the close frame that must come.

@@ -59,7 +59,7 @@ impl Hub {
         let binary = std::env::var("AETHER_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_aether").to_owned());
         let mut command = Command::new(binary);
         command.args(["serve", "--config"]).arg(&config_file).current_dir(directory.path());
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("RUST_LOG", "info").env("RUST_BACKTRACE", "1");
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("RUST_LOG", "info").env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         // SAFETY: prctl is async-signal-safe; the hub dies with the test thread, however that ends.
         unsafe {
@@ -225,10 +225,18 @@ impl Hub {
         Ok(answer.json())
     }
 
-    /// Waits until one number of the state is as it should be.
+    /// What came since the start: each count less its value then, when the hub was ready and nobody was there.
+    pub fn grown(&self) -> Result<Value, String> {
+        let now = comparable(&self.state()?);
+        let count = |of: &Value, name: &str| of[name].as_i64().unwrap_or(0);
+        let grown = MUST_RETURN.iter().map(|name| ((*name).to_owned(), json!(count(&now, name) - count(&self.baseline, name))));
+        Ok(grown.collect::<Map<_, _>>().into())
+    }
+
+    /// Waits until what came since the start is as it should be.
     pub async fn until(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         super::eventually(what, async || {
-            let state = self.state()?;
+            let state = self.grown()?;
             if is(&state) { Ok(state) } else { Err(state.to_string()) }
         })
         .await

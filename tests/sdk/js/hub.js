@@ -43,6 +43,7 @@ export class Hub {
       child.once('exit', (code) => reject(new Error(`the hub ended with ${code}\n${hub.log.join('')}`)));
     });
     hub.http = await ready;
+    hub.baseline = await hub.counts();
     return hub;
   }
 
@@ -66,9 +67,11 @@ export class Hub {
     return body.result;
   }
 
-  async state() {
+  /** What a client that left may leave no trace in. */
+  async counts() {
     const answer = await fetch(`${this.http}/debug/state`, { headers: { 'X-API-Key': API_KEY, Connection: 'close' } });
-    return answer.json();
+    const { sessions, members, topics, presence } = await answer.json();
+    return JSON.stringify({ sessions, members, topics, presence });
   }
 
   signal(name) {
@@ -77,10 +80,7 @@ export class Hub {
 
   /** Everybody has left, and nothing of them remains. */
   untilEmpty() {
-    return eventually('the hub being empty', async () => {
-      const { sessions, members, topics, presence } = await this.state();
-      return sessions === 0 && members === 0 && topics === 0 && presence === 0;
-    });
+    return eventually('the hub being empty', async () => (await this.counts()) === this.baseline);
   }
 
   /** Ends the hub as an operator would; it must end well. */

@@ -57,6 +57,7 @@ class Hub:
         while line := await asyncio.wait_for(hub.process.stdout.readline(), DEADLINE_SECONDS):
             if line.startswith(b"ready "):
                 hub.host, hub.port = line.decode().split()[1].removeprefix("http://").split(":")
+                hub.baseline = await hub.counts()
                 return hub
         raise AssertionError(f"the hub ended before it was ready:\n{hub.read_log()}")
 
@@ -87,15 +88,16 @@ class Hub:
         assert "result" in body, body
         return body["result"]
 
-    async def state(self):
-        return await self._request("GET", "/debug/state")
+    async def counts(self):
+        """What a client that left may leave no trace in."""
+        state = await self._request("GET", "/debug/state")
+        return {what: state[what] for what in ("sessions", "members", "topics", "presence")}
 
     async def until_empty(self):
         """Everybody has left, and nothing of them remains."""
 
         async def is_empty():
-            state = await self.state()
-            return all(state[what] == 0 for what in ("sessions", "members", "topics", "presence"))
+            return await self.counts() == self.baseline
 
         await eventually("the hub being empty", is_empty)
 
