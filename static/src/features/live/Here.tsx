@@ -24,7 +24,6 @@ export function Here({ model, channel }: { model: LiveModel; channel: ChosenChan
 
 function Content({ presence, model }: { presence: Presence; model: LiveModel }) {
   const { t } = useWords();
-  const connection = useSignal(model.hub.state);
   switch (presence.kind) {
     case 'loading':
       return <Skeleton lines={[60, 75]} />;
@@ -38,7 +37,7 @@ function Content({ presence, model }: { presence: Presence; model: LiveModel }) 
       return <p className="t2">{t('presence.failed')}</p>;
     case 'listed': {
       if (presence.sessions.length === 0) return <p className="t2">{t('presence.empty')}</p>;
-      const own = connection.kind === 'connected' ? connection.clientId : null;
+      const own = model.hub.clientId;
       const sorted = [...presence.sessions].sort(
         (a, b) => Number(b.clientId === own) - Number(a.clientId === own) || (a.clientId < b.clientId ? -1 : 1),
       );
