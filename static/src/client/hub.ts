@@ -110,7 +110,8 @@ export class Hub {
   #attempt = 0;
   #retryTimer = 0;
   #steadyTimer = 0;
-  #hasConnected = false;
+  /** Of the newest connection, also when it is gone. */
+  #clientId: string | null = null;
   #return: { waiting: Set<string>; recoveries: Recovery[]; timer: number } | null = null;
 
   /** `returned` hears once after each reconnect what the watched channels recovered. */
@@ -129,6 +130,10 @@ export class Hub {
       // Code 0 is our own call of disconnect().
       if (code !== 0) this.#state.set({ kind: 'disconnected', code, reason });
     });
+  }
+
+  get clientId(): string | null {
+    return this.#clientId;
   }
 
   connect(): void {
@@ -202,14 +207,14 @@ export class Hub {
       this.#attempt = 0;
     }, STEADY_MS);
     this.#state.set({ kind: 'connected', clientId, transport });
-    if (this.#hasConnected) {
+    if (this.#clientId !== null) {
       clearTimeout(this.#return?.timer);
       const waiting = new Set<string>();
       for (const [name, channel] of this.#channels) if (channel.willRecover) waiting.add(name);
       this.#return = { waiting, recoveries: [], timer: window.setTimeout(() => this.#endReturn(), RETURN_DEADLINE_MS) };
       if (waiting.size === 0) this.#endReturn();
     }
-    this.#hasConnected = true;
+    this.#clientId = clientId;
   }
 
   /** The connection or a try to make one failed: stops the SDK's own next try and plans ours. */

@@ -3,18 +3,21 @@ import { type ReactNode, useId } from 'react';
 /** A titled part of a page. `scope` stands at the right of the title: unit, count or reach. */
 export function Panel({
   title,
+  label,
   scope,
   className = '',
   children,
 }: {
   title: ReactNode;
+  /** Names the panel where the title alone would not tell it from another. */
+  label?: string;
   scope?: ReactNode | undefined;
   className?: string;
   children: ReactNode;
 }) {
   const id = useId();
   return (
-    <section className={`panel ${className}`} aria-labelledby={id}>
+    <section className={`panel ${className}`} aria-label={label} aria-labelledby={label === undefined ? id : undefined}>
       <div className="panel-head">
         <h2 id={id}>{title}</h2>
         {scope !== undefined && <span className="panel-scope">{scope}</span>}

@@ -130,11 +130,13 @@ export function Channels({
           </Notice>
         </div>
       )}
-      <ul ref={body} className="channels-body" aria-label={t('channels.title')} onKeyDown={onArrow}>
-        {shown.map((row) => (
-          <ChannelItem key={row.name} row={row} isChosen={row.name === chosen} isStop={row.name === stop} onClick={choose} />
-        ))}
-      </ul>
+      {shown.length > 0 && (
+        <ul ref={body} className="channels-body" aria-label={t('channels.title')} onKeyDown={onArrow}>
+          {shown.map((row) => (
+            <ChannelItem key={row.name} row={row} isChosen={row.name === chosen} isStop={row.name === stop} onClick={choose} />
+          ))}
+        </ul>
+      )}
     </Panel>
   );
 }

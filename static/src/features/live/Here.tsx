@@ -3,12 +3,11 @@ import { useWords } from '../../components/words';
 import { useSignal } from '../../lib/hooks';
 import { middleCut, visible } from '../../lib/text';
 import type { ChosenChannel, Presence } from './chosen_channel';
-import type { LiveModel } from './model';
 
 const SHOWN_MAX = 8;
 
 /** Who is subscribed to the chosen channel. */
-export function Here({ model, channel }: { model: LiveModel; channel: ChosenChannel }) {
+export function Here({ channel }: { channel: ChosenChannel }) {
   const { t } = useWords();
   const presence = useSignal(channel.presence);
   return (
@@ -17,14 +16,13 @@ export function Here({ model, channel }: { model: LiveModel; channel: ChosenChan
       scope={total(presence) === null ? undefined : t('presence.count', { n: total(presence) ?? 0 })}
       className="here"
     >
-      <Content presence={presence} model={model} />
+      <Content presence={presence} />
     </Panel>
   );
 }
 
-function Content({ presence, model }: { presence: Presence; model: LiveModel }) {
+function Content({ presence }: { presence: Presence }) {
   const { t } = useWords();
-  const connection = useSignal(model.hub.state);
   switch (presence.kind) {
     case 'loading':
       return <Skeleton lines={[60, 75]} />;
@@ -38,9 +36,8 @@ function Content({ presence, model }: { presence: Presence; model: LiveModel }) 
       return <p className="t2">{t('presence.failed')}</p>;
     case 'listed': {
       if (presence.sessions.length === 0) return <p className="t2">{t('presence.empty')}</p>;
-      const own = connection.kind === 'connected' ? connection.clientId : null;
       const sorted = [...presence.sessions].sort(
-        (a, b) => Number(b.clientId === own) - Number(a.clientId === own) || (a.clientId < b.clientId ? -1 : 1),
+        (a, b) => Number(b.clientId === presence.own) - Number(a.clientId === presence.own) || (a.clientId < b.clientId ? -1 : 1),
       );
       const more = sorted.length - SHOWN_MAX;
       return (
@@ -50,7 +47,7 @@ function Content({ presence, model }: { presence: Presence; model: LiveModel }) 
               <bdi className="trunc" title={visible(session.user)}>
                 {session.user === '' ? t('presence.anonymous') : visible(session.user)}
               </bdi>
-              {session.clientId === own ? (
+              {session.clientId === presence.own ? (
                 <span className="chip">{t('presence.you')}</span>
               ) : (
                 <span className="mono t3" title={visible(session.clientId)}>

@@ -79,7 +79,7 @@ function Page({ model }: { model: LiveModel }) {
           <Channels model={model} chosen={chosenName} onChoose={choose} />
           {channel === null ? <NoMessages /> : <Messages key={channel.name} model={model} channel={channel} />}
           <div className="aside">
-            {channel !== null && <Here model={model} channel={channel} />}
+            {channel !== null && <Here channel={channel} />}
             <Connection model={model} />
           </div>
         </div>

@@ -108,6 +108,7 @@ export function Messages({ model, channel }: { model: LiveModel; channel: Chosen
 
   return (
     <Panel
+      label={t('messages.of', { name: visible(channel.name) })}
       title={
         <bdi className="channel-name" title={visible(channel.name)}>
           {visible(channel.name)}
@@ -125,7 +126,7 @@ export function Messages({ model, channel }: { model: LiveModel; channel: Chosen
           <div>
             <dt>{t('messages.rate')}</dt>
             <dd>
-              <b ref={rate}>{UNKNOWN}</b> <small>{t('messages.perSecond')}</small>
+              <b ref={rate}>{UNKNOWN}</b>
             </dd>
           </div>
           <div title={t('messages.noOffset')}>
@@ -162,7 +163,7 @@ export function Messages({ model, channel }: { model: LiveModel; channel: Chosen
             </Notice>
           </div>
         ) : (
-          <div className="messages-table" role="table" aria-label={t('messages.title')} aria-live="off">
+          <div className="messages-table" role="treegrid" aria-label={t('messages.title')} aria-live="off">
             <div role="rowgroup" className="messages-head">
               <div role="row">
                 <span role="columnheader">{t('messages.time')}</span>
@@ -174,7 +175,7 @@ export function Messages({ model, channel }: { model: LiveModel; channel: Chosen
             </div>
             <div ref={waiting} className="panel-pad t3" role="rowgroup">
               <div role="row">
-                <span role="cell">{t(state.kind === 'subscribing' ? 'messages.subscribing' : 'messages.waiting')}</span>
+                <span role="gridcell">{t(state.kind === 'subscribing' ? 'messages.subscribing' : 'messages.waiting')}</span>
               </div>
             </div>
             <div ref={body} role="rowgroup" className="messages-body" />

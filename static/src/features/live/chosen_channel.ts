@@ -24,7 +24,8 @@ const HISTORY = 12;
 
 export type Presence =
   | { readonly kind: 'loading' }
-  | { readonly kind: 'listed'; readonly sessions: readonly Session[] }
+  /** `own` is this tab's session at the time. */
+  | { readonly kind: 'listed'; readonly sessions: readonly Session[]; readonly own: string | null }
   | { readonly kind: 'many'; readonly total: number }
   | { readonly kind: 'off' }
   | { readonly kind: 'denied' }
@@ -133,7 +134,7 @@ export class ChosenChannel {
     try {
       const { sessions } = await this.hub.presenceCount(this.name);
       if (sessions > LIST_MAX) return { kind: 'many', total: sessions };
-      return { kind: 'listed', sessions: await this.hub.presence(this.name) };
+      return { kind: 'listed', sessions: await this.hub.presence(this.name), own: this.hub.clientId };
     } catch (error) {
       const code = error instanceof HubError ? error.code : 0;
       return { kind: code === NOT_AVAILABLE ? 'off' : code === PERMISSION_DENIED ? 'denied' : 'failed' };

@@ -1,5 +1,5 @@
 /**
- * The rows of live messages, kept by hand: React would render a list twelve times a second that only grows at its top. A table by role,
+ * The rows of live messages, kept by hand: React would render a list twelve times a second that only grows at its top. A treegrid by role,
  * one row in the tab order, arrows move, Enter or a click unfolds. Everything from outside becomes text nodes.
  */
 
@@ -68,6 +68,7 @@ export class MessageTable {
     row.setAttribute('role', 'row');
     row.dataset['message'] = '';
     row.tabIndex = -1;
+    row.setAttribute('aria-level', '1');
     row.setAttribute('aria-expanded', 'false');
     const text = preview(message.bytes);
     const data = cell('message-data', text);
@@ -199,7 +200,7 @@ export class MessageTable {
 
 function cell(className: string, text: string): HTMLElement {
   const element = document.createElement('div');
-  element.setAttribute('role', 'cell');
+  element.setAttribute('role', 'gridcell');
   element.className = className;
   element.textContent = text;
   return element;

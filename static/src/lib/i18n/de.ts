@@ -117,10 +117,10 @@ export const de: Catalogue = {
   'action.retry': 'Erneut versuchen',
 
   'messages.title': 'Live-Nachrichten',
+  'messages.of': 'Live-Nachrichten von {name}',
   'messages.chooseTitle': 'Wählen Sie einen Kanal',
   'messages.choose': 'Seine Nachrichten erscheinen hier, sobald sie kommen.',
-  'messages.rate': 'Rate',
-  'messages.perSecond': 'Nachr./s',
+  'messages.rate': 'Nachr./s',
   'messages.offset': 'Offset',
   'messages.latency': 'Latenz',
   'messages.subscribers': 'Abonnenten',

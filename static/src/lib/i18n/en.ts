@@ -114,10 +114,10 @@ export const en = {
   'action.retry': 'Try again',
 
   'messages.title': 'Live messages',
+  'messages.of': 'Live messages of {name}',
   'messages.chooseTitle': 'Choose a channel',
   'messages.choose': 'Its messages appear here as they come.',
-  'messages.rate': 'Rate',
-  'messages.perSecond': 'msg/s',
+  'messages.rate': 'Rate, msg/s',
   'messages.offset': 'Offset',
   'messages.latency': 'Latency',
   'messages.subscribers': 'Subscribers',

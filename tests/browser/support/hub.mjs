@@ -1,0 +1,79 @@
+// The real binary, in development mode, on a free port, with a folder of its own. Known to be ready by its own ready line.
+
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const READY_DEADLINE_MS = 30_000;
+const EXIT_DEADLINE_MS = 15_000;
+const OUTPUT_KEPT = 20_000;
+
+export const API_KEY = 'browser-tests';
+
+export async function startHub(settings = {}) {
+  const binary = process.env.AETHER_BIN;
+  if (!binary) throw new Error('AETHER_BIN must name the hub’s binary');
+  const folder = await mkdtemp(join(tmpdir(), 'aether-browser-'));
+  const child = spawn(binary, ['serve', '--dev'], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      PATH: process.env.PATH,
+      HOME: folder,
+      AETHER_DATA_DIR: join(folder, 'data'),
+      AETHER_HTTP_SERVER_ADDRESS: '127.0.0.1',
+      AETHER_HTTP_SERVER_PORT: '0',
+      AETHER_HTTP_SERVER_TLS_PORT: '0',
+      AETHER_HTTP_API_KEY: API_KEY,
+      ...settings,
+    },
+  });
+  let output = '';
+  const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
+  const hub = {
+    get output() {
+      return output;
+    },
+    url: '',
+    port: 0,
+    async end(signal) {
+      child.kill(signal);
+      const ended = await Promise.race([exited, sleep(EXIT_DEADLINE_MS, 'too late', { ref: false })]);
+      if (ended === 'too late') child.kill('SIGKILL');
+      await exited;
+      await rm(folder, { recursive: true, force: true });
+      if (ended === 'too late') throw new Error(`the hub did not end in ${EXIT_DEADLINE_MS} ms after ${signal}\n${output}`);
+    },
+    /** Publishes by the server API. `payload` is `{ data }` or `{ b64data }`. */
+    async publish(channel, payload) {
+      const response = await fetch(`${hub.url}/api/publish`, {
+        method: 'POST',
+        headers: { 'X-API-Key': API_KEY, 'Content-Type': 'application/json' },
+        body: JSON.stringify({ channel, ...payload }),
+      });
+      const answer = await response.text();
+      if (!response.ok || JSON.parse(answer).error) throw new Error(`publish to ${channel}: ${response.status} ${answer}`);
+    },
+  };
+  const ready = new Promise((resolve) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8');
+      stream.on('data', (text) => {
+        output = (output + text).slice(-OUTPUT_KEPT);
+        const line = /^ready (http:\/\/\S+)/m.exec(output);
+        if (line) resolve(line[1]);
+      });
+    }
+  });
+  const url = await Promise.race([ready, exited.then((end) => ({ end })), sleep(READY_DEADLINE_MS, null, { ref: false })]);
+  if (typeof url !== 'string') {
+    child.kill('SIGKILL');
+    await rm(folder, { recursive: true, force: true });
+    throw new Error(`the hub did not get ready: ${JSON.stringify(url)}\n${output}`);
+  }
+  hub.url = url.replace(/\/$/, '');
+  hub.port = Number(new URL(url).port);
+  return hub;
+}
