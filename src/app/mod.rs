@@ -16,6 +16,7 @@ use crate::config::{Config, FeedConfig};
 use crate::demo::{DemoFeed, DemoSettings};
 use crate::guard::admission::Admission;
 use crate::guard::reaper::{Reaper, Watches};
+use crate::http::api::{ApiState, NodeInfo};
 use crate::http::connection::Deadlines;
 use crate::http::debug::DebugKey;
 use crate::http::health::Readiness;
@@ -202,6 +203,23 @@ impl House {
             upstream: upstream.clone(),
             pool: RwLock::default(),
         });
+        let api = ApiState {
+            prefix: config.http_api.handler_prefix.clone(),
+            key: ApiKey::new(config.http_api.key.expose()),
+            insecure: config.http_api.insecure,
+            publisher: publisher.clone(),
+            hub: Arc::clone(&hub),
+            topics: Arc::clone(&topics),
+            clock: clock.clone(),
+            node: NodeInfo {
+                uid: uuid::Uuid::new_v4().to_string(),
+                name: if config.node.name.is_empty() { sysinfo::System::host_name().unwrap_or_default() } else { config.node.name.clone() },
+                version: env!("CARGO_PKG_VERSION").to_string(),
+                started: clock.now(),
+            },
+            body_bytes_max: config.http_server.request_body_max.bytes(),
+            timeout: config.http_server.request_timeout.duration(),
+        };
         let readiness = web::Data::from(Readiness::new(Arc::clone(&topics), draining.flag(), worker_count(config)));
         let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
         let routes = Routes {
@@ -212,6 +230,7 @@ impl House {
             ready: path(config.ready.enabled, &config.ready.handler_prefix),
             metrics: path(config.prometheus.enabled, &config.prometheus.handler_prefix),
             is_debug_served: config.debug.enabled,
+            api: (!config.http_api.disabled).then(|| Arc::new(api)),
         };
         Ok(Arc::new(Self {
             gate: Arc::new(gate),

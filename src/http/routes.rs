@@ -1,10 +1,12 @@
 //! The whole URL table.
 
+use super::api::{self, ApiState};
 use super::debug::{self, DebugKey};
 use super::health::{self, Readiness};
 use super::metrics;
 use crate::app::state::State;
 use actix_web::web;
+use std::sync::Arc;
 
 /// What the routes need, and which of them there are.
 #[derive(Clone)]
@@ -17,6 +19,7 @@ pub struct Routes {
     pub ready: Option<String>,
     pub metrics: Option<String>,
     pub is_debug_served: bool,
+    pub api: Option<Arc<ApiState>>,
 }
 
 impl Routes {
@@ -30,6 +33,9 @@ impl Routes {
         }
         if let Some(path) = &self.metrics {
             service.route(path, web::get().to(metrics::metrics));
+        }
+        if let Some(api) = &self.api {
+            service.configure(api::configure(Arc::clone(api)));
         }
         if self.is_debug_served {
             service.route("/debug/state", web::get().to(debug::state));
