@@ -229,6 +229,7 @@ impl House {
             health: path(config.health.enabled, &config.health.handler_prefix),
             ready: path(config.ready.enabled, &config.ready.handler_prefix),
             metrics: path(config.prometheus.enabled, &config.prometheus.handler_prefix),
+            websocket: path(!config.websocket.disabled, &config.websocket.handler_prefix),
             is_debug_served: config.debug.enabled,
             api: (!config.http_api.disabled).then(|| Arc::new(api)),
         };

@@ -5,7 +5,7 @@ use super::debug::{self, DebugKey};
 use super::health::{self, Readiness};
 use super::metrics;
 use crate::app::state::State;
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 use std::sync::Arc;
 
 /// What the routes need, and which of them there are.
@@ -18,6 +18,7 @@ pub struct Routes {
     pub health: Option<String>,
     pub ready: Option<String>,
     pub metrics: Option<String>,
+    pub websocket: Option<String>,
     pub is_debug_served: bool,
     pub api: Option<Arc<ApiState>>,
 }
@@ -33,6 +34,10 @@ impl Routes {
         }
         if let Some(path) = &self.metrics {
             service.route(path, web::get().to(metrics::metrics));
+        }
+        if let Some(path) = &self.websocket {
+            // Good handshakes never come here: they are taken out of HTTP before.
+            service.route(path, web::to(|| async { HttpResponse::BadRequest().body("this is not a WebSocket handshake\n") }));
         }
         if let Some(api) = &self.api {
             service.configure(api::configure(Arc::clone(api)));

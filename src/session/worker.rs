@@ -87,6 +87,8 @@ pub struct Worker {
     drain: OnceCell<DrainOrder>,
     /// The sessions that have been told goodbye.
     told: RefCell<HashSet<usize>>,
+    /// How late the last tick was.
+    lag_ms: Cell<Millis>,
 }
 
 /// Replies that go out in one frame.
@@ -135,7 +137,10 @@ impl Worker {
             batch: RefCell::default(),
             drain: OnceCell::new(),
             told: RefCell::default(),
+            lag_ms: Cell::new(0),
         });
+        let counting = Rc::downgrade(&worker);
+        worker.fan.plug_in(Box::new(move || counting.upgrade().map(|worker| worker.counts()).unwrap_or_default()));
         let turning = Rc::clone(&worker);
         actix_rt::spawn(async move {
             loop {
@@ -170,6 +175,15 @@ impl Worker {
         }
     }
 
+    fn counts(&self) -> OwnCounts {
+        OwnCounts {
+            sessions: self.sessions.borrow().len(),
+            timers: self.timers.borrow().len(),
+            outbox_bytes: crate::outbox::waiting_bytes(),
+            lag_ms: self.lag_ms.get(),
+        }
+    }
+
     /// Turns the worker's timer until the worker ends. The one task of a worker.
     async fn turn(self: Rc<Self>) {
         let mut ticks = tokio::time::interval(TICK);
@@ -179,12 +193,7 @@ impl Worker {
         loop {
             ticks.tick().await;
             let now = self.clock.now();
-            self.fan.own.set(OwnCounts {
-                sessions: self.sessions.borrow().len(),
-                timers: self.timers.borrow().len(),
-                outbox_bytes: crate::outbox::waiting_bytes(),
-                lag_ms: now.saturating_sub(expected),
-            });
+            self.lag_ms.set(now.saturating_sub(expected));
             expected = now + TICK.as_millis() as Millis;
             self.expire(now);
             self.drain(now);

@@ -9,7 +9,7 @@ use super::shard::Shard;
 use crate::channel::{ChannelName, ChannelOptions, StreamPosition};
 use crate::clock::{Clock, Millis};
 use actix::prelude::*;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub const PROBE: &str = "\u{1}probe";
 /// Bytes after which what has come in is written out even though more is waiting: bounds the size of a merged write.
 const MERGE_BYTES_MAX: usize = 128 * 1_024;
 
-/// What a worker counts of its own, as its timer last saw it.
+/// What a worker's sessions count of themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnCounts {
     pub sessions: usize,
@@ -46,8 +46,7 @@ pub struct Fan {
     pub index: usize,
     pub topics: Arc<Topics>,
     pub clock: Clock,
-    /// Kept up to date by the worker's timer, so that one question brings all counts of a worker.
-    pub own: Cell<OwnCounts>,
+    own: OnceCell<Box<dyn Fn() -> OwnCounts>>,
     actor: RefCell<Option<Addr<Fanout>>>,
     port: RefCell<Option<Arc<WorkerPort>>>,
     shards: RefCell<HashMap<ChannelName, Rc<Shard>>>,
@@ -65,7 +64,7 @@ impl Fan {
             index,
             topics: Arc::clone(topics),
             clock: clock.clone(),
-            own: Cell::default(),
+            own: OnceCell::new(),
             actor: RefCell::default(),
             port: RefCell::default(),
             shards: RefCell::default(),
@@ -141,9 +140,14 @@ impl Fan {
         }
     }
 
+    /// Plugs in what the sessions count, so that one question brings all counts of a worker. Once.
+    pub fn plug_in(&self, own: Box<dyn Fn() -> OwnCounts>) {
+        let _ = self.own.set(own);
+    }
+
     pub fn counts(&self) -> WorkerCounts {
         let shards = self.shards.borrow();
-        let OwnCounts { sessions, timers, outbox_bytes, lag_ms } = self.own.get();
+        let OwnCounts { sessions, timers, outbox_bytes, lag_ms } = self.own.get().map(|own| own()).unwrap_or_default();
         WorkerCounts { channels: shards.len(), members: shards.values().map(|shard| shard.len()).sum(), sessions, timers, outbox_bytes, lag_ms }
     }
 

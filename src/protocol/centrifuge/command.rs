@@ -2,9 +2,11 @@
 
 use super::Codec;
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 /// Commands that one frame may carry. A client that has more to ask sends another frame.
 const COMMANDS_PER_FRAME_MAX: usize = 1_024;
@@ -17,28 +19,40 @@ pub struct Command {
     #[serde(deserialize_with = "null_as_default")]
     pub id: u32,
     #[prost(message, optional, tag = "4")]
+    #[serde(deserialize_with = "object")]
     pub connect: Option<ConnectRequest>,
     #[prost(message, optional, tag = "5")]
+    #[serde(deserialize_with = "object")]
     pub subscribe: Option<SubscribeRequest>,
     #[prost(message, optional, tag = "6")]
+    #[serde(deserialize_with = "object")]
     pub unsubscribe: Option<UnsubscribeRequest>,
     #[prost(message, optional, tag = "7")]
+    #[serde(deserialize_with = "object")]
     pub publish: Option<PublishRequest>,
     #[prost(message, optional, tag = "8")]
+    #[serde(deserialize_with = "object")]
     pub presence: Option<PresenceRequest>,
     #[prost(message, optional, tag = "9")]
+    #[serde(deserialize_with = "object")]
     pub presence_stats: Option<PresenceStatsRequest>,
     #[prost(message, optional, tag = "10")]
+    #[serde(deserialize_with = "object")]
     pub history: Option<HistoryRequest>,
     #[prost(message, optional, tag = "11")]
+    #[serde(deserialize_with = "object")]
     pub ping: Option<PingRequest>,
     #[prost(message, optional, tag = "12")]
+    #[serde(deserialize_with = "object")]
     pub send: Option<SendRequest>,
     #[prost(message, optional, tag = "13")]
+    #[serde(deserialize_with = "object")]
     pub rpc: Option<RpcRequest>,
     #[prost(message, optional, tag = "14")]
+    #[serde(deserialize_with = "object")]
     pub refresh: Option<RefreshRequest>,
     #[prost(message, optional, tag = "15")]
+    #[serde(deserialize_with = "object")]
     pub sub_refresh: Option<SubRefreshRequest>,
 }
 
@@ -176,6 +190,7 @@ pub struct SubscribeRequest {
     #[serde(deserialize_with = "null_as_default")]
     pub delta: String,
     #[prost(message, optional, tag = "13")]
+    #[serde(deserialize_with = "object")]
     pub tf: Option<TagsFilter>,
     #[prost(int64, tag = "14")]
     #[serde(deserialize_with = "null_as_default")]
@@ -249,6 +264,7 @@ pub struct HistoryRequest {
     #[serde(deserialize_with = "null_as_default")]
     pub limit: i32,
     #[prost(message, optional, tag = "8")]
+    #[serde(deserialize_with = "object")]
     pub since: Option<Since>,
     #[prost(bool, tag = "9")]
     #[serde(deserialize_with = "null_as_default")]
@@ -300,6 +316,24 @@ pub struct SubRefreshRequest {
 /// `null` counts as absent, as in the reference implementation.
 fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// A member that is an object, and only that: serde would also read an array, as the members in their order.
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    struct Visitor<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Visitor<T> {
+        type Value = Option<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_unit<E>(self) -> Result<Option<T>, E> {
+            Ok(None)
+        }
+        fn visit_map<A: de::MapAccess<'de>>(self, members: A) -> Result<Option<T>, A::Error> {
+            T::deserialize(de::value::MapAccessDeserializer::new(members)).map(Some)
+        }
+    }
+    deserializer.deserialize_any(Visitor(PhantomData))
 }
 
 /// A payload: the bytes of a JSON value as they stand, copied out of the frame (a slice of it would keep the whole read buffer alive).
@@ -411,7 +445,9 @@ mod tests {
             "{\"id\":1,\"id\":2}",
             "{\"id\":1}}",
             "\u{feff}{}",
-            "{\"id\":1,\"connect\":[]x}",
+            "{\"id\":1,\"connect\":[]}",
+            "{\"id\":1,\"subscribe\":[\"channel\",\"token\"]}",
+            "{\"id\":1,\"history\":{\"channel\":\"a\",\"since\":[1,\"e\"]}}",
             "{\"id\":1,\"connect\":{\"token\":\"\\ud800\"}}",
         ] {
             assert!(json(text).is_err(), "{text}");

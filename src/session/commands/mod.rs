@@ -106,7 +106,10 @@ impl Session {
     }
 }
 
+/// The longest time that a client is told: a year. SDKs set a timer for it.
+const TTL_SECONDS_MAX: i64 = 365 * 24 * 3_600;
+
 /// Seconds from now until `expires_at`, as clients are told: at least one.
 pub(super) fn ttl(expires_at: Option<i64>, wall_seconds: i64) -> Option<u32> {
-    expires_at.map(|at| u32::try_from(at.saturating_sub(wall_seconds).max(1)).unwrap_or(u32::MAX))
+    expires_at.map(|at| at.saturating_sub(wall_seconds).clamp(1, TTL_SECONDS_MAX) as u32)
 }
