@@ -10,8 +10,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Serve live figures of this machine (CPU, memory, network, disk) as server-sent events
 ///
-/// Two types of events: `pulse` with the CPU, ten times a second, and `host` with everything, once a second. Look at it with
-/// `curl -N http://127.0.0.1:8100/events`, or read it with a hub:
+/// Two types of events: `pulse` with the CPU, ten times a second, and `host` with everything, once
+/// a second. Look at it:
+///
+///   curl -N http://127.0.0.1:8100/events
+///
+/// Or read it with a hub:
 ///
 ///   [[upstream.feeds]]
 ///   name = "demo"

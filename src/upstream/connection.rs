@@ -229,7 +229,8 @@ impl Connection {
             }
             ledger.errors += u64::from(matches!(edge.to, State::Backoff | State::Parked) && edge.reason != Some(Reason::Eof));
         });
-        let line = self.log_budget.take(now);
+        // The beginning of an attempt is a matter for debugging; its end is what the budget is for.
+        let line = if matches!(edge.to, State::Connecting | State::Closed) { Some(0) } else { self.log_budget.take(now) };
         let feed = self.tenure.feed();
         let bytes = std::mem::take(&mut self.bytes);
         emit(FeedMoved { feed: &feed.settings.name, edge, wait, bytes, last_event_id: &feed.ledger().last_event_id, line });

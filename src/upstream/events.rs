@@ -89,8 +89,8 @@ pub struct FeedMoved<'a> {
 impl Event for FeedMoved<'_> {
     fn emit(self) {
         let Edge { from, to, stayed, reason, detail } = self.edge;
-        let reason = reason.map_or("", Reason::as_str);
-        FIGURES.transitions.with_label_values(&[from.as_str(), to.as_str(), reason]).inc();
+        let label = reason.map_or("none", Reason::as_str);
+        FIGURES.transitions.with_label_values(&[from.as_str(), to.as_str(), label]).inc();
         let Some(left_out) = self.line else { return };
         let level = match to {
             State::Connecting | State::Closed => log::Level::Debug,
@@ -98,18 +98,14 @@ impl Event for FeedMoved<'_> {
             State::Backoff | State::Stalled | State::Parked => log::Level::Warn,
         };
         let wait = self.wait.map(|wait| format!(", next try in {:.1} s", wait.as_secs_f32())).unwrap_or_default();
-        let colon = if reason.is_empty() || detail.is_empty() { "" } else { ": " };
-        log::log!(
-            level,
-            "feed {}: {} -> {} {reason}{colon}{detail}, after {:.1} s and {} bytes, at id {:?}{wait}{}",
-            self.feed,
-            from.as_str(),
-            to.as_str(),
-            stayed.as_secs_f32(),
-            self.bytes,
-            self.last_event_id,
-            tail(left_out)
-        );
+        let why = match (reason, detail.is_empty()) {
+            (None, _) => String::new(),
+            (Some(reason), true) => format!(" ({})", reason.as_str()),
+            (Some(reason), false) => format!(" ({}: {detail})", reason.as_str()),
+        };
+        let (from, to, stayed) = (from.as_str(), to.as_str(), stayed.as_secs_f32());
+        let Self { feed, bytes, last_event_id, .. } = self;
+        log::log!(level, "feed {feed}: {from} -> {to}{why} after {stayed:.1} s and {bytes} bytes, at id {last_event_id:?}{wait}{}", tail(left_out));
     }
 }
 

@@ -1,6 +1,7 @@
 //! A server that is not ours: nginx with the nchan module as EventSource server, killed, restarted, stalled, and cut off.
 
 use crate::support::*;
+use aether::demo::{DemoFeed, DemoSettings};
 use aether::upstream::{FeedLimits, State};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
@@ -188,5 +189,23 @@ async fn a_stalled_server_is_given_up_and_resumed_when_it_moves_again() {
     nginx.signal(libc::SIGCONT);
     nginx.publish(6..=10).await;
     until_published(&world, numbers(1..=10)).await;
+    world.stop().await;
+}
+
+/// Not foreign, but read as if it were: over HTTP, with resume when the feed is started anew on the same port.
+#[actix_rt::test]
+async fn the_demo_feed_is_read_like_any_other() {
+    let demo = DemoFeed::start(&DemoSettings::default()).unwrap();
+    let world = World::reading(&demo.url(), quick());
+    let has = |event: &str| world.broker.records().iter().any(|record| record.channel == format!("ticks:{event}")).then_some(());
+    eventually("both types", || world.show(), || has("pulse").and(has("host"))).await;
+    let settings = DemoSettings { address: demo.address(), ..DemoSettings::default() };
+    in_time("the stop of the demo feed", demo.stop()).await;
+    let seen = world.broker.records().len();
+    let demo = DemoFeed::start(&settings).unwrap();
+    eventually("more after a restart", || world.show(), || (world.broker.records().len() > seen + 5).then_some(())).await;
+    let ids: Vec<u64> = world.broker.records().iter().map(|record| record.id.as_ref().unwrap().parse().unwrap()).collect();
+    assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "ids increase, over the restart too: {ids:?}");
+    in_time("the stop of the demo feed", demo.stop()).await;
     world.stop().await;
 }

@@ -6,6 +6,7 @@
 mod broker_trouble;
 mod foreign;
 mod misbehaving;
+mod oracle;
 #[cfg(feature = "test-hooks")]
 mod panics;
 mod support;
