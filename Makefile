@@ -29,4 +29,4 @@ bench: front ## measure beside the comparison servers and print the ratios
 
 clean: ## remove everything that was built or installed here
 	cargo clean
-	rm -rf static/dist static/node_modules tests/*/node_modules tests/sdk/*/node_modules fuzz/target fuzz/corpus fuzz/artifacts .tools
+	rm -rf static/dist static/node_modules benches/bun/node_modules tests/*/node_modules tests/sdk/*/node_modules fuzz/target fuzz/corpus fuzz/artifacts .tools
