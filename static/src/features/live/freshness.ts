@@ -8,6 +8,9 @@ export const OLD_AFTER_MS = 3_000;
 /** And beyond this, a bar says it in full. */
 export const BAR_AFTER_MS = 5_000;
 
+/** A restart that takes longer is no restart any more: then the countdown says more. */
+const RESTART_MAX_MS = 30_000;
+
 export type Mark =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'fresh' }
@@ -33,7 +36,8 @@ export function freshness(connection: ConnectionState, updatedMs: number | null,
       return { mark: { kind: 'old', ageMs }, bar: ageMs > BAR_AFTER_MS ? { kind: 'stale', ageMs } : { kind: 'none' } };
     case 'connecting': {
       const waitMs = connection.retryAtMs === null ? null : Math.max(0, connection.retryAtMs - nowMs);
-      if (connection.code === SHUTDOWN) return { mark: { kind: 'restarting' }, bar: { kind: 'restarting' } };
+      if (connection.code === SHUTDOWN && ageMs <= RESTART_MAX_MS)
+        return { mark: { kind: 'restarting' }, bar: { kind: 'restarting' } };
       if (connection.attempt === 0) return { mark: { kind: 'connecting' }, bar: { kind: 'none' } };
       if (updatedMs === null)
         return { mark: { kind: 'reconnecting' }, bar: waitMs === null ? { kind: 'none' } : { kind: 'never', waitMs } };

@@ -180,6 +180,7 @@ describe('freshness', () => {
     ['a blink', lost(), 9_000, 10_000, 'reconnecting', 'none'],
     ['lost', lost(), 1_000, 10_000, 'reconnecting', 'reconnecting'],
     ['restarting', lost({ code: 3001 }), 9_999, 10_000, 'restarting', 'restarting'],
+    ['restarting for too long', lost({ code: 3001 }), 9_999, 40_000, 'reconnecting', 'reconnecting'],
     ['ended', { kind: 'disconnected', code: 3503, reason: 'force disconnect' }, 9_999, 10_000, 'ended', 'ended'],
   ])('%s', (_, state, updated, now, mark, bar) => {
     const said = freshness(state, updated, now);

@@ -9,6 +9,8 @@ import type { Gap, Message } from '../../client/hub';
 export const SHOWN_PER_SECOND = 12;
 /** Markers that may wait; one a reconnect. */
 const MARKERS_MAX = 20;
+/** Rows that may wait for the next frame before the ones that will not be shown are dropped. Well above what is kept, so that it is rare. */
+const WAITING_MAX = 256;
 
 export type Row =
   | { readonly kind: 'message'; readonly message: Message }
@@ -69,7 +71,7 @@ export class MessageFeed {
 
   /** Only the newest can be shown anyway. */
   #trim(): void {
-    if (this.#waiting.length <= SHOWN_PER_SECOND + MARKERS_MAX) return;
+    if (this.#waiting.length <= WAITING_MAX) return;
     let messages = 0;
     let markers = 0;
     this.#waiting = this.#waiting
