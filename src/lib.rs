@@ -25,9 +25,6 @@ pub mod broker;
 /// Certificates: development pair, loading, reload on change.
 #[cfg(feature = "server")]
 pub mod tls;
-/// Live feeds: event streams of other servers, read and published.
-#[cfg(feature = "server")]
-pub mod upstream;
 /// How many connections there may be, and whether they still live, judged from outside of them.
 #[cfg(feature = "server")]
 pub mod guard;

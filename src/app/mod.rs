@@ -16,6 +16,7 @@ use crate::config::{Config, FeedConfig};
 use crate::demo::{DemoFeed, DemoSettings};
 use crate::guard::admission::Admission;
 use crate::guard::reaper::{Reaper, Watches};
+use crate::http::api::ApiState;
 use crate::http::connection::Deadlines;
 use crate::http::debug::DebugKey;
 use crate::http::health::Readiness;
@@ -204,7 +205,20 @@ impl House {
         });
         let readiness = web::Data::from(Readiness::new(Arc::clone(&topics), draining.flag(), worker_count(config)));
         let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
+        let api = ApiState {
+            prefix: config.http_api.handler_prefix.clone(),
+            key: ApiKey::new(config.http_api.key.expose()),
+            insecure: config.http_api.insecure,
+            publisher: publisher.clone(),
+            hub: Arc::clone(&hub),
+            topics: Arc::clone(&topics),
+            clock: clock.clone(),
+            node: settings::node(config, &clock),
+            body_bytes_max: config.http_server.request_body_max.bytes(),
+            timeout: config.http_server.request_timeout.duration(),
+        };
         let routes = Routes {
+            api: (!config.http_api.disabled).then(|| Arc::new(api)),
             readiness: readiness.clone(),
             state: state.clone(),
             debug_key: web::Data::new(DebugKey(ApiKey::new(config.http_api.key.expose()))),

@@ -1,10 +1,12 @@
 //! The whole URL table.
 
+use super::api::{self, ApiState};
 use super::debug::{self, DebugKey};
 use super::health::{self, Readiness};
 use super::metrics;
 use crate::app::state::State;
 use actix_web::web;
+use std::sync::Arc;
 
 /// What the routes need, and which of them there are.
 #[derive(Clone)]
@@ -12,6 +14,8 @@ pub struct Routes {
     pub readiness: web::Data<Readiness>,
     pub state: web::Data<State>,
     pub debug_key: web::Data<DebugKey>,
+    /// `None`: there is no server API.
+    pub api: Option<Arc<ApiState>>,
     /// Paths; `None`: not served.
     pub health: Option<String>,
     pub ready: Option<String>,
@@ -22,6 +26,9 @@ pub struct Routes {
 impl Routes {
     pub fn configure(&self, service: &mut web::ServiceConfig) {
         service.app_data(self.readiness.clone()).app_data(self.state.clone()).app_data(self.debug_key.clone());
+        if let Some(api) = &self.api {
+            service.configure(api::configure(Arc::clone(api)));
+        }
         if let Some(path) = &self.health {
             service.route(path, web::get().to(health::health));
         }
