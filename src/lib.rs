@@ -28,6 +28,9 @@ pub mod tls;
 /// Live feeds: event streams of other servers, read and published.
 #[cfg(feature = "server")]
 pub mod upstream;
+/// A feed of this machine's own figures, served like any foreign one.
+#[cfg(feature = "server")]
+pub mod demo;
 /// How many connections there may be, and whether they still live, judged from outside of them.
 #[cfg(feature = "server")]
 pub mod guard;
@@ -37,9 +40,6 @@ pub mod outbox;
 /// Actors, one a channel with subscribers on this node, and their worker-local halves.
 #[cfg(feature = "server")]
 pub mod topic;
-/// A feed of this machine's own figures, served like any foreign one.
-#[cfg(feature = "server")]
-pub mod demo;
 /// Actors, one a client connection; who is connected; what clients ask.
 #[cfg(feature = "server")]
 pub mod session;

@@ -16,7 +16,7 @@ use crate::config::{Config, FeedConfig};
 use crate::demo::{DemoFeed, DemoSettings};
 use crate::guard::admission::Admission;
 use crate::guard::reaper::{Reaper, Watches};
-use crate::http::api::{ApiState, NodeInfo};
+use crate::http::api::ApiState;
 use crate::http::connection::Deadlines;
 use crate::http::debug::DebugKey;
 use crate::http::health::Readiness;
@@ -203,6 +203,8 @@ impl House {
             upstream: upstream.clone(),
             pool: RwLock::default(),
         });
+        let readiness = web::Data::from(Readiness::new(Arc::clone(&topics), draining.flag(), worker_count(config)));
+        let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
         let api = ApiState {
             prefix: config.http_api.handler_prefix.clone(),
             key: ApiKey::new(config.http_api.key.expose()),
@@ -211,18 +213,12 @@ impl House {
             hub: Arc::clone(&hub),
             topics: Arc::clone(&topics),
             clock: clock.clone(),
-            node: NodeInfo {
-                uid: uuid::Uuid::new_v4().to_string(),
-                name: if config.node.name.is_empty() { sysinfo::System::host_name().unwrap_or_default() } else { config.node.name.clone() },
-                version: env!("CARGO_PKG_VERSION").to_string(),
-                started: clock.now(),
-            },
+            node: settings::node(config, &clock),
             body_bytes_max: config.http_server.request_body_max.bytes(),
             timeout: config.http_server.request_timeout.duration(),
         };
-        let readiness = web::Data::from(Readiness::new(Arc::clone(&topics), draining.flag(), worker_count(config)));
-        let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
         let routes = Routes {
+            api: (!config.http_api.disabled).then(|| Arc::new(api)),
             readiness: readiness.clone(),
             state: state.clone(),
             debug_key: web::Data::new(DebugKey(ApiKey::new(config.http_api.key.expose()))),
@@ -231,7 +227,6 @@ impl House {
             metrics: path(config.prometheus.enabled, &config.prometheus.handler_prefix),
             websocket: path(!config.websocket.disabled, &config.websocket.handler_prefix),
             is_debug_served: config.debug.enabled,
-            api: (!config.http_api.disabled).then(|| Arc::new(api)),
         };
         Ok(Arc::new(Self {
             gate: Arc::new(gate),

@@ -4,6 +4,7 @@ use crate::auth::{OriginRule, TokenSettings, TokenVerifier};
 use crate::broker::MemoryBrokerSettings;
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, FeedFormat, SubscriptionTokenConfig, TokenConfig};
+use crate::http::api::NodeInfo;
 use crate::http::connection::Deadlines;
 use crate::http::transports::websocket::{ConnectRate, WebsocketSettings};
 use crate::outbox::OutboxLimits;
@@ -53,6 +54,15 @@ pub fn outbox(config: &Config) -> OutboxLimits {
         age_ms_max: config.client.queue_max_age.ms(),
         close_ms_max: config.client.close_timeout.ms(),
     }
+}
+
+/// Named as configured or, where nothing is, so that nodes of different machines and ports can be told apart.
+pub fn node(config: &Config, clock: &Clock) -> NodeInfo {
+    let name = match config.node.name.as_str() {
+        "" => format!("{}_{}", sysinfo::System::host_name().as_deref().unwrap_or("localhost"), config.http_server.port),
+        name => name.to_string(),
+    };
+    NodeInfo { uid: uuid::Uuid::new_v4().to_string(), name, version: env!("CARGO_PKG_VERSION").to_string(), started: clock.now() }
 }
 
 pub fn topics(config: &Config) -> TopicSettings {

@@ -20,6 +20,7 @@ pub struct Routes {
     pub metrics: Option<String>,
     pub websocket: Option<String>,
     pub is_debug_served: bool,
+    /// `None`: there is no server API.
     pub api: Option<Arc<ApiState>>,
 }
 

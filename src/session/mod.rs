@@ -8,7 +8,7 @@
 pub mod commands;
 pub mod hub;
 mod recovery;
-pub mod server;
+mod server;
 mod subscription;
 pub mod worker;
 

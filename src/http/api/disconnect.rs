@@ -4,7 +4,7 @@ use super::json::{List, Text, null_as_default};
 use super::{Addressed, Call, Empty};
 use crate::channel::SessionId;
 use crate::protocol::codes::{Disconnect, ErrorCode};
-use crate::session::server::Disconnected;
+use crate::session::Disconnected;
 use serde::Deserialize;
 use std::ops::RangeInclusive;
 use utoipa::ToSchema;

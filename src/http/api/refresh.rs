@@ -3,7 +3,7 @@
 use super::json::{self, Text, null_as_default};
 use super::{Addressed, Call, Empty};
 use crate::protocol::codes::ErrorCode;
-use crate::session::server::Refreshed;
+use crate::session::Refreshed;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;

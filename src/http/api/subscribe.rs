@@ -5,7 +5,7 @@ use super::{Addressed, Call, Empty};
 use crate::auth::Overrides;
 use crate::channel::{ChannelName, Epoch, StreamPosition};
 use crate::protocol::codes::ErrorCode;
-use crate::session::server::Subscribed;
+use crate::session::Subscribed;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;

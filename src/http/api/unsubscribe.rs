@@ -4,7 +4,7 @@ use super::json::Text;
 use super::{Addressed, Call, Empty};
 use crate::channel::ChannelName;
 use crate::protocol::codes::ErrorCode;
-use crate::session::server::Unsubscribe;
+use crate::session::Unsubscribe;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
