@@ -1,5 +1,5 @@
 //! Our pride: a thousand clients come and go, and everything is back where it was, exactly. The harness compares sessions, topics,
-//! users, shards, members, queued bytes, timers, presence, descriptors and threads with their counts at the start.
+//! users, shards, members, queued bytes, timers, presence and descriptors with their counts at the start.
 
 use crate::support::{Client, Codec, Hub, many};
 use serde_json::{Value, json};

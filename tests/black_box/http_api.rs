@@ -28,7 +28,7 @@ async fn the_key_is_asked_for() {
     for method in ["GET", "PUT", "DELETE"] {
         assert_eq!(request(&hub.dial(), method, "/api/publish", &[("X-API-Key", key)], b"").await.status(), 405, "{method}");
     }
-    let hub = Hub::start(json!({ "http_api": { "key": "", "insecure": true }, "debug": { "enabled": true } })).await;
+    let hub = Hub::start(json!({ "http_api": { "insecure": true } })).await;
     assert_eq!(request(&hub.dial(), "POST", "/api/publish", &[], body).await.status(), 200);
 }
 

@@ -344,10 +344,10 @@ fn list(members: &mut Map<String, Value>, name: String) -> &mut Vec<Value> {
     members.entry(name).or_insert_with(|| json!([])).as_array_mut().expect("a list")
 }
 
-/// One entry of a map; an absent key or value is the zero one.
+/// One entry of a map; an absent key or text is the empty one.
 fn decode_entry(mut rest: &[u8], kind: &Kind) -> (String, Value) {
-    let zero = if matches!(kind, Text) { json!("") } else { json!({}) };
-    let (mut key, mut value) = (String::new(), zero);
+    // Decoders of the SDKs take an absent message for null, so an empty one must be written.
+    let (mut key, mut value) = (String::new(), matches!(kind, Text).then(|| json!("")));
     while !rest.is_empty() {
         let tag = take_varint(&mut rest);
         assert_eq!(tag & 7, DELIMITED, "keys and values of the protocol's maps are delimited");
@@ -356,10 +356,11 @@ fn decode_entry(mut rest: &[u8], kind: &Kind) -> (String, Value) {
         rest = after;
         match (tag >> 3, kind) {
             (1, _) => key = text(bytes),
-            (_, Message(inner)) => value = decode_message(bytes, inner),
-            _ => value = json!(text(bytes)),
+            (_, Message(inner)) => value = Some(decode_message(bytes, inner)),
+            _ => value = Some(json!(text(bytes))),
         }
     }
+    let value = value.unwrap_or_else(|| panic!("the entry {key} of a map has no value"));
     (key, value)
 }
 
