@@ -1,6 +1,6 @@
 //! The way down: told by a signal, done within a deadline.
 //!
-//! Readiness says no, no connection is accepted any more, and each worker says goodbye to its share of the sessions at every tick, spread
+//! Readiness says no, new connections are refused (not left hanging in the backlog, as they would be if nobody accepted them), and each worker says goodbye to its share of the sessions at every tick, spread
 //! over `shutdown.spread`, so that the clients do not all come back in the same moment. A second signal means now.
 
 use super::House;
@@ -8,7 +8,6 @@ use crate::config::ShutdownConfig;
 use crate::protocol::codes::Disconnect;
 use crate::session::worker::Worker;
 use crate::tls::CertificateWatch;
-use actix_server::ServerHandle;
 use anyhow::Context;
 use std::fmt;
 use std::rc::Rc;
@@ -56,18 +55,13 @@ impl fmt::Display for Drained {
     }
 }
 
-pub trait Drain {
-    fn drain(&self, shutdown: &ShutdownConfig, house: &House, server: &ServerHandle) -> impl Future<Output = Drained>;
-}
-
-impl Drain for Draining {
-    async fn drain(&self, shutdown: &ShutdownConfig, house: &House, server: &ServerHandle) -> Drained {
+impl Draining {
+    pub async fn drain(&self, shutdown: &ShutdownConfig, house: &House) -> Drained {
         let started = Instant::now();
         let told = house.hub.len();
         log::info!("draining {told} sessions within {}", shutdown.timeout);
         self.until.store(house.clock.now() + shutdown.spread.ms(), Ordering::Release);
         self.is_draining.store(true, Ordering::Release);
-        server.pause().await;
         let mut again = Signals::listen().ok();
         let deadline = tokio::time::Instant::now() + shutdown.timeout.duration();
         loop {

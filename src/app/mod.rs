@@ -39,7 +39,7 @@ use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 use anyhow::{Context, anyhow};
-use drain::{Drain, Draining};
+use drain::Draining;
 use parking_lot::{Mutex, RwLock};
 use state::State;
 use std::cell::RefCell;
@@ -132,7 +132,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     ready(&addresses);
 
     drain::wait_for_signal(certificate.as_ref().map(|(_, watch)| watch)).await?;
-    let drained = house.draining.drain(&config.shutdown, &house, &handle).await;
+    let drained = house.draining.drain(&config.shutdown, &house).await;
     watchdog.abort();
     house.stop_feeds().await;
     if let Some(demo) = demo {

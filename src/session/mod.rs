@@ -195,11 +195,11 @@ impl Actor for Session {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.outbox.abort();
-        let how = match self.outbox.watch().cut() {
+        let how = self.ended.unwrap_or(match self.outbox.watch().cut() {
             Some(Cut::Silent) => Ended::Silent,
             Some(Cut::Stuck) => Ended::Stuck,
-            None => self.ended.unwrap_or(Ended::ByClient),
-        };
+            None => Ended::ByClient,
+        });
         emit(SessionClosed { session: self.id, user: self.user.clone(), how, lived_ms: self.worker.clock.now() - self.started_at });
     }
 }

@@ -136,14 +136,15 @@ impl Ended {
             Self::ByClient => "client",
             Self::Protocol => "protocol",
             Self::Silent => "silent",
-            Self::Stuck => "stuck",
+            // Too much waiting for too long, and too much of it, are one thing to an operator.
+            Self::Stuck => Disconnect::SLOW.reason,
             Self::ByHub(why) if why.reason.is_empty() => "protocol",
             Self::ByHub(why) => why.reason,
         }
     }
     fn labels() -> impl Iterator<Item = &'static str> {
         let ours = Disconnect::ALL.into_iter().map(|why| why.reason).filter(|reason| !reason.is_empty());
-        ["client", "protocol", "silent", "stuck", "other"].into_iter().chain(ours)
+        ["client", "protocol", "silent", "other"].into_iter().chain(ours)
     }
 }
 

@@ -259,20 +259,47 @@ impl Shard {
         }
     }
 
+    /// Brings the members to where the stream stands now, ahead of events that are still on their way (which are known then, and skipped).
+    /// So a subscriber that joins next has everything that was published before it asked, and nothing of that comes as new.
+    pub fn catch_up(&self) {
+        if self.position.borrow().is_none() {
+            return;
+        }
+        let Some(fan) = self.fan.upgrade() else { return };
+        let filter = HistoryFilter { limit: Some(0), since: None, reverse: false };
+        // A broker on the network answers later: then the newcomer joins where the members are, and the rest comes as new.
+        if let Answer::Ready(Ok(history)) = fan.topics.broker().history(&self.channel, &self.options, filter) {
+            self.flush();
+            if let Some(filled) = self.fill_up_to(&history.position, &fan)
+                && filled.is_none()
+            {
+                emit(TopicResynced { channel: &self.channel, filled: None });
+            }
+        }
+    }
+
     /// Events up to `target` were missed: gives them from history, in order, or tells the members that care.
     fn resync(&self, target: Option<StreamPosition>) {
-        let (Some(known), Some(target), Some(fan)) = (self.position(), target, self.fan.upgrade()) else { return };
+        let (Some(target), Some(fan)) = (target, self.fan.upgrade()) else { return };
+        if let Some(filled) = self.fill_up_to(&target, &fan) {
+            emit(TopicResynced { channel: &self.channel, filled });
+        }
+    }
+
+    /// `None`: there is nothing to fill. `Some(None)`: it could not be filled, and the members were told.
+    fn fill_up_to(&self, target: &StreamPosition, fan: &Fan) -> Option<Option<usize>> {
+        let known = self.position()?;
         if known.epoch == target.epoch && known.offset >= target.offset {
-            return;
+            return None;
         }
         let filter = HistoryFilter { limit: None, since: Some(known.clone()), reverse: false };
         let filled = match fan.topics.broker().history(&self.channel, &self.options, filter) {
-            Answer::Ready(Ok(history)) => fill(&known, &target, history),
+            Answer::Ready(Ok(history)) => fill(&known, target, history),
             // An answer from the network cannot be waited for in the middle of a turn: the members recover for themselves.
             Answer::Ready(Err(BrokerError::UnrecoverablePosition { .. } | BrokerError::Unreachable { .. })) | Answer::Later(_) => None,
         };
         *self.position.borrow_mut() = Some(target.clone());
-        emit(TopicResynced { channel: &self.channel, filled: filled.as_ref().map(Vec::len) });
+        let count = filled.as_ref().map(Vec::len);
         match filled {
             Some(missed) => {
                 let events: Vec<_> = missed
@@ -289,6 +316,7 @@ impl Shard {
                 }
             }
         }
+        Some(count)
     }
 
     /// `publications`, encoded as the list in a subscribe reply; shared by all that missed exactly these.

@@ -141,14 +141,24 @@ struct ConnectResult {
     ttl: u32,
     #[prost(bytes = "bytes", tag = "5")]
     data: Bytes,
-    #[prost(map = "string, message", tag = "6")]
-    subs: HashMap<String, SubscribeResult>,
+    #[prost(message, repeated, tag = "6")]
+    subs: Vec<SubsEntry>,
     #[prost(uint32, tag = "7")]
     ping: u32,
     #[prost(bool, tag = "8")]
     pong: bool,
     #[prost(int64, tag = "11")]
     time: i64,
+}
+
+/// An entry of the map `subs`. Written out, because a map of prost leaves the value away where it is empty, and decoders of SDKs make
+/// nothing of an entry without a value.
+#[derive(Clone, PartialEq, Message)]
+struct SubsEntry {
+    #[prost(string, tag = "1")]
+    channel: String,
+    #[prost(message, optional, tag = "2")]
+    result: Option<SubscribeResult>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -324,7 +334,7 @@ impl From<&reply::ConnectResult> for ConnectResult {
             expires: result.ttl.is_some(),
             ttl: result.ttl.unwrap_or(0),
             data: result.data.clone(),
-            subs: result.subs.iter().map(|sub| (sub.channel.to_string(), (&sub.result).into())).collect(),
+            subs: result.subs.iter().map(|sub| SubsEntry { channel: sub.channel.to_string(), result: Some((&sub.result).into()) }).collect(),
             ping: result.ping,
             pong: result.pong,
             time: result.time,

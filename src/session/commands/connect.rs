@@ -99,7 +99,7 @@ impl Session {
     fn server_side(&self, request: &ConnectRequest, claims: &ConnectionClaims) -> Result<Vec<ServerSide>, Refused> {
         let rules = &self.worker.publisher.rules;
         let mut wanted: Vec<(ChannelName, Bytes, Bytes, crate::auth::Overrides)> =
-            claims.subs.iter().map(|sub| (sub.channel.clone(), sub.info.clone(), sub.data.clone(), sub.overrides.clone())).collect();
+            claims.subs.iter().map(|sub| (sub.channel.clone(), sub.info.clone(), sub.data.clone(), sub.overrides)).collect();
         if let Some(personal) = &self.worker.settings.personal_channel
             && !claims.user.is_anonymous()
         {

@@ -141,8 +141,11 @@ impl Session {
             options.join_leave && (options.force_push_join_leave || (asked.join_leave && may_see_presence(options, self.client(), true)));
     }
 
-    /// Asks for what the client missed, if it is to be given any of it.
+    /// Brings the channel up to date, and asks for what the client missed, if it is to be given any of it.
     pub(in crate::session) fn read_missed(&self, shard: &Shard, grant: &Grant, asked: &Asked) -> Option<Answer<Result<History, BrokerError>>> {
+        if grant.is_positioned {
+            shard.catch_up();
+        }
         let since = wanted_since(grant, asked)?;
         let live = shard.position()?;
         let filter = recovery::filter(grant.options.force_recovery_mode, &since, &live, self.worker.settings.recovery_limit);
