@@ -487,6 +487,8 @@ impl Engine {
         if connection.stage != Stage::Live {
             self.dialing -= 1;
         } else if slot >= self.publisher.first_slot {
+            // What it said before it went says more than that it went.
+            let trouble = self.first_trouble().map_or(trouble.to_string(), str::to_string);
             bail!("the connection to publish is gone: {trouble}");
         }
         self.books.counts.closed += 1;
