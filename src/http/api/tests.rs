@@ -1,8 +1,6 @@
 use super::*;
-use crate::broker::{Broker, IDEMPOTENCY_TTL, MemoryBroker, MemoryBrokerSettings};
-use crate::channel::{ChannelRules, ClientInfo, NameSyntax, Namespace, PublicationDataFormat, RecoveryMode};
-use crate::topic::TopicSettings;
-use crate::units::HumanDuration;
+use crate::channel::{ClientInfo, PublicationDataFormat};
+use crate::http::fixture::{Fixture, with_history};
 use actix_http::Request;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceResponse};
@@ -13,33 +11,14 @@ const KEY: &str = "s3cret-key";
 const BODY_BYTES_MAX: usize = 8 * 1_024;
 
 fn api(key: Option<&str>, insecure: bool) -> Arc<ApiState> {
-    let chat = ChannelOptions {
-        presence: true,
-        history_size: 10,
-        history_ttl: HumanDuration::from_secs(60),
-        force_recovery_mode: RecoveryMode::Stream,
-        ..ChannelOptions::default()
-    };
+    let chat = ChannelOptions { presence: true, ..with_history() };
     let objects = ChannelOptions { publication_data_format: PublicationDataFormat::JsonObject, ..ChannelOptions::default() };
-    let namespaces = vec![Namespace { name: "chat".to_string(), options: chat }, Namespace { name: "objects".to_string(), options: objects }];
-    let rules = Arc::new(ChannelRules::new(NameSyntax::default(), ChannelOptions::default(), namespaces).unwrap());
-    let clock = Clock::manual(1_700_000_000_000);
-    let settings = TopicSettings { linger_ms: 1_000, queue_bytes_max: 1 << 20, broker_ms_max: 1_000 };
-    let topics = Topics::new(vec![actix::Arbiter::current()], Arc::clone(&rules), settings, &clock);
-    let settings = MemoryBrokerSettings {
-        history_bytes_max: 1 << 20,
-        streams_max: 1_000,
-        idempotency_keys_max: 1_000,
-        idempotency_ttl: IDEMPOTENCY_TTL,
-        history_meta_ttl: HumanDuration::from_secs(3_600),
-    };
-    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(settings, clock.clone(), Arc::clone(&topics) as _));
-    topics.plug_in(Arc::clone(&broker));
+    let Fixture { publisher, topics, clock } = Fixture::new(&[("chat", chat), ("objects", objects)]);
     Arc::new(ApiState {
         prefix: "/api".to_string(),
         key: key.and_then(ApiKey::new),
         insecure,
-        publisher: Publisher { rules, broker },
+        publisher,
         hub: Arc::new(Hub::default()),
         topics,
         node: NodeInfo { uid: "node-1".to_string(), name: "hub".to_string(), version: "0.0.0".to_string(), started: clock.now() - 90_500 },
@@ -367,10 +346,25 @@ async fn a_node_tells_of_itself() {
 }
 
 #[actix_web::test]
-async fn channels_without_subscribers_are_not_told() {
+async fn channels_are_told_as_long_as_they_have_subscribers() {
     let api = api(Some(KEY), false);
     api.topics.attach(&"chat:h".into(), 0);
     assert_eq!(call(&api, "channels", json!({})).await, json!({ "result": { "channels": {} } }));
+    let audience = api.topics.attach(&"chat:i".into(), 0);
+    audience.joined();
+    api.topics.attach(&"chat:i".into(), 1).joined();
+    api.topics.attach(&"plain".into(), 0).joined();
+    let chat = json!({ "result": { "channels": { "chat:i": { "num_clients": 2 } } } });
+    assert_eq!(call(&api, "channels", json!({ "pattern": "chat:*" })).await, chat);
+    for (pattern, found) in [("", 2), ("*", 2), ("p?ain", 1), ("{plain,chat:?}", 2), ("chat", 0), ("[a-c]hat:i", 1)] {
+        let answer = call(&api, "channels", json!({ "pattern": pattern })).await;
+        assert_eq!(answer["result"]["channels"].as_object().unwrap().len(), found, "{pattern:?}: {answer}");
+    }
+    let node = call(&api, "info", json!({})).await["result"]["nodes"][0].clone();
+    assert_eq!((node["num_channels"].as_u64(), node["num_subs"].as_u64()), (Some(2), Some(3)), "{node}");
+    audience.left();
+    api.topics.attach(&"chat:i".into(), 0).left();
+    assert_eq!(call(&api, "channels", json!({ "pattern": "chat:*" })).await, json!({ "result": { "channels": {} } }));
     assert_eq!(call(&api, "channels", json!({ "pattern": "[" })).await, error(ErrorCode::BAD_REQUEST));
     assert_eq!(call(&api, "channels", json!({ "pattern": "*".repeat(1_025) })).await, error(ErrorCode::BAD_REQUEST));
 }
