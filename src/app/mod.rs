@@ -16,7 +16,7 @@ use crate::config::{Config, FeedConfig};
 use crate::demo::{DemoFeed, DemoSettings};
 use crate::guard::admission::Admission;
 use crate::guard::reaper::{Reaper, Watches};
-use crate::http::api::ApiState;
+use crate::http::api::{ApiState, openapi};
 use crate::http::connection::Deadlines;
 use crate::http::debug::DebugKey;
 use crate::http::health::Readiness;
@@ -219,6 +219,7 @@ impl House {
             node,
             body_bytes_max: config.http_server.request_body_max.bytes(),
             timeout: config.http_server.request_timeout.duration(),
+            description: config.http_api.docs.then(|| openapi::document(&config.http_api.handler_prefix)),
         };
         let routes = Routes {
             live,
