@@ -4,7 +4,7 @@
 
 use crate::http::assets;
 use crate::http::respond::{self, secured};
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
@@ -16,6 +16,7 @@ const PAGE: &str = r#"<!doctype html>
     <meta charset="utf-8">
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <title>Server API · Aether</title>
+    <link rel="icon" href="data:,">
     <link rel="stylesheet" href="docs/swagger-ui.css">
     <script src="docs/swagger-ui-bundle.js" defer></script>
     <script src="docs/start.js" defer></script>
@@ -25,6 +26,10 @@ const PAGE: &str = r#"<!doctype html>
   </body>
 </html>
 "#;
+
+/// Like that of all pages, but for the icons in Swagger UI's style sheet, which are `data:` addresses.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
 
 const START: &str = "SwaggerUIBundle({ url: 'openapi.json', dom_id: '#description', deepLinking: true, persistAuthorization: false });\n";
 
@@ -41,5 +46,7 @@ pub fn serve(request: &HttpRequest, name: &str, description: &Bytes) -> Option<H
     }
     let mut response = HttpResponse::build(StatusCode::OK).insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type))).body(body);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    Some(secured(response))
+    let mut response = secured(response);
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    Some(response)
 }

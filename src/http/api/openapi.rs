@@ -120,6 +120,7 @@ impl Description {
         let (summary, _) = text.split_once(". ").unwrap_or((text.trim_end_matches('.'), ""));
         let operation: Operation = OperationBuilder::new()
             .operation_id(Some(name))
+            .tag("methods")
             .summary(Some(summary))
             .description(Some(text))
             .parameter(mode)
