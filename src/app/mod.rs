@@ -16,11 +16,12 @@ use crate::config::{Config, FeedConfig};
 use crate::demo::{DemoFeed, DemoSettings};
 use crate::guard::admission::Admission;
 use crate::guard::reaper::{Reaper, Watches};
-use crate::http::api::ApiState;
+use crate::http::api::{ApiState, openapi};
 use crate::http::connection::Deadlines;
 use crate::http::debug::DebugKey;
 use crate::http::health::Readiness;
 use crate::http::listen::{self, Gate};
+use crate::http::live::Live;
 use crate::http::routes::Routes;
 use crate::http::transports::websocket::{self, WebsocketSettings};
 use crate::outbox::OutboxLimits;
@@ -205,6 +206,8 @@ impl House {
         });
         let readiness = web::Data::from(Readiness::new(Arc::clone(&topics), draining.flag(), worker_count(config)));
         let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
+        let node = settings::node(config, &clock);
+        let live = config.live.enabled.then(|| Live::new(&settings::live(config, &node), publisher.clone(), Arc::clone(&topics), clock.clone()));
         let api = ApiState {
             prefix: config.http_api.handler_prefix.clone(),
             key: ApiKey::new(config.http_api.key.expose()),
@@ -213,11 +216,13 @@ impl House {
             hub: Arc::clone(&hub),
             topics: Arc::clone(&topics),
             clock: clock.clone(),
-            node: settings::node(config, &clock),
+            node,
             body_bytes_max: config.http_server.request_body_max.bytes(),
             timeout: config.http_server.request_timeout.duration(),
+            description: config.http_api.docs.then(|| openapi::document(&config.http_api.handler_prefix)),
         };
         let routes = Routes {
+            live,
             api: (!config.http_api.disabled).then(|| Arc::new(api)),
             readiness: readiness.clone(),
             state: state.clone(),

@@ -6,6 +6,7 @@ use crate::clock::{Clock, Millis};
 use crate::config::{Config, FeedFormat, SubscriptionTokenConfig, TokenConfig};
 use crate::http::api::NodeInfo;
 use crate::http::connection::Deadlines;
+use crate::http::live::LiveSettings;
 use crate::http::transports::websocket::{ConnectRate, WebsocketSettings};
 use crate::outbox::OutboxLimits;
 use crate::protocol::event_stream::EventStreamLimits;
@@ -63,6 +64,18 @@ pub fn node(config: &Config, clock: &Clock) -> NodeInfo {
         name => name.to_string(),
     };
     NodeInfo { uid: uuid::Uuid::new_v4().to_string(), name, version: env!("CARGO_PKG_VERSION").to_string(), started: clock.now() }
+}
+
+pub fn live(config: &Config, node: &NodeInfo) -> LiveSettings {
+    LiveSettings {
+        websocket: config.websocket.handler_prefix.clone(),
+        api: config.http_api.handler_prefix.clone(),
+        node: node.name.clone(),
+        version: node.version.clone(),
+        has_demo: config.demo.enabled,
+        takes_anonymous: config.client.allow_anonymous_connect_without_token,
+        is_insecure: config.client.insecure,
+    }
 }
 
 pub fn topics(config: &Config) -> TopicSettings {

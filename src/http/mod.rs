@@ -4,10 +4,14 @@
 //! served by actix-http. A good WebSocket handshake takes the socket out of the HTTP dispatcher and hands it to a session.
 
 pub mod api;
+pub mod assets;
 pub mod connection;
 pub mod debug;
+#[cfg(test)]
+mod fixture;
 pub mod health;
 pub mod listen;
+pub mod live;
 pub mod metrics;
 pub mod respond;
 pub mod routes;

@@ -3,7 +3,7 @@
 use crate::protocol::codes::ErrorCode;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{self, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -43,10 +43,12 @@ pub fn json(status: StatusCode, body: impl Into<Bytes>) -> HttpResponse {
     HttpResponse::build(status).insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json"))).body(body.into())
 }
 
-/// A line for people.
+/// A line for people. It may repeat what was asked for, so no browser may take it for a page.
 pub fn text(status: StatusCode, line: &str) -> HttpResponse {
-    let body = format!("{line}\n");
-    HttpResponse::build(status).insert_header((CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))).body(body)
+    HttpResponse::build(status)
+        .insert_header((CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .body(format!("{line}\n"))
 }
 
 pub fn not_found() -> HttpResponse {
@@ -57,6 +59,31 @@ pub fn not_found() -> HttpResponse {
 pub fn method_not_allowed(allowed: &'static str) -> HttpResponse {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this address is not asked in this way");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// Answers for browsers, pages or not, go out with these.
+const SECURITY: [(HeaderName, HeaderValue); 6] = [
+    // Everything from here and nothing inline: what a channel's data might smuggle into the page finds nothing that runs it.
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    // For browsers that do not know `frame-ancestors`.
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+pub fn secured(mut response: HttpResponse) -> HttpResponse {
+    for (name, value) in SECURITY {
+        response.headers_mut().insert(name, value);
+    }
     response
 }
 

@@ -1,11 +1,13 @@
 //! The whole URL table.
 
 use super::api::{self, ApiState};
+use super::assets;
 use super::debug::{self, DebugKey};
 use super::health::{self, Readiness};
-use super::metrics;
+use super::live::{self, Live};
+use super::{metrics, respond};
 use crate::app::state::State;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use std::sync::Arc;
 
 /// What the routes need, and which of them there are.
@@ -22,6 +24,8 @@ pub struct Routes {
     pub is_debug_served: bool,
     /// `None`: there is no server API.
     pub api: Option<Arc<ApiState>>,
+    /// `None`: there is no Live page.
+    pub live: Option<Arc<Live>>,
 }
 
 impl Routes {
@@ -43,10 +47,21 @@ impl Routes {
         if let Some(api) = &self.api {
             service.configure(api::configure(Arc::clone(api)));
         }
+        if let Some(live) = &self.live {
+            service.configure(live::configure(Arc::clone(live)));
+        }
         if self.is_debug_served {
             service.route("/debug/state", web::get().to(debug::state));
             #[cfg(feature = "test-hooks")]
             service.route("/debug/panic", web::post().to(debug::panic));
         }
+        // Everything else is a file of the front end, where a page is served that needs them.
+        let has_pages = self.live.is_some();
+        service.default_service(web::to(move |request: HttpRequest| {
+            std::future::ready(match request.path().strip_prefix('/') {
+                Some(path) if has_pages => assets::serve(&request, path),
+                _ => respond::secured(respond::not_found()),
+            })
+        }));
     }
 }

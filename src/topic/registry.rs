@@ -54,10 +54,10 @@ impl InFlight {
 pub struct Audience(Arc<AtomicUsize>);
 
 impl Audience {
-    pub(super) fn joined(&self) {
+    pub fn joined(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
-    pub(super) fn left(&self) {
+    pub fn left(&self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
     pub fn len(&self) -> usize {

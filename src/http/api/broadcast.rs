@@ -57,7 +57,7 @@ pub struct BroadcastRequest<'a> {
 /// What became of the message in each channel, in the order of the request.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BroadcastResult {
-    #[schema(value_type = Vec<PublishResult>)]
+    #[schema(schema_with = super::openapi::publish_outcomes)]
     pub responses: Vec<Outcome<PublishResult>>,
 }
 

@@ -30,6 +30,7 @@ pub struct ChannelsRequest<'a> {
 /// The channels by their names.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct ChannelsResult {
+    /// Each under its name.
     #[serde(serialize_with = "by_name")]
     #[schema(value_type = std::collections::BTreeMap<String, ChannelView>)]
     pub channels: Vec<(ChannelName, ChannelView)>,

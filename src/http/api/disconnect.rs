@@ -19,6 +19,7 @@ const CODES: RangeInclusive<u32> = 3_000..=4_999;
 const REASON_BYTES_MAX: usize = 123;
 
 pub const EXAMPLE: &str = r#"{"user":"42","disconnect":{"code":4501,"reason":"banned"}}"#;
+pub const EXAMPLE_RESULT: &str = "{}";
 
 /// Closes connections of a user: all of them, or the one that `client` names.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -34,6 +34,7 @@ pub struct HistoryRequest<'a> {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HistoryResult {
+    /// In the order of their offsets, or against it.
     #[serde(serialize_with = "publications")]
     #[schema(value_type = Vec<PublicationView>)]
     pub publications: Vec<Arc<Publication>>,
@@ -57,7 +58,9 @@ pub struct PublicationView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     info: Option<ClientView<'a>>,
     offset: u64,
+    /// Texts that travelled with it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     tags: Option<&'a Tags>,
 }
 

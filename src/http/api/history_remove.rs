@@ -8,6 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 pub const EXAMPLE: &str = r#"{"channel":"news:world"}"#;
+pub const EXAMPLE_RESULT: &str = "{}";
 
 /// Drops what was published into a channel; offsets go on where they were. Needs history in its namespace (else error 108).
 #[derive(Debug, Deserialize, ToSchema)]

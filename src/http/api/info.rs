@@ -14,6 +14,7 @@ pub struct InfoRequest {}
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct InfoResult {
+    /// This one: nodes do not know of one another yet.
     pub nodes: Vec<NodeView>,
 }
 
@@ -22,7 +23,9 @@ pub struct InfoResult {
 pub struct NodeView {
     /// Different at every start.
     pub uid: String,
+    /// As configured (`node.name`), or made of host and port.
     pub name: String,
+    /// Of Aether.
     pub version: String,
     /// Connections.
     pub num_clients: usize,

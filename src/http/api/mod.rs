@@ -7,11 +7,13 @@
 mod batch;
 mod broadcast;
 mod channels;
+pub mod docs;
 mod disconnect;
 mod history;
 mod history_remove;
 mod info;
 mod json;
+pub mod openapi;
 mod presence;
 mod presence_stats;
 mod publish;
@@ -75,6 +77,8 @@ pub struct ApiState {
     pub body_bytes_max: usize,
     /// For a body to come, and again for the call to be carried out.
     pub timeout: Duration,
+    /// The description of the API, where it is served: see [`openapi::document`].
+    pub description: Option<Bytes>,
 }
 
 /// What this node tells of itself.
@@ -155,6 +159,11 @@ macro_rules! methods {
                 emit(ApiCalled { method: method.name(), error });
                 result
             }
+        }
+
+        /// Describes every method of the table.
+        fn describe<'a>(description: &mut openapi::Description) {
+            $(description.method::<$Request, $Result>(stringify!($name), $name::EXAMPLE, $name::EXAMPLE_RESULT);)*
         }
 
         /// What a method gave.
@@ -268,7 +277,7 @@ async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> 
     let name = request.path().strip_prefix(&api.prefix).and_then(|tail| tail.strip_prefix('/')).unwrap_or_default();
     let method = Method::find(name);
     if method.is_none() && name != batch::NAME {
-        return respond::not_found();
+        return api.description.as_ref().and_then(|description| docs::serve(&request, name, description)).unwrap_or_else(respond::not_found);
     }
     if request.method() != HttpMethod::POST {
         return respond::method_not_allowed("POST");

@@ -26,6 +26,7 @@ pub struct PresenceRequest<'a> {
 /// The clients by their ids.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PresenceResult {
+    /// Each client under its id.
     #[serde(serialize_with = "clients")]
     #[schema(value_type = std::collections::BTreeMap<String, ClientView>)]
     pub presence: Vec<Arc<ClientInfo>>,
@@ -36,6 +37,7 @@ pub struct PresenceResult {
 pub struct ClientView<'a> {
     /// Empty: anonymous.
     user: &'a str,
+    /// The connection.
     #[schema(value_type = String)]
     client: Id,
     /// From the connection token.

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 pub const EXAMPLE: &str = r#"{"user":"42","expire_at":4102444800}"#;
+pub const EXAMPLE_RESULT: &str = "{}";
 
 /// Moves the expiry of a user's connections, or ends it.
 #[derive(Debug, Deserialize, ToSchema)]

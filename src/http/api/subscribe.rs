@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 pub const EXAMPLE: &str =
     r#"{"user":"42","channel":"news:world","info":{"role":"editor"},"expire_at":4102444800,"override":{"presence":{"value":true}}}"#;
+pub const EXAMPLE_RESULT: &str = "{}";
 
 /// Subscribes connections of a user to a channel: all of them, or those that `client` names. Permissions are not asked for. A connection
 /// that is subscribed to the channel already stays as it is.
@@ -79,16 +80,22 @@ impl From<Position<'_>> for StreamPosition {
 /// Options of the channel's namespace that are set differently. What is not here stays as the namespace has it.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Override {
+    /// Keep them in the channel's presence.
     pub presence: Option<BoolValue>,
+    /// Tell others when they come and go.
     pub join_leave: Option<BoolValue>,
+    /// Let them catch up with what they missed when they come back.
     pub force_recovery: Option<BoolValue>,
+    /// Watch that they miss nothing.
     pub force_positioning: Option<BoolValue>,
+    /// Tell them who comes and goes.
     pub force_push_join_leave: Option<BoolValue>,
 }
 
 /// A wrapped `true` or `false`, so that `false` differs from nothing.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 pub struct BoolValue {
+    /// What the option is set to.
     #[serde(default, deserialize_with = "null_as_default")]
     pub value: bool,
 }

@@ -1,8 +1,6 @@
 use super::*;
-use crate::broker::{Broker, IDEMPOTENCY_TTL, MemoryBroker, MemoryBrokerSettings};
-use crate::channel::{ChannelRules, ClientInfo, NameSyntax, Namespace, PublicationDataFormat, RecoveryMode};
-use crate::topic::TopicSettings;
-use crate::units::HumanDuration;
+use crate::channel::{ClientInfo, PublicationDataFormat};
+use crate::http::fixture::{Fixture, with_history};
 use actix_http::Request;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceResponse};
@@ -13,39 +11,21 @@ const KEY: &str = "s3cret-key";
 const BODY_BYTES_MAX: usize = 8 * 1_024;
 
 fn api(key: Option<&str>, insecure: bool) -> Arc<ApiState> {
-    let chat = ChannelOptions {
-        presence: true,
-        history_size: 10,
-        history_ttl: HumanDuration::from_secs(60),
-        force_recovery_mode: RecoveryMode::Stream,
-        ..ChannelOptions::default()
-    };
+    let chat = ChannelOptions { presence: true, ..with_history() };
     let objects = ChannelOptions { publication_data_format: PublicationDataFormat::JsonObject, ..ChannelOptions::default() };
-    let namespaces = vec![Namespace { name: "chat".to_string(), options: chat }, Namespace { name: "objects".to_string(), options: objects }];
-    let rules = Arc::new(ChannelRules::new(NameSyntax::default(), ChannelOptions::default(), namespaces).unwrap());
-    let clock = Clock::manual(1_700_000_000_000);
-    let settings = TopicSettings { linger_ms: 1_000, queue_bytes_max: 1 << 20, broker_ms_max: 1_000 };
-    let topics = Topics::new(vec![actix::Arbiter::current()], Arc::clone(&rules), settings, &clock);
-    let settings = MemoryBrokerSettings {
-        history_bytes_max: 1 << 20,
-        streams_max: 1_000,
-        idempotency_keys_max: 1_000,
-        idempotency_ttl: IDEMPOTENCY_TTL,
-        history_meta_ttl: HumanDuration::from_secs(3_600),
-    };
-    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(settings, clock.clone(), Arc::clone(&topics) as _));
-    topics.plug_in(Arc::clone(&broker));
+    let Fixture { publisher, topics, clock } = Fixture::new(&[("chat", chat), ("objects", objects)]);
     Arc::new(ApiState {
         prefix: "/api".to_string(),
         key: key.and_then(ApiKey::new),
         insecure,
-        publisher: Publisher { rules, broker },
+        publisher,
         hub: Arc::new(Hub::default()),
         topics,
         node: NodeInfo { uid: "node-1".to_string(), name: "hub".to_string(), version: "0.0.0".to_string(), started: clock.now() - 90_500 },
         clock,
         body_bytes_max: BODY_BYTES_MAX,
         timeout: Duration::from_secs(5),
+        description: Some(openapi::document("/api")),
     })
 }
 
@@ -367,10 +347,25 @@ async fn a_node_tells_of_itself() {
 }
 
 #[actix_web::test]
-async fn channels_without_subscribers_are_not_told() {
+async fn channels_are_told_as_long_as_they_have_subscribers() {
     let api = api(Some(KEY), false);
     api.topics.attach(&"chat:h".into(), 0);
     assert_eq!(call(&api, "channels", json!({})).await, json!({ "result": { "channels": {} } }));
+    let audience = api.topics.attach(&"chat:i".into(), 0);
+    audience.joined();
+    api.topics.attach(&"chat:i".into(), 1).joined();
+    api.topics.attach(&"plain".into(), 0).joined();
+    let chat = json!({ "result": { "channels": { "chat:i": { "num_clients": 2 } } } });
+    assert_eq!(call(&api, "channels", json!({ "pattern": "chat:*" })).await, chat);
+    for (pattern, found) in [("", 2), ("*", 2), ("p?ain", 1), ("{plain,chat:?}", 2), ("chat", 0), ("[a-c]hat:i", 1)] {
+        let answer = call(&api, "channels", json!({ "pattern": pattern })).await;
+        assert_eq!(answer["result"]["channels"].as_object().unwrap().len(), found, "{pattern:?}: {answer}");
+    }
+    let node = call(&api, "info", json!({})).await["result"]["nodes"][0].clone();
+    assert_eq!((node["num_channels"].as_u64(), node["num_subs"].as_u64()), (Some(2), Some(3)), "{node}");
+    audience.left();
+    api.topics.attach(&"chat:i".into(), 0).left();
+    assert_eq!(call(&api, "channels", json!({ "pattern": "chat:*" })).await, json!({ "result": { "channels": {} } }));
     assert_eq!(call(&api, "channels", json!({ "pattern": "[" })).await, error(ErrorCode::BAD_REQUEST));
     assert_eq!(call(&api, "channels", json!({ "pattern": "*".repeat(1_025) })).await, error(ErrorCode::BAD_REQUEST));
 }
@@ -435,5 +430,100 @@ async fn every_method_is_counted_under_its_own_name() {
     assert_eq!(names, crate::telemetry::api::METHODS);
     for method in Method::ALL {
         assert_eq!(Method::find(method.name()), Some(*method));
+    }
+}
+
+/// All objects in `value` that refer to a schema.
+fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, value)| match value {
+            Value::String(reference) if name == "$ref" => found.push(reference),
+            _ => references(value, found),
+        }),
+        Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+#[actix_web::test]
+async fn the_description_has_every_method_and_error_and_nothing_dangling() {
+    let description: Value = serde_json::from_slice(&openapi::document("/prefix")).unwrap();
+    assert_eq!(description["servers"][0]["url"], "/prefix");
+    let mut described: Vec<_> = description["paths"].as_object().unwrap().keys().map(|path| path.trim_start_matches('/')).collect();
+    let mut methods: Vec<_> = Method::ALL.iter().map(|method| method.name()).chain([batch::NAME]).collect();
+    described.sort_unstable();
+    methods.sort_unstable();
+    assert_eq!(described, methods);
+
+    let mut found = Vec::new();
+    references(&description, &mut found);
+    assert!(found.len() > 30, "{found:?}");
+    for reference in found {
+        let schema = description.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference} is not there"));
+        assert!(schema.is_object(), "{reference}");
+    }
+    let text = description["info"]["description"].as_str().unwrap();
+    for code in [100, 102, 104, 106, 107, 108, 112] {
+        assert!(text.contains(&format!("| {code} |")), "{code}");
+    }
+    let publish = &description["components"]["schemas"]["PublishRequest"];
+    assert_eq!(publish["required"], json!(["channel"]));
+    assert_eq!(publish["properties"]["version"]["type"], "integer");
+    for (name, schema) in description["components"]["schemas"].as_object().unwrap() {
+        for (member, schema) in schema["properties"].as_object().into_iter().flatten() {
+            let is_self_explaining = ["channel", "code", "message", "offset"].contains(&member.as_str());
+            let is_referred = schema.get("$ref").is_some() || schema.get("oneOf").is_some();
+            assert!(is_self_explaining || is_referred || schema.get("description").is_some(), "{name}.{member} is not explained: {schema}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn the_examples_of_the_description_are_taken_and_given() {
+    let api = api(Some(KEY), false);
+    let description: Value = serde_json::from_slice(&openapi::document("/api")).unwrap();
+    let schemas = &description["components"]["schemas"];
+    for (path, item) in description["paths"].as_object().unwrap() {
+        let example = &item["post"]["requestBody"]["content"]["application/json"]["example"];
+        assert!(example.is_object(), "{path} has no example");
+        let schema = &item["post"]["requestBody"]["content"]["application/json"]["schema"];
+        let schema = schema["$ref"].as_str().and_then(|reference| description.pointer(&reference[1..])).unwrap_or(schema);
+        for member in example.as_object().unwrap().keys() {
+            assert!(schema["properties"].get(member).is_some(), "{path}: {member} is not described");
+        }
+        let (status, answer) = send(&api, post(&format!("/api{path}"), example.to_string())).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+    }
+    for (method, schema, example) in [
+        ("publish", "PublishResult", publish::EXAMPLE_RESULT),
+        ("presence_stats", "PresenceStatsResult", presence_stats::EXAMPLE_RESULT),
+        ("history", "HistoryResult", history::EXAMPLE_RESULT),
+        ("info", "InfoResult", info::EXAMPLE_RESULT),
+        ("channels", "ChannelsResult", channels::EXAMPLE_RESULT),
+        ("presence", "PresenceResult", presence::EXAMPLE_RESULT),
+        ("broadcast", "BroadcastResult", broadcast::EXAMPLE_RESULT),
+    ] {
+        let example: Value = serde_json::from_str(example).unwrap();
+        for member in example.as_object().unwrap().keys() {
+            assert!(schemas[schema]["properties"].get(member).is_some(), "{method}: {member} is not described");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn the_description_needs_no_key_and_is_there_only_where_it_is_wanted() {
+    let mut api = api(Some(KEY), false);
+    let get = |path: &str| test::TestRequest::get().uri(path);
+    let (status, text) = send(&api, get("/api/openapi.json")).await;
+    assert_eq!((status, serde_json::from_str::<Value>(&text).unwrap()["openapi"].as_str()), (200, Some("3.1.0")));
+    let (status, page) = send(&api, get("/api/docs")).await;
+    assert_eq!(status, 200);
+    assert!(!page.contains("://") && !page.contains("<style") && !page.contains("style=") && !page.contains("<script>"), "{page}");
+    assert_eq!(send(&api, get("/api/docs/start.js")).await.0, 200);
+    assert_eq!(send(&api, get("/api/docs/../index.html")).await.0, 404);
+    assert_eq!(send(&api, post("/api/docs", "{}")).await.0, 405);
+    Arc::get_mut(&mut api).unwrap().description = None;
+    for path in ["/api/openapi.json", "/api/docs", "/api/docs/start.js", "/api/docs/swagger-ui.css"] {
+        assert_eq!(send(&api, get(path)).await.0, 404, "{path}");
     }
 }

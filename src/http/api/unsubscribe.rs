@@ -9,6 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 pub const EXAMPLE: &str = r#"{"user":"42","channel":"news:world"}"#;
+pub const EXAMPLE_RESULT: &str = "{}";
 
 /// Ends the subscription of a user's connections to one channel or to all. Clients are told with code 2000 and do not come back by themselves.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -1,0 +1,188 @@
+//! The API's description in OpenAPI 3.1, made from the table of methods and from the very types that are parsed and written.
+
+use super::publish::PublishResult;
+use super::{batch, describe};
+use crate::http::respond::ErrorBody;
+use crate::protocol::codes::ErrorCode;
+use bytes::Bytes;
+use serde_json::Value;
+use std::fmt::Write;
+use utoipa::ToSchema;
+use utoipa::openapi::path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, LicenseBuilder, OpenApiBuilder, PathItem, PathsBuilder, Ref, RefOr, Required,
+    ResponseBuilder, ResponsesBuilder, ServerBuilder,
+};
+
+/// Errors that the API answers with, and when.
+const ERRORS: [(ErrorCode, &str); 7] = [
+    (ErrorCode::INTERNAL, "the hub could not do it, or not in time; repeating it may help"),
+    (ErrorCode::UNKNOWN_CHANNEL, "the channel's namespace is not configured"),
+    (ErrorCode::NOT_FOUND, "there is no such method (`rpc`, and commands of a batch)"),
+    (ErrorCode::LIMIT_EXCEEDED, "the answer to a batch got larger than 32 MiB: the rest of its commands was not carried out"),
+    (ErrorCode::BAD_REQUEST, "a required member is missing, or a value is not what it must be"),
+    (ErrorCode::NOT_AVAILABLE, "the channel's namespace has no presence, or no history"),
+    (ErrorCode::UNRECOVERABLE_POSITION, "the position belongs to another life of the stream"),
+];
+
+const INTRODUCTION: &str = "\
+An application publishes, inspects and steers by this API. It has the names, shapes and codes of Centrifugo's HTTP API, so that client \
+libraries for that one work with it. No permissions are asked for: whoever has the key may do everything.\n\n\
+Every call is a POST with a JSON object as its body; unknown members are ignored, and `null` is the same as absence everywhere but in `data`. \
+Times are Unix seconds, sizes are bytes. Bodies may have 1 MiB unless configured otherwise (`http_server.request_body_max`).\n\n\
+A call that was understood is answered with status 200 and either `{\"result\": …}` or `{\"error\": {\"code\": …, \"message\": …}}`. With the \
+header `X-Centrifugo-Error-Mode: transport` an error is answered with the status below, and with the inner object alone.\n\n";
+
+/// The whole description, for an API under `prefix`.
+pub fn document(prefix: &str) -> Bytes {
+    let mut description = Description::default();
+    description.schema::<ErrorBody>();
+    describe(&mut description);
+    description.batch();
+    let json = description.build(prefix);
+    let mut out = crate::http::respond::buffer();
+    crate::http::respond::write_json(&json, &mut out);
+    out.freeze()
+}
+
+/// A description that grows by methods.
+#[derive(Default)]
+pub struct Description {
+    /// Name of the method, of its request's and of its result's schema.
+    methods: Vec<(&'static str, String, String)>,
+    paths: Vec<(String, PathItem)>,
+    schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Description {
+    pub fn method<Request: ToSchema, Result: ToSchema>(&mut self, name: &'static str, example: &str, example_result: &str) {
+        let (request, result) = (self.schema::<Request>(), self.schema::<Result>());
+        let text = match Request::schema() {
+            RefOr::T(Schema::Object(object)) => object.description.unwrap_or_default(),
+            _ => String::new(),
+        };
+        let success = ObjectBuilder::new().property("result", reference(&result)).required("result");
+        let answer = OneOfBuilder::new().item(success).item(error_answer());
+        let example_answer = format!("{{\"result\":{example_result}}}");
+        self.path(name, &text, reference(&request).into(), example, answer.into(), &example_answer);
+        self.methods.push((name, request, result));
+    }
+
+    /// The method that consists of the others.
+    fn batch(&mut self) {
+        let mut command = ObjectBuilder::new().description(Some("A method's name with its request.")).max_properties(Some(1));
+        let mut reply = ObjectBuilder::new().description(Some("The method's name with its result, or an error."));
+        for (name, request, result) in &self.methods {
+            command = command.property(*name, reference(request));
+            reply = reply.property(*name, reference(result));
+        }
+        let reply = reply.property("error", reference(&ErrorBody::name()));
+        let commands = ArrayBuilder::new().items(command).max_items(Some(1_000)).description(Some("1000 at most."));
+        let parallel = ObjectBuilder::new().schema_type(Type::Boolean);
+        let parallel =
+            parallel.description(Some("Do not wait for one command before the next is begun. The replies keep the order of the commands."));
+        let request = ObjectBuilder::new().property("commands", commands).property("parallel", parallel).required("commands");
+        let answer = ObjectBuilder::new().property("replies", ArrayBuilder::new().items(reply)).required("replies");
+        let text = "Carries out many commands with one request. Unlike other answers, this one is not wrapped in `result`, and it is no error if \
+                    commands fail: each has a reply of its own.";
+        let schema = Schema::from(request);
+        self.path(batch::NAME, text, schema.into(), batch::EXAMPLE, Schema::from(answer), batch::EXAMPLE_RESULT);
+    }
+
+    fn path(&mut self, name: &str, text: &str, request: RefOr<Schema>, example: &str, answer: Schema, example_answer: &str) {
+        let text_answer = || ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build();
+        let mut responses = ResponsesBuilder::new().response(
+            "200",
+            ResponseBuilder::new()
+                .description("What the call gave, or its error.")
+                .content("application/json", ContentBuilder::new().schema(Some(answer)).example(Some(example_of(example_answer))).build()),
+        );
+        for (status, text) in [
+            ("400", "The body is not JSON, or not what this method takes; the text says what and where."),
+            ("408", "The body did not come in time."),
+            ("413", "The body is larger than it may be."),
+        ] {
+            responses = responses.response(status, ResponseBuilder::new().description(text).content("text/plain", text_answer()));
+        }
+        let responses = responses.response("401", ResponseBuilder::new().description("No key was shown, or a wrong one, or none is configured."));
+        let mode = ParameterBuilder::new()
+            .name("X-Centrifugo-Error-Mode")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("With `transport`, errors come as HTTP statuses."))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["transport"]))));
+        let body = RequestBodyBuilder::new()
+            .required(Some(Required::True))
+            .content("application/json", ContentBuilder::new().schema(Some(request)).example(Some(example_of(example))).build());
+        let (summary, _) = text.split_once(". ").unwrap_or((text.trim_end_matches('.'), ""));
+        let operation: Operation = OperationBuilder::new()
+            .operation_id(Some(name))
+            .tag("methods")
+            .summary(Some(summary))
+            .description(Some(text))
+            .parameter(mode)
+            .request_body(Some(body.build()))
+            .responses(responses.build())
+            .build();
+        self.paths.push((format!("/{name}"), PathItem::new(HttpMethod::Post, operation)));
+    }
+
+    /// Adds a schema with all that it refers to; gives its name.
+    fn schema<T: ToSchema>(&mut self) -> String {
+        let name = T::name().into_owned();
+        T::schemas(&mut self.schemas);
+        // Maps stand where they are used.
+        self.schemas.retain(|(name, _)| name != "BTreeMap");
+        self.schemas.push((name.clone(), T::schema()));
+        name
+    }
+
+    fn build(self, prefix: &str) -> utoipa::openapi::OpenApi {
+        let mut text = format!("{INTRODUCTION}| code | message | status | when |\n|---|---|---|---|\n");
+        for (error, when) in ERRORS {
+            let _ = writeln!(text, "| {} | {} | {} | {when} |", error.code, error.message, error.http_status);
+        }
+        let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
+        let info = InfoBuilder::new().title("Aether server API").version(env!("CARGO_PKG_VERSION")).description(Some(text)).license(Some(license));
+        let header = ApiKeyValue::with_description("X-API-Key", "The key (`http_api.key`).");
+        let authorization = ApiKeyValue::with_description("Authorization", "The key behind the word `apikey` and a blank.");
+        let query = ApiKeyValue::with_description("api_key", "The key. Addresses end up in logs: better use a header.");
+        let components = ComponentsBuilder::new()
+            .schemas_from_iter(self.schemas)
+            .security_scheme("header", SecurityScheme::ApiKey(ApiKey::Header(header)))
+            .security_scheme("authorization", SecurityScheme::ApiKey(ApiKey::Header(authorization)))
+            .security_scheme("query", SecurityScheme::ApiKey(ApiKey::Query(query)));
+        let any = ["header", "authorization", "query"].map(|name| SecurityRequirement::new(name, [""; 0]));
+        let paths = self.paths.into_iter().fold(PathsBuilder::new(), |paths, (path, item)| paths.path(path, item));
+        OpenApiBuilder::new()
+            .info(info)
+            .servers(Some([ServerBuilder::new().url(prefix).build()]))
+            .paths(paths)
+            .components(Some(components.build()))
+            .security(Some(any))
+            .build()
+    }
+}
+
+fn reference(schema: &str) -> Ref {
+    Ref::from_schema_name(schema)
+}
+
+fn error_answer() -> Schema {
+    ObjectBuilder::new().property("error", reference(&ErrorBody::name())).required("error").into()
+}
+
+/// Results and errors, one a channel: what `broadcast` gives.
+pub fn publish_outcomes() -> Array {
+    let success = ObjectBuilder::new().property("result", reference(&PublishResult::name())).required("result");
+    let outcomes = ArrayBuilder::new().items(OneOfBuilder::new().item(success).item(error_answer()));
+    outcomes.description(Some("One for each channel of the request, in its order.")).build()
+}
+
+/// Examples are ours, and a test parses them.
+fn example_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_default()
+}
