@@ -14,7 +14,7 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, OneOfBuilder, 
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, LicenseBuilder, OpenApiBuilder, PathItem, PathsBuilder, Ref, RefOr, Required,
-    ResponseBuilder, ResponsesBuilder, ServerBuilder,
+    ResponseBuilder, ResponsesBuilder,
 };
 
 /// Errors that the API answers with, and when.
@@ -127,7 +127,7 @@ impl Description {
             .request_body(Some(body.build()))
             .responses(responses.build())
             .build();
-        self.paths.push((format!("/{name}"), PathItem::new(HttpMethod::Post, operation)));
+        self.paths.push((name.to_string(), PathItem::new(HttpMethod::Post, operation)));
     }
 
     /// Adds a schema with all that it refers to; gives its name.
@@ -156,14 +156,8 @@ impl Description {
             .security_scheme("authorization", SecurityScheme::ApiKey(ApiKey::Header(authorization)))
             .security_scheme("query", SecurityScheme::ApiKey(ApiKey::Query(query)));
         let any = ["header", "authorization", "query"].map(|name| SecurityRequirement::new(name, [""; 0]));
-        let paths = self.paths.into_iter().fold(PathsBuilder::new(), |paths, (path, item)| paths.path(path, item));
-        OpenApiBuilder::new()
-            .info(info)
-            .servers(Some([ServerBuilder::new().url(prefix).build()]))
-            .paths(paths)
-            .components(Some(components.build()))
-            .security(Some(any))
-            .build()
+        let paths = self.paths.into_iter().fold(PathsBuilder::new(), |paths, (name, item)| paths.path(format!("{prefix}/{name}"), item));
+        OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).security(Some(any)).build()
     }
 }
 

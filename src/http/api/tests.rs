@@ -448,8 +448,7 @@ fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
 #[actix_web::test]
 async fn the_description_has_every_method_and_error_and_nothing_dangling() {
     let description: Value = serde_json::from_slice(&openapi::document("/prefix")).unwrap();
-    assert_eq!(description["servers"][0]["url"], "/prefix");
-    let mut described: Vec<_> = description["paths"].as_object().unwrap().keys().map(|path| path.trim_start_matches('/')).collect();
+    let mut described: Vec<_> = description["paths"].as_object().unwrap().keys().map(|path| path.strip_prefix("/prefix/").unwrap()).collect();
     let mut methods: Vec<_> = Method::ALL.iter().map(|method| method.name()).chain([batch::NAME]).collect();
     described.sort_unstable();
     methods.sort_unstable();
@@ -491,7 +490,7 @@ async fn the_examples_of_the_description_are_taken_and_given() {
         for member in example.as_object().unwrap().keys() {
             assert!(schema["properties"].get(member).is_some(), "{path}: {member} is not described");
         }
-        let (status, answer) = send(&api, post(&format!("/api{path}"), example.to_string())).await;
+        let (status, answer) = send(&api, post(path, example.to_string())).await;
         assert_eq!(status, 200, "{path}: {answer}");
     }
     for (method, schema, example) in [
