@@ -118,7 +118,9 @@ struct Development {
 impl Development {
     /// Makes the data folder, the secrets and the certificate, as far as they are not there yet.
     fn prepare(config: &ConfigArgs) -> anyhow::Result<Self> {
-        let folder = PathBuf::from(config.load_over(DEVELOPMENT_TOML, &[])?.config.data_dir);
+        // The folder is read from a configuration that does not know yet what will be in it.
+        let not_yet = ["http_server.tls.cert_pem_file", "http_server.tls.key_pem_file"].map(|option| (option.to_string(), "not yet".to_string()));
+        let folder = PathBuf::from(config.load_over(DEVELOPMENT_TOML, &not_yet)?.config.data_dir);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let hmac_secret = secret(&folder.join("token-secret"))?;
         let api_key = secret(&folder.join("api-key"))?;
