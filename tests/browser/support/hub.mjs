@@ -1,7 +1,7 @@
 // The real binary, in development mode, on a free port, with a folder of its own. Known to be ready by its own ready line.
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,8 +9,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const READY_DEADLINE_MS = 30_000;
 const EXIT_DEADLINE_MS = 15_000;
 const OUTPUT_KEPT = 20_000;
-
-export const API_KEY = 'browser-tests';
 
 export async function startHub(settings = {}) {
   const binary = process.env.AETHER_BIN;
@@ -26,12 +24,12 @@ export async function startHub(settings = {}) {
       AETHER_HTTP_SERVER_ADDRESS: '127.0.0.1',
       AETHER_HTTP_SERVER_PORT: '0',
       AETHER_HTTP_SERVER_TLS_PORT: '0',
-      AETHER_HTTP_API_KEY: API_KEY,
       ...settings,
     },
   });
   let output = '';
   const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
+  let key = '';
   const hub = {
     get output() {
       return output;
@@ -50,7 +48,7 @@ export async function startHub(settings = {}) {
     async publish(channel, payload) {
       const response = await fetch(`${hub.url}/api/publish`, {
         method: 'POST',
-        headers: { 'X-API-Key': API_KEY, 'Content-Type': 'application/json' },
+        headers: { 'X-API-Key': key, 'Content-Type': 'application/json' },
         body: JSON.stringify({ channel, ...payload }),
       });
       const answer = await response.text();
@@ -73,6 +71,8 @@ export async function startHub(settings = {}) {
     await rm(folder, { recursive: true, force: true });
     throw new Error(`the hub did not get ready: ${JSON.stringify(url)}\n${output}`);
   }
+  // Made by the hub itself, on its first start.
+  key = (await readFile(join(folder, 'data', 'api-key'), 'utf8')).trim();
   hub.url = url.replace(/\/$/, '');
   hub.port = Number(new URL(url).port);
   return hub;

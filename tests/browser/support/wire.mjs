@@ -9,14 +9,18 @@ export async function layWire(port) {
   const server = createServer((client) => {
     if (isApart) return client.destroy();
     const hub = connect(target, '127.0.0.1');
-    for (const socket of [client, hub]) {
+    for (const [socket, other] of [
+      [client, hub],
+      [hub, client],
+    ]) {
       socket.setNoDelay(true);
       sockets.add(socket);
       socket.on('error', () => {});
-      socket.on('close', () => {
+      // Whoever ends in order has the last word delivered; whoever breaks breaks both.
+      socket.on('close', (hadError) => {
         sockets.delete(socket);
-        client.destroy();
-        hub.destroy();
+        if (hadError) other.destroy();
+        else other.end();
       });
     }
     client.pipe(hub).pipe(client);

@@ -23,9 +23,9 @@ export function parseHostFigures(bytes: Uint8Array): HostFigures | null {
   return {
     memoryUsed: count(memory?.['used']),
     memoryTotal: count(memory?.['total']),
-    networkIn: count(network?.['rx']),
-    networkOut: count(network?.['tx']),
+    networkIn: count(network?.['received']),
+    networkOut: count(network?.['sent']),
     diskRead: count(disk?.['read']),
-    diskWritten: count(disk?.['write']),
+    diskWritten: count(disk?.['written']),
   };
 }

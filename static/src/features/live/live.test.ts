@@ -263,6 +263,11 @@ describe('what is said', () => {
   });
 });
 
+test('host figures are read as the feed names them', () => {
+  const payload = { memory: { used: 1, total: 2 }, network: { received: 3, sent: 4 }, disk: { read: 5, written: 6 } };
+  expect(Object.values(parseHostFigures(bytes(payload)) ?? {})).toEqual([1, 2, 3, 4, 5, 6]);
+});
+
 test('host figures that are missing are unknown, not nought', () => {
   expect(parseHostFigures(bytes({ memory: { used: 1 }, network: 'x' }))).toEqual({
     memoryUsed: 1,
