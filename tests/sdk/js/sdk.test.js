@@ -1,7 +1,7 @@
 // The official JavaScript SDK, unchanged, against the real hub: every scenario in JSON and in Protobuf.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test as scenario } from 'node:test';
 import { Centrifuge as JsonCentrifuge } from 'centrifuge';
 import { Centrifuge as ProtobufCentrifuge } from 'centrifuge/build/protobuf';
 import WebSocket from 'ws';
@@ -16,6 +16,9 @@ const codecs = {
     read: (data) => JSON.parse(decoder.decode(data)),
   },
 };
+
+/** A scenario that waits for something that never comes fails alone. */
+const test = (name, steps) => scenario(name, { timeout: 45_000 }, steps);
 
 /** The next event of a kind. */
 const once = (emitter, event) => new Promise((resolve) => emitter.once(event, resolve));
