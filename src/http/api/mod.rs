@@ -162,6 +162,7 @@ macro_rules! methods {
         }
 
         /// Describes every method of the table.
+        #[expect(clippy::extra_unused_lifetimes, reason = "the request types of the table name it")]
         fn describe<'a>(description: &mut openapi::Description) {
             $(description.method::<$Request, $Result>(stringify!($name), $name::EXAMPLE, $name::EXAMPLE_RESULT);)*
         }
