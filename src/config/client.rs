@@ -33,8 +33,6 @@ pub struct ClientConfig {
     pub expired_sub_close_delay: HumanDuration,
     /// How long to wait for a client to return our closing frame before the socket is dropped.
     pub close_timeout: HumanDuration,
-    /// Between two looks at a connection's presence entries and at the expiry of its subscriptions.
-    pub presence_update_interval: HumanDuration,
     /// Bytes that may wait for one client. Beyond it the client is cut as slow (3008) and recovers from history.
     pub queue_max_size: ByteSize,
     /// How long the oldest byte may wait for one client. Beyond it the client is cut as slow (3008).
@@ -74,7 +72,6 @@ impl Default for ClientConfig {
             expired_close_delay: HumanDuration::from_secs(25),
             expired_sub_close_delay: HumanDuration::from_secs(25),
             close_timeout: HumanDuration::from_secs(5),
-            presence_update_interval: HumanDuration::from_secs(27),
             queue_max_size: ByteSize::mib(1),
             queue_max_age: HumanDuration::from_secs(30),
             channel_limit: 128,

@@ -1,6 +1,5 @@
 //! Where Aether listens, and how long each stage of an HTTP connection may take.
 
-use super::IpNetwork;
 use crate::units::{ByteSize, HumanDuration};
 use serde::{Deserialize, Serialize};
 
@@ -27,9 +26,9 @@ pub struct HttpServerConfig {
     pub reserved_descriptors: usize,
     /// From the accepted socket to the end of the TLS handshake.
     pub tls_handshake_timeout: HumanDuration,
-    /// From the first moment of a request to the end of its headers; on a kept-alive connection too.
+    /// From the accepted socket to the end of the first request's headers.
     pub request_header_timeout: HumanDuration,
-    /// From the end of a request's headers to the end of its body.
+    /// From the first byte of a request to the first byte of its answer; on a kept-alive connection too.
     pub request_timeout: HumanDuration,
     /// How long a connection may stay open between two requests.
     pub keep_alive_timeout: HumanDuration,
@@ -37,8 +36,6 @@ pub struct HttpServerConfig {
     pub write_timeout: HumanDuration,
     /// Bytes of one request's body. Beyond it: 413.
     pub request_body_max: ByteSize,
-    /// Addresses or ranges (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed. Empty: nobody's.
-    pub trusted_proxies: Vec<IpNetwork>,
 }
 
 impl Default for HttpServerConfig {
@@ -59,7 +56,6 @@ impl Default for HttpServerConfig {
             keep_alive_timeout: HumanDuration::from_secs(75),
             write_timeout: HumanDuration::from_secs(15),
             request_body_max: ByteSize::mib(1),
-            trusted_proxies: Vec::new(),
         }
     }
 }

@@ -43,7 +43,7 @@ impl fmt::Display for UnknownOption {
 }
 
 /// The options of Centrifugo v6 that its users are most likely to bring along. An entry stands for everything below it too.
-const CENTRIFUGO_ONLY: [(&str, Option<&str>); 53] = [
+const CENTRIFUGO_ONLY: [(&str, Option<&str>); 55] = [
     ("admin", None),
     ("broker", None),
     ("channel.namespaces[].allow_tags_filter", None),
@@ -64,6 +64,7 @@ const CENTRIFUGO_ONLY: [(&str, Option<&str>); 53] = [
     ("client.concurrency", None),
     ("client.connect_code_to_unidirectional_disconnect", None),
     ("client.insecure_skip_token_signature_verify", None),
+    ("client.presence_update_interval", None),
     ("client.proxy", None),
     ("client.subscription_token.jwks_public_endpoint", None),
     ("client.token.jwks_public_endpoint", None),
@@ -97,6 +98,7 @@ const CENTRIFUGO_ONLY: [(&str, Option<&str>); 53] = [
     ("rpc", None),
     ("swagger", Some("http_api.docs")),
     ("usage_stats", None),
+    ("websocket.write_timeout", None),
 ];
 
 /// More of Centrifugo's options, by what their first name begins with.

@@ -131,7 +131,6 @@ fn client(config: &Config, check: &mut Check) {
     check.not_negative("client.expired_close_delay", client.expired_close_delay);
     check.not_negative("client.expired_sub_close_delay", client.expired_sub_close_delay);
     check.positive("client.close_timeout", client.close_timeout);
-    check.positive("client.presence_update_interval", client.presence_update_interval);
     check.some_bytes("client.queue_max_size", client.queue_max_size);
     check.positive("client.queue_max_age", client.queue_max_age);
     check.within("client.channel_limit", client.channel_limit, 1, 1_000_000);
@@ -260,7 +259,6 @@ fn endpoints(config: &Config, check: &mut Check) {
         format!("{} must be at most 64MiB; a message is held in memory as a whole", websocket.message_size_limit)
     });
     check.within("websocket.fragments_max", websocket.fragments_max, 1, 1_000_000);
-    check.positive("websocket.write_timeout", websocket.write_timeout);
     let endpoints = [
         ("websocket", !websocket.disabled, &websocket.handler_prefix),
         ("http_api", !config.http_api.disabled, &config.http_api.handler_prefix),

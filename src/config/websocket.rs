@@ -1,6 +1,6 @@
 //! The WebSocket transport.
 
-use crate::units::{ByteSize, HumanDuration};
+use crate::units::ByteSize;
 use serde::{Deserialize, Serialize};
 
 /// The WebSocket endpoint of the Centrifuge protocol, JSON and Protobuf.
@@ -14,18 +14,10 @@ pub struct WebsocketConfig {
     pub message_size_limit: ByteSize,
     /// Fragments of one message from a client (1009).
     pub fragments_max: usize,
-    /// How long the last bytes of a closing connection may take to be written.
-    pub write_timeout: HumanDuration,
 }
 
 impl Default for WebsocketConfig {
     fn default() -> Self {
-        Self {
-            disabled: false,
-            handler_prefix: "/connection/websocket".to_string(),
-            message_size_limit: ByteSize::new(65_536),
-            fragments_max: 1_024,
-            write_timeout: HumanDuration::from_secs(1),
-        }
+        Self { disabled: false, handler_prefix: "/connection/websocket".to_string(), message_size_limit: ByteSize::new(65_536), fragments_max: 1_024 }
     }
 }

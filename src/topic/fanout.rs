@@ -55,6 +55,8 @@ pub struct Fan {
     dirty_bytes: Cell<usize>,
     /// Shards without subscribers, and since when.
     empty: RefCell<Vec<Rc<Shard>>>,
+    /// Shards that keep encoded histories for clients that come back together.
+    with_histories: RefCell<Vec<Rc<Shard>>>,
 }
 
 impl Fan {
@@ -71,6 +73,7 @@ impl Fan {
             dirty: RefCell::default(),
             dirty_bytes: Cell::new(0),
             empty: RefCell::default(),
+            with_histories: RefCell::default(),
         });
         fan.revive();
         fan
@@ -114,8 +117,15 @@ impl Fan {
         }
     }
 
-    /// Lets go of the shards that have been empty for long enough. Called by the worker's timer.
+    /// The shard keeps an encoded history until the next sweep.
+    pub(super) fn keeps_histories(&self, shard: &Rc<Shard>) {
+        self.with_histories.borrow_mut().push(Rc::clone(shard));
+    }
+
+    /// Lets go of the shards that have been empty for long enough, and of what was encoded for a storm that is over. Called by the worker's
+    /// timer.
     pub fn sweep(&self) {
+        self.with_histories.take().iter().for_each(|shard| shard.forget_shared_histories());
         let now = self.clock.now();
         let linger = self.topics.settings().linger_ms;
         self.empty.borrow_mut().retain(|shard| {

@@ -320,7 +320,13 @@ impl Shard {
     }
 
     /// `publications`, encoded as the list in a subscribe reply; shared by all that missed exactly these.
-    pub fn shared_history(&self, codec: Codec, since: u64, until: &StreamPosition, publications: &[Arc<Publication>]) -> Result<Bytes, NotJson> {
+    pub fn shared_history(
+        self: &Rc<Self>,
+        codec: Codec,
+        since: u64,
+        until: &StreamPosition,
+        publications: &[Arc<Publication>],
+    ) -> Result<Bytes, NotJson> {
         let mut shared = self.shared_histories.borrow_mut();
         if let Some(found) = shared.iter().find(|found| found.codec == codec && found.since == since && found.until == *until) {
             return Ok(found.bytes.clone());
@@ -328,6 +334,11 @@ impl Shard {
         let bytes = codec.encode_publications(publications.iter().map(AsRef::as_ref))?;
         // Those of an older position are of no use to anybody any more.
         shared.retain(|kept| kept.until == *until);
+        if shared.is_empty()
+            && let Some(fan) = self.fan.upgrade()
+        {
+            fan.keeps_histories(self);
+        }
         if shared.len() == SHARED_HISTORIES_MAX {
             shared.remove(0);
         }
@@ -335,8 +346,8 @@ impl Shard {
         Ok(bytes)
     }
 
-    /// Forgets what was kept for clients that come back: called when a turn of the worker's timer finds it.
-    pub fn forget_shared_histories(&self) {
+    /// Forgets what was kept for clients that come back at the same time.
+    pub(super) fn forget_shared_histories(&self) {
         self.shared_histories.take();
     }
 }

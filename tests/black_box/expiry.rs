@@ -99,7 +99,7 @@ async fn a_bad_sub_refresh_is_refused(codec: Codec) {
 }
 
 async fn a_subscription_that_is_not_refreshed_ends(codec: Codec) {
-    let hub = Hub::start(json!({ "client": { "expired_sub_close_delay": "200ms", "presence_update_interval": "500ms" } })).await;
+    let hub = Hub::start(json!({ "client": { "expired_sub_close_delay": "200ms" } })).await;
     let mut client = hub.connect(codec).await;
     let claims = json!({ "sub": "alice", "channel": "locked:x", "exp": now() + 2 });
     client.subscribe_with(json!({ "channel": "locked:x", "token": token(&claims) })).await;
@@ -109,7 +109,7 @@ async fn a_subscription_that_is_not_refreshed_ends(codec: Codec) {
 }
 
 async fn a_server_side_subscription_that_expires_ends_the_connection(codec: Codec) {
-    let hub = Hub::start(json!({ "client": { "expired_sub_close_delay": "200ms", "presence_update_interval": "500ms" } })).await;
+    let hub = Hub::start(json!({ "client": { "expired_sub_close_delay": "200ms" } })).await;
     let mut client = hub.connect(codec).await;
     hub.api("subscribe", json!({ "user": "alice", "channel": "locked:x", "expire_at": now() + 2 })).await;
     assert!(client.push().await.get("subscribe").is_some());
