@@ -102,7 +102,7 @@ async fn reply(call: Call<'_>, command: Option<Command<'_>>, has_room: bool) -> 
         Some(_) if !has_room => error(ErrorCode::LIMIT_EXCEEDED, &mut out),
         Some(command) => {
             let name = command.method().name();
-            match in_time(call.api, command.carry_out(&call)).await {
+            match in_time(call, command).await {
                 Ok(reply) => {
                     respond::write_json(&name, &mut out);
                     out.put_u8(b':');

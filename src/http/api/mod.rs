@@ -46,6 +46,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize, Serializer};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 /// Where callers may show their key, besides `Authorization: apikey …` and the query.
@@ -221,6 +222,8 @@ struct Call<'a> {
     api: &'a ApiState,
     /// What the request's texts and payloads are slices of.
     body: &'a Bytes,
+    /// For the whole request: commands of a batch share it.
+    deadline: Instant,
 }
 
 impl<'a> Call<'a> {
@@ -291,7 +294,7 @@ async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> 
         Ok(body) => body,
         Err(refusal) => return refusal.into_response(),
     };
-    let call = Call { api: &api, body: &body };
+    let call = Call { api: &api, body: &body, deadline: Instant::now() + api.timeout };
     let answer = match method {
         Some(method) => answer(call, method, &request).await,
         None => batch::answer(call).await,
@@ -304,7 +307,7 @@ async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> 
 
 async fn answer(call: Call<'_>, method: Method, request: &HttpRequest) -> Result<HttpResponse, serde_json::Error> {
     let command = Command::parse(method, call.body)?;
-    Ok(match in_time(call.api, command.carry_out(&call)).await {
+    Ok(match in_time(call, command).await {
         Ok(reply) => {
             let mut out = respond::buffer();
             out.put_slice(b"{\"result\":");
@@ -316,10 +319,11 @@ async fn answer(call: Call<'_>, method: Method, request: &HttpRequest) -> Result
     })
 }
 
-/// What a call gives, or an internal error if it takes too long.
-async fn in_time<T>(api: &ApiState, call: impl Future<Output = Result<T, ErrorCode>>) -> Result<T, ErrorCode> {
-    tokio::time::timeout(api.timeout, call).await.unwrap_or_else(|_| {
-        log::error!("api: a call was given up after {} ms", api.timeout.as_millis());
+/// What a command gives, or an internal error if it takes too long.
+async fn in_time(call: Call<'_>, command: Command<'_>) -> Result<Reply, ErrorCode> {
+    let name = command.method().name();
+    tokio::time::timeout_at(call.deadline, command.carry_out(&call)).await.unwrap_or_else(|_| {
+        log::error!("api: {name} was given up after {} ms", call.api.timeout.as_millis());
         Err(ErrorCode::INTERNAL)
     })
 }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::channel::{ClientInfo, PublicationDataFormat};
+use crate::broker::{Answer, Broker, BrokerError, History, HistoryFilter, Publish, Published};
+use crate::channel::{ChannelName, ClientInfo, PresenceStats, PublicationDataFormat};
 use crate::http::fixture::{Fixture, with_history};
 use actix_http::Request;
 use actix_web::body::MessageBody;
@@ -524,5 +525,60 @@ async fn the_description_needs_no_key_and_is_there_only_where_it_is_wanted() {
     Arc::get_mut(&mut api).unwrap().description = None;
     for path in ["/api/openapi.json", "/api/docs", "/api/docs/start.js", "/api/docs/swagger-ui.css"] {
         assert_eq!(send(&api, get(path)).await.0, 404, "{path}");
+    }
+}
+
+/// A broker on a network that swallows everything.
+struct Silent;
+
+fn never<T: Send + 'static>() -> Answer<T> {
+    Answer::Later(Box::pin(std::future::pending()))
+}
+
+impl Broker for Silent {
+    fn publish(&self, _: &ChannelName, _: &ChannelOptions, _: Publish) -> Answer<Result<Published, BrokerError>> {
+        never()
+    }
+    fn join(&self, _: &ChannelName, _: Arc<ClientInfo>) -> Answer<Result<(), BrokerError>> {
+        never()
+    }
+    fn leave(&self, _: &ChannelName, _: Arc<ClientInfo>) -> Answer<Result<(), BrokerError>> {
+        never()
+    }
+    fn history(&self, _: &ChannelName, _: &ChannelOptions, _: HistoryFilter) -> Answer<Result<History, BrokerError>> {
+        never()
+    }
+    fn remove_history(&self, _: &ChannelName) -> Answer<Result<(), BrokerError>> {
+        never()
+    }
+    fn add_presence(&self, _: &ChannelName, _: Arc<ClientInfo>) -> Answer<Result<(), BrokerError>> {
+        never()
+    }
+    fn remove_presence(&self, _: &ChannelName, _: SessionId) -> Answer<Result<(), BrokerError>> {
+        never()
+    }
+    fn presence(&self, _: &ChannelName) -> Answer<Result<Vec<Arc<ClientInfo>>, BrokerError>> {
+        never()
+    }
+    fn presence_stats(&self, _: &ChannelName) -> Answer<Result<PresenceStats, BrokerError>> {
+        never()
+    }
+}
+
+#[actix_web::test]
+async fn a_broker_that_does_not_answer_is_not_waited_for_longer_than_allowed() {
+    let mut api = api(Some(KEY), false);
+    let changed = Arc::get_mut(&mut api).unwrap();
+    changed.publisher.broker = Arc::new(Silent);
+    changed.timeout = Duration::from_millis(5);
+    let internal = error(ErrorCode::INTERNAL);
+    assert_eq!(call(&api, "publish", json!({ "channel": "chat:a", "data": 1 })).await, internal);
+    assert_eq!(call(&api, "broadcast", json!({ "channels": ["chat:a", "chat:b"], "data": 1 })).await, internal);
+    let publish = json!({ "publish": { "channel": "chat:a", "data": 1 } });
+    let commands = json!([publish, { "info": {} }, publish]);
+    for parallel in [false, true] {
+        let replies = call(&api, "batch", json!({ "commands": commands, "parallel": parallel })).await["replies"].clone();
+        assert_eq!((&replies[0], &replies[2]), (&internal, &internal), "{replies}");
+        assert!(replies[1].get("info").is_some(), "what needs no broker is answered: {replies}");
     }
 }
