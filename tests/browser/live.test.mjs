@@ -32,7 +32,7 @@ test('the page connects, and the curve is alive', async (t) => {
   assert.equal(number(await view.text('.legend span:nth-child(2) b')), 0, 'lost');
   await eventually('the figure', async () => /^\d+\.\d$/.test(await view.text('.figure-value')));
   await eventually('a delay', async () => /ms$/.test(await view.text('.pulse-delay')));
-  await eventually('the host’s figures', async () => /Memory .+ of .+\sNetwork .+\sDisk .+/.test(await view.text('.host-figures')));
+  await eventually('the host’s figures', async () => /Memory\s.+\sof\s.+\sNetwork\s.+\sDisk\s.+/.test(await view.text('.host-figures')));
   const painted = await view.page.evaluate(() => {
     const canvas = document.querySelector('.plot canvas');
     const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
