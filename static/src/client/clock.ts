@@ -5,6 +5,9 @@
  * the last answers the fastest one is believed (Cristian's algorithm). Asking never stops, because two clocks drift apart.
  */
 
+/** The hub cuts its time to whole ms: on average it is half of one later than it says, and as much may be wrong. */
+const HALF_STEP_MS = 0.5;
+
 /** Answers looked back on. With one every 2 s this is a minute: long enough to meet a fast one, short enough to follow drift. */
 const SAMPLES = 30;
 
@@ -26,7 +29,7 @@ export class HubClock {
   sample(askedMs: number, receivedMs: number, hubMs: number): void {
     const roundTripMs = receivedMs - askedMs;
     if (roundTripMs < 0) return;
-    this.#samples.push({ offsetMs: hubMs - (askedMs + receivedMs) / 2, roundTripMs });
+    this.#samples.push({ offsetMs: hubMs + HALF_STEP_MS - (askedMs + receivedMs) / 2, roundTripMs });
     if (this.#samples.length > SAMPLES) this.#samples.shift();
     this.#best = this.#samples.reduce((best, next) => (next.roundTripMs <= best.roundTripMs ? next : best));
   }
@@ -42,6 +45,6 @@ export class HubClock {
 
   /** How far off the hub's time may be read; `null` when the hub was never asked. */
   errorMs(): number | null {
-    return this.#best === null ? null : this.#best.roundTripMs / 2;
+    return this.#best === null ? null : this.#best.roundTripMs / 2 + HALF_STEP_MS;
   }
 }

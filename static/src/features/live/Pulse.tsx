@@ -129,7 +129,9 @@ function Feed({ model, demo }: { model: LiveModel; demo: DemoFeed }) {
       `${t('pulse.memory')} ${t('pulse.of', { used: format.bytes(memoryUsed), total: format.bytes(memoryTotal) })}`,
       `${t('pulse.network')} ${t('pulse.inOut', { in: format.bytes(networkIn), out: format.bytes(networkOut) })}`,
       `${t('pulse.disk')} ${t('pulse.readWrite', { read: format.bytes(diskRead), write: format.bytes(diskWritten) })}`,
-    ].join('\u2003');
+    ]
+      .map((part) => part.replaceAll(' ', '\u00a0'))
+      .join('\u2003');
   };
 
   const onKeyDown = (event: KeyboardEvent) => {

@@ -204,7 +204,7 @@ export const de: Catalogue = {
   'snippet.copied': 'Kopiert',
   'snippet.copyFailed': 'Zum Kopieren den Text markieren',
   'snippet.arrives': 'erscheint sofort oben',
-  'snippet.key': 'der Schlüssel, den der Hub beim Start gezeigt hat',
+  'snippet.key': 'http_api.key der Konfiguration; mit --dev der Inhalt von data/api-key',
   'snippet.certificate': 'das Entwicklungszertifikat: NODE_EXTRA_CA_CERTS darauf setzen',
 
   'steps.title': 'Nächste Schritte',

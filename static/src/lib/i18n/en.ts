@@ -198,7 +198,7 @@ export const en = {
   'snippet.copied': 'Copied',
   'snippet.copyFailed': 'Select the text to copy it',
   'snippet.arrives': 'arrives above at once',
-  'snippet.key': 'the key that the hub printed when it started',
+  'snippet.key': 'http_api.key of the configuration; with --dev, what is in data/api-key',
   'snippet.certificate': 'the development certificate: set NODE_EXTRA_CA_CERTS to it',
 
   'steps.title': 'Next steps',
