@@ -42,6 +42,7 @@ export class Hub {
       createInterface({ input: child.stdout }).on('line', (line) => line.startsWith('ready ') && resolve(line.split(' ')[1]));
       child.once('exit', (code) => reject(new Error(`the hub ended with ${code}\n${hub.log.join('')}`)));
     });
+    process.once('exit', () => child.kill('SIGKILL'));
     hub.http = await ready;
     hub.baseline = await hub.counts();
     return hub;

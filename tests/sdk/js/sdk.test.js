@@ -228,7 +228,7 @@ for (const [codec, { Centrifuge, write, read }] of Object.entries(codecs)) {
         positions.push(offset);
         return { offset, epoch };
       };
-      const sub = await subscribed(made, 'tiny:state', { getState });
+      const sub = await subscribed(made, 'tiny:state', { getState, recoverable: true });
       const seen = listen(sub);
       await hub.api('publish', { channel: 'tiny:state', data: 0 });
       await seenAll(seen, [0]);

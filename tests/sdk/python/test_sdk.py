@@ -247,7 +247,7 @@ async def test_an_application_that_loads_its_own_state_is_asked_again_when_recov
         positions.append(top["offset"])
         return StreamPosition(offset=top["offset"], epoch=top["epoch"])
 
-    sub = await app.subscribed(client, "tiny:state", get_state=get_state)
+    sub = await app.subscribed(client, "tiny:state", get_state=get_state, recoverable=True)
     await app.hub.api("publish", channel="tiny:state", data=0)
     await app.seen_all(sub.events, [0])
     await sub.unsubscribe()
