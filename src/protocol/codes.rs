@@ -166,6 +166,19 @@ mod tests {
     }
 
     #[test]
+    fn the_page_knows_the_same_codes() {
+        let page = include_str!("../../static/src/client/codes.ts");
+        let list = |name: &str| {
+            let (_, rest) = page.split_once(&format!("export const {name} = [\n")).unwrap();
+            rest.split_once("] as const").unwrap().0.to_string()
+        };
+        let lines = |rows: Vec<(u32, &str)>| rows.iter().map(|(code, text)| format!("  [{code}, \"{text}\"],\n")).collect::<String>();
+        assert_eq!(list("ERRORS"), lines(ErrorCode::ALL.iter().map(|row| (row.code, row.message)).collect()));
+        assert_eq!(list("DISCONNECTS"), lines(Disconnect::ALL.iter().map(|row| (u32::from(row.code), row.reason)).collect()));
+        assert_eq!(list("UNSUBSCRIBES"), lines(Unsubscribed::ALL.iter().map(|row| (row.code, row.reason)).collect()));
+    }
+
+    #[test]
     fn sdks_stay_away_after_final_codes_only() {
         assert!(Disconnect::INVALID_TOKEN.is_final());
         assert!(!Disconnect::SHUTDOWN.is_final());
