@@ -191,11 +191,6 @@ impl Outbox {
         &self.watch
     }
 
-    /// Bytes that wait for this client.
-    pub fn waiting(&self) -> usize {
-        self.backlog.borrow().as_ref().map_or(0, |backlog| backlog.bytes)
-    }
-
     pub fn tell(&self, notice: Notice) {
         if let Some(port) = self.port.get().and_then(WeakRecipient::upgrade) {
             port.do_send(notice);
@@ -285,15 +280,6 @@ impl Outbox {
         self.state.set(State::Gone);
         self.watch.shutdown();
         self.backlog.borrow_mut().take();
-    }
-
-    pub fn is_open(&self) -> bool {
-        self.state.get() == State::Open
-    }
-
-    /// Whether all that was sent has been handed to the kernel.
-    pub fn is_idle(&self) -> bool {
-        !self.is_behind()
     }
 
     fn is_behind(&self) -> bool {

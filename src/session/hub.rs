@@ -59,11 +59,6 @@ impl Hub {
         sessions.into_iter().filter_map(|session| Some((session, self.find(session)?))).collect()
     }
 
-    /// All sessions, a shard at a time: what is connected when its shard is looked at.
-    pub fn all(&self) -> impl Iterator<Item = Addr<Session>> {
-        self.sessions.iter().flat_map(|shard| shard.lock().values().filter_map(WeakAddr::upgrade).collect::<Vec<_>>())
-    }
-
     /// Sessions that are connected.
     pub fn len(&self) -> usize {
         self.sessions.iter().map(|shard| shard.lock().len()).sum()

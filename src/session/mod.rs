@@ -12,7 +12,7 @@ mod server;
 mod subscription;
 pub mod worker;
 
-pub use server::{Disconnected, Dump, Refreshed, Subscribed, Unsubscribe};
+pub use server::{Disconnected, Refreshed, Subscribed, Unsubscribe};
 
 use crate::channel::{ChannelName, ClientInfo, SessionId, UserId};
 use crate::clock::Millis;

@@ -4,9 +4,9 @@ use super::commands::Asked;
 use super::subscription::Grant;
 use super::{Phase, Session};
 use crate::auth::Overrides;
-use crate::channel::{ChannelName, ClientInfo, SessionId, StreamPosition, UserId};
+use crate::channel::{ChannelName, ClientInfo, StreamPosition};
 use crate::protocol::centrifuge::reply::Push;
-use crate::protocol::centrifuge::{Codec, RefreshResult, Reply};
+use crate::protocol::centrifuge::{RefreshResult, Reply};
 use crate::protocol::codes::{Disconnect, Unsubscribed};
 use crate::telemetry::sessions::Ended;
 use actix::prelude::*;
@@ -178,36 +178,5 @@ impl Handler<Refreshed> for Session {
         self.reply(&Reply::Push(Push::Refresh(RefreshResult { ttl })));
         self.schedule(self.worker.clock.now());
         self.flush_replies();
-    }
-}
-
-// === Dump ===
-/// What there is to know of one session.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "SessionDump")]
-pub struct Dump;
-
-#[derive(Clone, Debug, MessageResponse)]
-pub struct SessionDump {
-    pub session: SessionId,
-    pub user: UserId,
-    pub codec: Codec,
-    pub channels: Vec<ChannelName>,
-    pub waiting_bytes: usize,
-    pub lived_ms: u64,
-}
-
-impl Handler<Dump> for Session {
-    type Result = SessionDump;
-
-    fn handle(&mut self, _: Dump, _: &mut Self::Context) -> SessionDump {
-        SessionDump {
-            session: self.id,
-            user: self.user.clone(),
-            codec: self.codec(),
-            channels: self.subscriptions.keys().cloned().collect(),
-            waiting_bytes: self.outbox.waiting(),
-            lived_ms: self.worker.clock.now() - self.started_at,
-        }
     }
 }
