@@ -10,19 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Serve live figures of this machine (CPU, memory, network, disk) as server-sent events
 ///
-/// Two types of events: `pulse` with the CPU, ten times a second, and `host` with everything, once
-/// a second. Look at it:
-///
-///   curl -N http://127.0.0.1:8100/events
-///
-/// Or read it with a hub:
-///
-///   [[upstream.feeds]]
-///   name = "demo"
-///   url = "http://127.0.0.1:8100/events"
-///   channel = "demo:{event}"
+/// Two types of events: `pulse` with the CPU, ten times a second, and `host` with everything, once a second.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = EXAMPLES)]
 pub struct DemoFeed {
     /// Where to listen. Port 0: any free one
     #[arg(short, long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8100")]
@@ -32,6 +22,17 @@ pub struct DemoFeed {
     #[arg(short, long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     interval_ms: u64,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  aether demo-feed
+  curl -N http://127.0.0.1:8100/events      look at it
+
+Read it with a hub:
+  [[upstream.feeds]]
+  name = \"demo\"
+  url = \"http://127.0.0.1:8100/events\"
+  channel = \"demo:{event}\"";
 
 impl DemoFeed {
     /// Serves until SIGINT or SIGTERM.
