@@ -33,6 +33,12 @@ const DURATION_MAX: HumanDuration = HumanDuration::from_secs(24 * 3_600);
 /// Connections of one source address, by default: below the ports that one address has, and below what hubs allow one address.
 const CONNECTIONS_PER_SOURCE: usize = 250;
 
+const EXAMPLES: &str = "\
+Examples:
+  aether bench --connections 1000 --rate 100 --pid $(pidof aether)
+  aether bench idle --url wss://127.0.0.1:8443 --insecure -n 10000 --pid $(pidof aether)
+  aether bench http-publish --api-key KEY --connections 5000 --json";
+
 /// Put a load on a hub, check every message, measure what it costs.
 ///
 /// Scenarios:
@@ -42,16 +48,11 @@ const CONNECTIONS_PER_SOURCE: usize = 250;
 ///   connect       N subscribers come: connections/s, CPU of each connect and subscribe
 ///   recovery      N subscribers leave, miss --missed messages, and come back all at once
 ///
-/// Examples:
-///   aether bench --connections 1000 --rate 100 --pid $(pidof aether)
-///   aether bench idle --url wss://127.0.0.1:8443 --insecure -n 10000 --pid $(pidof aether)
-///   aether bench http-publish --api-key KEY --connections 5000 --json
-///
 /// Clients connect without a token unless --token gives one, so that the hub must allow anonymous
 /// clients to connect, subscribe and publish. The exit code is 1 when a message was lost, duplicated
 /// or out of order, or a connection was closed.
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, after_long_help = EXAMPLES)]
 pub struct Bench {
     /// What to do
     #[arg(value_enum, default_value = "fanout")]
