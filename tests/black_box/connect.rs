@@ -357,3 +357,35 @@ async fn the_result_in_json_is_as_the_specification_writes_it() {
         json!({ "id": 1, "connect": { "client": reply["connect"]["client"], "version": reply["connect"]["version"], "ping": 10, "pong": true } });
     assert_eq!(reply, expected);
 }
+
+#[tokio::test]
+async fn only_so_many_clients_come_in_a_second() {
+    let hub = Hub::start(json!({ "client": { "connection_rate_limit": 5 } })).await;
+    let mut welcome = 0;
+    let mut refused = 0;
+    for _ in 0..50 {
+        match hub.dial().websocket().await.expect("reachable") {
+            Ok(_) => welcome += 1,
+            Err(head) => {
+                assert_eq!(head.status, 503);
+                refused += 1;
+            }
+        }
+    }
+    assert!(welcome >= 5 && refused > 0, "{welcome} came in, {refused} were refused");
+    crate::support::eventually("the next second", async || match hub.dial().websocket().await {
+        Ok(Ok(_)) => Ok(()),
+        other => Err(format!("{:?}", other.map(|answer| answer.err().map(|head| head.status)))),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_servers_time_is_told_where_configured() {
+    let hub = Hub::start(json!({ "client": { "connect_include_server_time": true } })).await;
+    for codec in [Codec::Json, Codec::Protobuf] {
+        let client = hub.connect(codec).await;
+        let told = client.connected["time"].as_i64().expect("a time");
+        assert!((told / 1_000 - now()).abs() < 60, "milliseconds since 1970, not {told}");
+    }
+}

@@ -8,6 +8,7 @@ mod commands;
 mod connect;
 mod drain;
 mod expiry;
+mod feeds;
 #[cfg(feature = "test-hooks")]
 mod healing;
 mod history;

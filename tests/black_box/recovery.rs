@@ -307,7 +307,6 @@ async fn a_storm_of_returning_clients_loses_nothing() {
         hub.publish("long:x", number).await;
     }
     let mut clients: Vec<Client> = Vec::new();
-    let mut ids = Vec::new();
     for number in 0..CLIENTS {
         let codec = if number % 2 == 0 { Codec::Json } else { Codec::Protobuf };
         let mut client = hub.open(codec).await;
@@ -317,12 +316,11 @@ async fn a_storm_of_returning_clients_loses_nothing() {
                 json!({ "id": 2, "subscribe": { "channel": "long:x", "recover": true, "offset": position["offset"], "epoch": position["epoch"] } }),
             ])
             .await;
-        ids.push(2);
         clients.push(client);
     }
     hub.publish("long:x", MISSED + 1).await;
-    for (client, id) in clients.iter_mut().zip(ids) {
-        let back = client.reply(id).await.expect("a reply")["subscribe"].clone();
+    for client in &mut clients {
+        let back = client.reply(2).await.expect("a reply")["subscribe"].clone();
         let mut seen = data(&back);
         if seen.len() as u64 == MISSED {
             client.reply(1).await.expect("connected");
@@ -330,4 +328,27 @@ async fn a_storm_of_returning_clients_loses_nothing() {
         }
         assert_eq!(seen, (1..=MISSED + 1).map(Value::from).collect::<Vec<_>>());
     }
+}
+
+/// A stream that nobody used for its meta TTL is forgotten, epoch and all; whoever comes back to it is told so.
+#[tokio::test]
+async fn a_forgotten_stream_begins_another_life() {
+    let options = json!({
+        "name": "brief", "history_size": 10, "history_ttl": "200ms", "history_meta_ttl": "300ms",
+        "force_recovery": true, "allow_subscribe_for_client": true,
+    });
+    let hub = Hub::start(json!({ "channel": { "namespaces": [options] } })).await;
+    let streams = || Ok::<_, String>(hub.state()?["streams"].clone());
+    let before = streams().expect("the state");
+    let published = hub.publish("brief:x", 1).await;
+    // Every look at a stream is a use, so it is left alone until the hub itself says that it is gone.
+    crate::support::eventually("the stream's end", async || match streams()? {
+        now if now == before => Ok(()),
+        now => Err(format!("{now} streams")),
+    })
+    .await;
+    let mut client = hub.connect(Codec::Json).await;
+    let back = client.recover("brief:x", &published).await;
+    assert_ne!(back["epoch"], published["epoch"]);
+    assert_eq!((&back["was_recovering"], back.get("recovered"), back.get("offset")), (&json!(true), None, None));
 }

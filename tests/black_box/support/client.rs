@@ -277,7 +277,7 @@ fn result(reply: &Value, command: &str) -> Value {
     reply.get(command).unwrap_or_else(|| panic!("{command} was answered by {reply}")).clone()
 }
 
-/// Many clients at once, a few handshakes at a time.
+/// Many clients, one after the other.
 pub async fn many<T>(count: usize, mut make: impl AsyncFnMut(usize) -> T) -> Vec<T> {
     let mut all = Vec::with_capacity(count);
     for number in 0..count {

@@ -254,6 +254,7 @@ impl Hub {
             let next = self.state();
             if let (Ok(one), Ok(two)) = (&last, &next)
                 && comparable(one) == comparable(two)
+                && feeds_are_open(two)
             {
                 return comparable(one);
             }
@@ -315,6 +316,11 @@ const MUST_RETURN: [&str; 11] =
 fn comparable(state: &Value) -> Value {
     let count = |name: &str| state.get(name).cloned().unwrap_or_else(|| panic!("the state does not count {name}: {state}"));
     MUST_RETURN.iter().map(|name| ((*name).to_owned(), count(name))).collect::<Map<_, _>>().into()
+}
+
+/// A feed that is being connected is about to hold a descriptor.
+fn feeds_are_open(state: &Value) -> bool {
+    state["feeds"].as_array().is_none_or(|feeds| feeds.iter().all(|feed| feed["state"] == "open"))
 }
 
 fn ready_line(process: &mut Child) -> Option<String> {

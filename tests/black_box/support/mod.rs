@@ -4,6 +4,7 @@
 mod canaries;
 mod client;
 mod codec;
+mod feed;
 mod http;
 mod hub;
 pub mod token;
@@ -12,6 +13,7 @@ mod websocket;
 pub use canaries::Canaries;
 pub use client::{Client, Event, many};
 pub use codec::{Codec, put_varint};
+pub use feed::Feed;
 pub use http::{Answer, read_to_end, request};
 pub use hub::{Hub, merged, write_certificate};
 pub use websocket::{Dial, Ending, Stream, WebSocket, masked_frame, opcode};
