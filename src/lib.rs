@@ -16,6 +16,9 @@ pub mod config;
 /// What happened: events that know their log line and their counters.
 #[cfg(feature = "server")]
 pub mod telemetry;
+/// What outlives the process: users, logins, the audit log, durable history.
+#[cfg(feature = "server")]
+pub mod store;
 /// Who may come in: tokens, keys, claims, origins.
 #[cfg(feature = "server")]
 pub mod auth;
