@@ -178,7 +178,8 @@ impl House {
         let broker = Arc::new(MemoryBroker::new(settings::broker(config), clock.clone(), Arc::clone(&topics) as _));
         topics.plug_in(Arc::clone(&broker) as Arc<dyn Broker>);
         let publisher = Publisher { rules, broker: Arc::clone(&broker) as Arc<dyn Broker> };
-        let (tokens, subscription_tokens) = settings::tokens(config)?;
+        let hub_tokens = settings::hub_tokens(config).context("accounts")?;
+        let (tokens, subscription_tokens) = settings::tokens(config, hub_tokens.as_ref())?;
         let draining = Draining::new();
         let limit = raise_descriptor_limit().saturating_sub(config.http_server.reserved_descriptors);
         let connection_limit = config.http_server.connection_limit.min(limit);

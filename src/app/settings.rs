@@ -1,6 +1,6 @@
 //! From the configuration, as people write it, to the settings of each room, as it uses them.
 
-use crate::auth::{OriginRule, TokenSettings, TokenVerifier};
+use crate::auth::{HubKey, HubTokens, OriginRule, TokenSettings, TokenVerifier};
 use crate::broker::MemoryBrokerSettings;
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, FeedFormat, SubscriptionTokenConfig, TokenConfig};
@@ -15,9 +15,14 @@ use crate::session::worker::{PersonalChannel, SessionSettings};
 use crate::topic::TopicSettings;
 use crate::upstream::{FeedError, FeedLimits, FeedSettings, Format, PoolSettings};
 use anyhow::Context;
+use std::path::Path;
+use std::sync::Arc;
 
 /// Milliseconds that the broker may take to tell a position.
 const BROKER_MS_MAX: Millis = 2_000;
+
+/// In the data folder: the key of the hub's own tokens.
+const ACCOUNTS_KEY_FILE: &str = "accounts-key";
 
 pub fn session(config: &Config) -> SessionSettings {
     let client = &config.client;
@@ -114,17 +119,32 @@ pub fn websocket(config: &Config, clock: &Clock) -> anyhow::Result<WebsocketSett
     })
 }
 
+/// What mints and verifies the hub's own tokens, if it has accounts. Makes their key where there is none yet.
+pub fn hub_tokens(config: &Config) -> anyhow::Result<Option<Arc<HubTokens>>> {
+    if !config.accounts.enabled {
+        return Ok(None);
+    }
+    let key = match config.accounts.token_key.expose() {
+        "" => HubKey::open(&Path::new(&config.data_dir).join(ACCOUNTS_KEY_FILE))?,
+        key => HubKey::configured(key),
+    };
+    Ok(Some(Arc::new(HubTokens::new(&key)?)))
+}
+
 /// The verifiers of connection tokens and of subscription tokens.
-pub fn tokens(config: &Config) -> anyhow::Result<(TokenVerifier, TokenVerifier)> {
+pub fn tokens(config: &Config, hub: Option<&Arc<HubTokens>>) -> anyhow::Result<(TokenVerifier, TokenVerifier)> {
+    let verifier = |token: &TokenConfig| -> anyhow::Result<TokenVerifier> {
+        let verifier = TokenVerifier::new(&TokenSettings::from(token))?;
+        Ok(match hub {
+            Some(hub) => verifier.and_those_of(Arc::clone(hub)),
+            None => verifier,
+        })
+    };
     let connection = verifier(&config.client.token).context("client.token")?;
     let SubscriptionTokenConfig { enabled, token } = &config.client.subscription_token;
     let subscription =
         if *enabled { verifier(token).context("client.subscription_token")? } else { verifier(&config.client.token).context("client.token")? };
     Ok((connection, subscription))
-}
-
-fn verifier(token: &TokenConfig) -> anyhow::Result<TokenVerifier> {
-    Ok(TokenVerifier::new(&TokenSettings::from(token))?)
 }
 
 pub fn upstream(config: &Config) -> Result<PoolSettings, FeedError> {

@@ -6,7 +6,9 @@
 
 use super::jwt::{ClaimRules, TokenError, TokenFault};
 use super::members::{Members, Text};
+use super::roles::{Bearer, Grants, Role};
 use crate::channel::{ChannelName, ChannelOptions, Payload, UserId};
+use crate::store::LoginId;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -35,8 +37,8 @@ pub struct ConnectionClaims {
     pub subs: Vec<ServerSub>,
     /// JSON that the server keeps for itself.
     pub meta: Option<Bytes>,
-    /// The token's own id, by which it may be revoked.
-    pub jti: Option<String>,
+    /// What else the token says of its bearer.
+    pub bearer: Bearer,
 }
 
 /// A subscription that the server makes for the client.
@@ -117,7 +119,7 @@ impl Overrides {
 impl ConnectionClaims {
     /// Of a client that shows no token where none is needed.
     pub fn anonymous() -> Self {
-        Self { user: UserId::default(), expires_at: None, info: Bytes::new(), subs: Vec::new(), meta: None, jti: None }
+        Self { user: UserId::default(), expires_at: None, info: Bytes::new(), subs: Vec::new(), meta: None, bearer: Bearer::NOBODY }
     }
 
     pub(super) fn read(json: &[u8], rules: &ClaimRules, now_wall_seconds: i64) -> Result<Self, TokenError> {
@@ -126,13 +128,16 @@ impl ConnectionClaims {
         if members.get("channel").is_some() {
             return Err(TokenFault::SubscriptionToken.into());
         }
+        if rules.bearer == BearerClaims::Hub && (common.user.is_anonymous() || common.validity.expires.is_none()) {
+            return Err(TokenFault::MissingClaim { claim: if common.user.is_anonymous() { "sub" } else { "exp" } }.into());
+        }
         let claims = Self {
             user: common.user,
             expires_at: common.expires_at,
             info: payload(&members, "info", "b64info")?,
             subs: server_subs(&members, rules.subs_max)?,
             meta: json_value(&members, "meta"),
-            jti: text(&members, "jti")?.map(Cow::into_owned),
+            bearer: bearer(&members, &rules.bearer)?,
         };
         common.validity.check(rules, now_wall_seconds)?;
         Ok(claims)
@@ -155,6 +160,44 @@ impl SubscriptionClaims {
         };
         common.validity.check(rules, now_wall_seconds)?;
         Ok(claims)
+    }
+}
+
+/// Which claims say what the bearer may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum BearerClaims {
+    /// None: an application's token lets somebody in and gives no role.
+    None,
+    /// The claim of this name may hold a role, or a list of words with roles among them.
+    Role(String),
+    /// The hub's own: all of them must be there.
+    Hub,
+}
+
+fn bearer(members: &Members<'_>, claims: &BearerClaims) -> Result<Bearer, TokenFault> {
+    let jti = text(members, "jti")?.map(Cow::into_owned);
+    match claims {
+        BearerClaims::None => Ok(Bearer { jti, ..Bearer::NOBODY }),
+        BearerClaims::Role(claim) => {
+            let words = members.get(claim).map(one_or_many).unwrap_or_else(|| Some(Vec::new()));
+            let words = words.ok_or_else(|| wrong("role_claim", "a string or a list of strings"))?;
+            // Whoever issues the token has roles of other systems too: what is none of ours gives nothing.
+            Ok(Bearer { role: words.iter().filter_map(|Text(word)| Role::parse(word)).max(), jti, ..Bearer::NOBODY })
+        }
+        BearerClaims::Hub => {
+            let must = |claim: &'static str| text(members, claim)?.ok_or(TokenFault::MissingClaim { claim });
+            let grants = members.get("grants").ok_or(TokenFault::MissingClaim { claim: "grants" })?;
+            Ok(Bearer {
+                role: Some(Role::parse(&must("role")?).ok_or_else(|| wrong("role", "a role"))?),
+                login: Some(LoginId::parse(&must("sid")?).ok_or_else(|| wrong("sid", "the id of a login"))?),
+                jti: Some(jti.ok_or(TokenFault::MissingClaim { claim: "jti" })?),
+                grants: Grants::read(grants).map_err(|_| wrong("grants", "grants by namespace"))?,
+                user_version: members
+                    .get("ver")
+                    .and_then(|version| serde_json::from_str(version.get()).ok())
+                    .ok_or_else(|| wrong("ver", "a whole number"))?,
+            })
+        }
     }
 }
 
@@ -354,7 +397,32 @@ mod tests {
             assert_eq!((&claims.info[..], claims.meta.as_deref()), (info.as_bytes(), meta.map(str::as_bytes)), "{json}");
         }
         assert_eq!(&connection(r#"{"b64info":"AP8=","info":{}}"#).info[..], b"\x00\xff", "bytes that are no JSON stay as they are");
-        assert_eq!(connection(r#"{"jti":"t-1"}"#).jti.as_deref(), Some("t-1"));
+        let bearer = connection(r#"{"jti":"t-1","role":"admin","grants":{"*":["publish"]}}"#).bearer;
+        assert_eq!(bearer, Bearer { jti: Some("t-1".to_string()), ..Bearer::NOBODY }, "an application's token gives nothing unasked");
+    }
+
+    #[test]
+    fn a_role_comes_from_the_claim_that_is_named_and_from_no_other() {
+        let cases: [(&str, Option<Role>); 9] = [
+            (r#"{"hub_role":"operator"}"#, Some(Role::Operator)),
+            (r#"{"hub_role":["staff","viewer","publisher"]}"#, Some(Role::Publisher)),
+            (r#"{"hub_role":[]}"#, None),
+            (r#"{"hub_role":"staff"}"#, None),
+            (r#"{"hub_role":"Admin"}"#, None),
+            (r#"{"hub_role":""}"#, None),
+            ("{}", None),
+            (r#"{"role":"admin"}"#, None),
+            (r#"{"hub_role":"viewer","role":"admin","sid":"x"}"#, Some(Role::Viewer)),
+        ];
+        let settings = TokenSettings { role_claim: "hub_role".to_string(), ..TokenSettings::default() };
+        let rules = ClaimRules::new(&settings).unwrap();
+        for (json, role) in cases {
+            let claims = ConnectionClaims::read(json.as_bytes(), &rules, NOW).unwrap_or_else(|error| panic!("{json}: {error}"));
+            assert_eq!(claims.bearer, Bearer { role, ..Bearer::NOBODY }, "{json}");
+        }
+        for json in [r#"{"hub_role":1}"#, r#"{"hub_role":null}"#, r#"{"hub_role":{"a":"admin"}}"#, r#"{"hub_role":["admin",1]}"#] {
+            assert!(ConnectionClaims::read(json.as_bytes(), &rules, NOW).is_err(), "{json}");
+        }
     }
 
     #[test]

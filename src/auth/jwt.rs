@@ -3,7 +3,8 @@
 //! Called by the session at connect, subscribe and refresh. The order of the checks is the point: size, shape, header, algorithm, key,
 //! signature, and only then the claims. Time is handed in. Nothing in a token leads to a file, a URL or a key that is not in the settings.
 
-use super::claims::{ConnectionClaims, SubscriptionClaims};
+use super::claims::{BearerClaims, ConnectionClaims, SubscriptionClaims};
+use super::hub_tokens::{HUB_KEY_ID, HubTokens};
 use super::keys::{KeyError, KeyRing, SignatureVerdict, TokenKey};
 use super::members::{Members, Text};
 use base64::Engine;
@@ -11,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use regex::Regex;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Members of a token's header. Real ones have two to five.
 const HEADER_MEMBERS_MAX: usize = 32;
@@ -29,6 +31,8 @@ pub struct TokenSettings {
     pub issuer: Expected,
     /// The claim that holds the user. Empty: `sub`, which may be absent.
     pub user_id_claim: String,
+    /// The claim that may hold a role. Empty: the tokens give no roles.
+    pub role_claim: String,
     /// Seconds by which clocks may differ: `exp` counts so much later, `nbf` so much earlier.
     pub leeway_seconds: u32,
     /// Longer tokens are refused unread.
@@ -44,6 +48,7 @@ impl Default for TokenSettings {
             audience: Expected::Anything,
             issuer: Expected::Anything,
             user_id_claim: String::new(),
+            role_claim: String::new(),
             leeway_seconds: 0,
             token_bytes_max: 16 * 1_024,
             subs_max: 1_000,
@@ -108,6 +113,8 @@ pub enum TokenFault {
     WrongIssuer,
     #[error("it is for a subscription, not for a connection")]
     SubscriptionToken,
+    #[error("it has been revoked")]
+    Revoked,
     #[error("its subs or channels are not an object of distinct names, or a list, of at most {max}")]
     BadSubs { max: usize },
 }
@@ -124,30 +131,43 @@ pub struct TokenVerifier {
     keys: KeyRing,
     rules: ClaimRules,
     token_bytes_max: usize,
+    /// The hub's own tokens have a key and rules of their own.
+    hub: Option<Arc<HubTokens>>,
 }
 
 impl TokenVerifier {
     /// Fails on keys that could not verify anything and on patterns that do not compile.
     pub fn new(settings: &TokenSettings) -> Result<Self, SettingsError> {
-        Ok(Self { keys: KeyRing::new(&settings.keys)?, rules: ClaimRules::new(settings)?, token_bytes_max: settings.token_bytes_max })
+        Ok(Self { keys: KeyRing::new(&settings.keys)?, rules: ClaimRules::new(settings)?, token_bytes_max: settings.token_bytes_max, hub: None })
+    }
+
+    /// Accepts tokens that the hub has minted, too.
+    #[must_use]
+    pub fn and_those_of(self, hub: Arc<HubTokens>) -> Self {
+        Self { hub: Some(hub), ..self }
     }
 
     /// Whether any token can be accepted at all.
     pub fn has_keys(&self) -> bool {
-        !self.keys.is_empty()
+        !self.keys.is_empty() || self.hub.is_some()
     }
 
     /// What a connection token says, if it is good at `now_wall_seconds` (Unix time).
     pub fn verify_connection(&self, token: &str, now_wall_seconds: i64) -> Result<ConnectionClaims, TokenError> {
-        ConnectionClaims::read(&self.signed_payload(token, now_wall_seconds)?, &self.rules, now_wall_seconds)
+        let signed = self.signed_payload(token, now_wall_seconds)?;
+        let Some(hub) = signed.hub else { return ConnectionClaims::read(&signed.payload, &self.rules, now_wall_seconds) };
+        let claims = ConnectionClaims::read(&signed.payload, hub.rules(), now_wall_seconds)?;
+        hub.still_good(&claims)?;
+        Ok(claims)
     }
 
     /// What a subscription token says, if it is good at `now_wall_seconds` (Unix time). It does not ask whose it is.
     pub fn verify_subscription(&self, token: &str, now_wall_seconds: i64) -> Result<SubscriptionClaims, TokenError> {
-        SubscriptionClaims::read(&self.signed_payload(token, now_wall_seconds)?, &self.rules, now_wall_seconds)
+        let signed = self.signed_payload(token, now_wall_seconds)?;
+        SubscriptionClaims::read(&signed.payload, signed.hub.map_or(&self.rules, |hub| hub.rules()), now_wall_seconds)
     }
 
-    fn signed_payload(&self, token: &str, now: i64) -> Result<Vec<u8>, TokenFault> {
+    fn signed_payload(&self, token: &str, now: i64) -> Result<Signed<'_>, TokenFault> {
         if token.len() > self.token_bytes_max {
             return Err(TokenFault::TooLong { bytes: token.len(), max: self.token_bytes_max });
         }
@@ -166,12 +186,25 @@ impl TokenVerifier {
         let id = text("kid").map_err(|_| TokenFault::BadHeader)?.map(|Text(id)| id);
         let algorithm = Algorithm::from_str(&name).map_err(|_| TokenFault::UnknownAlgorithm)?;
 
-        match self.keys.verify(id.as_deref(), algorithm, message.as_bytes(), signature, now) {
-            SignatureVerdict::Good => Ok(payload),
+        // Whose it is, the key id alone decides: were both keys tried, each would have to be as good as the other.
+        let hub = self.hub.as_deref().filter(|_| id.as_deref() == Some(HUB_KEY_ID));
+        let verdict = match hub {
+            Some(hub) => hub.verify(algorithm, message.as_bytes(), signature, now),
+            None => self.keys.verify(id.as_deref(), algorithm, message.as_bytes(), signature, now),
+        };
+        match verdict {
+            SignatureVerdict::Good => Ok(Signed { payload, hub }),
             SignatureVerdict::Bad => Err(TokenFault::WrongSignature),
             SignatureVerdict::NoKey => Err(TokenFault::NoKey { algorithm }),
         }
     }
+}
+
+/// Claims that somebody with a key has signed.
+struct Signed<'a> {
+    payload: Vec<u8>,
+    /// The hub, where it was the hub.
+    hub: Option<&'a HubTokens>,
 }
 
 /// What claims are checked against, patterns compiled.
@@ -181,6 +214,7 @@ pub(super) struct ClaimRules {
     pub(super) issuer: Matcher,
     /// `None`: `sub`.
     pub(super) user_id_claim: Option<String>,
+    pub(super) bearer: BearerClaims,
     pub(super) leeway_seconds: i64,
     pub(super) subs_max: usize,
 }
@@ -192,6 +226,7 @@ impl ClaimRules {
             audience: Matcher::new("aud", &settings.audience)?,
             issuer: Matcher::new("iss", &settings.issuer)?,
             user_id_claim: (!user_id_claim.is_empty() && user_id_claim != "sub").then(|| user_id_claim.clone()),
+            bearer: if settings.role_claim.is_empty() { BearerClaims::None } else { BearerClaims::Role(settings.role_claim.clone()) },
             leeway_seconds: i64::from(settings.leeway_seconds),
             subs_max: settings.subs_max,
         })

@@ -6,19 +6,24 @@
 
 mod api_key;
 mod claims;
+mod hub_tokens;
 mod jwt;
+pub mod key_file;
 mod keys;
 mod members;
 mod origin;
 mod permissions;
+mod roles;
 mod settings;
 mod sign;
 
 pub use api_key::ApiKey;
 pub use claims::{ConnectionClaims, Overrides, ServerSub, SubscriptionClaims};
+pub use hub_tokens::{HUB_KEY_ID, HubKey, HubKeyError, HubTokens, MintLogin, RefreshToken};
 pub use jsonwebtoken::Algorithm;
 pub use jwt::{Expected, SettingsError, TokenError, TokenFault, TokenSettings, TokenVerifier};
 pub use keys::{KeyError, KeyMaterial, TokenKey};
 pub use origin::{OriginError, OriginRule};
 pub use permissions::{Client, SubscribeRefused, SubscribeVerdict, may_publish, may_read_history, may_see_presence, may_subscribe, must_be_for};
+pub use roles::{Bearer, Granted, Grants, GrantsError, Permission, Right, Role};
 pub use sign::{MintConnection, MintSubscription, SignError, TokenSigner, random_secret};

@@ -5,6 +5,7 @@
 
 use super::claims::SubscriptionClaims;
 use super::jwt::TokenError;
+use super::roles::{Granted, Permission, Right, Role};
 use crate::channel::{ChannelOptions, ChannelRules, SessionId, UserId};
 use crate::protocol::codes::{Disconnect, ErrorCode};
 
@@ -15,6 +16,9 @@ pub struct Client<'a> {
     pub session: SessionId,
     /// Whether `client.insecure` is on: what no rule forbids by itself is allowed.
     pub is_insecure: bool,
+    pub role: Option<Role>,
+    /// What its user has been granted in the namespace of the channel that it asks about.
+    pub granted: Granted,
 }
 
 /// Why a client may not subscribe.
@@ -78,6 +82,7 @@ pub fn may_subscribe(
     let is_user_limited = options.allow_user_limited_channels && rules.is_user_limited(channel);
     let is_allowed = (is_user_limited && rules.names_user(channel, client.user))
         || (!is_user_limited && options.allow_subscribe_for_client && (!client.user.is_anonymous() || options.allow_subscribe_for_anonymous))
+        || (!is_user_limited && client.granted.has(Permission::Subscribe))
         || client.is_insecure;
     if is_allowed { Ok(None) } else { Err(SubscribeRefused::Denied) }
 }
@@ -96,14 +101,15 @@ pub fn must_be_for(claims: &SubscriptionClaims, client: Client<'_>, channel: &st
     Ok(())
 }
 
-/// Whether `client` may publish, where `is_subscribed` says if it is subscribed to the channel.
+/// Whether `client` may publish, where `is_subscribed` says if it is subscribed to the channel. A publisher may where it is subscribed.
 pub fn may_publish(options: &ChannelOptions, client: Client<'_>, is_subscribed: bool) -> bool {
-    Grant {
+    let by_role = is_subscribed && client.role.is_some_and(|role| role.has(Right::Publish));
+    let by_options = Grant {
         for_client: options.allow_publish_for_client,
         for_subscriber: options.allow_publish_for_subscriber,
         for_anonymous: options.allow_publish_for_anonymous,
-    }
-    .covers(client, is_subscribed)
+    };
+    by_role || by_options.covers(client, Permission::Publish, is_subscribed)
 }
 
 /// Whether `client` may ask who is present. At a subscribe that asks for joins and leaves, the client counts as subscribed.
@@ -113,7 +119,7 @@ pub fn may_see_presence(options: &ChannelOptions, client: Client<'_>, is_subscri
         for_subscriber: options.allow_presence_for_subscriber,
         for_anonymous: options.allow_presence_for_anonymous,
     }
-    .covers(client, is_subscribed)
+    .covers(client, Permission::Presence, is_subscribed)
 }
 
 /// Whether `client` may read the history. At a subscribe that asks for positioning or recovery, the client counts as subscribed.
@@ -123,7 +129,7 @@ pub fn may_read_history(options: &ChannelOptions, client: Client<'_>, is_subscri
         for_subscriber: options.allow_history_for_subscriber,
         for_anonymous: options.allow_history_for_anonymous,
     }
-    .covers(client, is_subscribed)
+    .covers(client, Permission::History, is_subscribed)
 }
 
 /// The three options that most permissions have.
@@ -134,11 +140,11 @@ struct Grant {
 }
 
 impl Grant {
-    /// `for_anonymous` only widens the other two: alone it grants nothing.
-    fn covers(&self, client: Client<'_>, is_subscribed: bool) -> bool {
+    /// `for_anonymous` only widens the other two: alone it grants nothing. What the user has been granted itself counts without options.
+    fn covers(&self, client: Client<'_>, permission: Permission, is_subscribed: bool) -> bool {
         let is_granted = self.for_client || (self.for_subscriber && is_subscribed);
         let is_known = !client.user.is_anonymous() || self.for_anonymous;
-        (is_granted && is_known) || client.is_insecure
+        (is_granted && is_known) || client.granted.has(permission) || client.is_insecure
     }
 }
 
@@ -156,7 +162,7 @@ mod tests {
         ChannelRules::new(NameSyntax::default(), ChannelOptions::default(), Vec::new()).unwrap()
     }
     fn client<'a>(user: &'a UserId, session: SessionId, is_insecure: bool) -> Client<'a> {
-        Client { user, session, is_insecure }
+        Client { user, session, is_insecure, role: None, granted: Granted::NOTHING }
     }
     fn claims(user: &str, channel: &str, client: &str, expires_at: Option<i64>) -> SubscriptionClaims {
         SubscriptionClaims {
@@ -240,6 +246,41 @@ mod tests {
                     (outcome, _) => panic!("{name}: {outcome:?}"),
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_a_user_is_granted_counts_as_if_the_namespace_allowed_it_to_all() {
+        let session = SessionId::random();
+        let alice = UserId::new("alice");
+        let closed = ChannelOptions { allow_user_limited_channels: true, ..ChannelOptions::default() };
+        for granted in [None, Some(Permission::Subscribe), Some(Permission::Publish), Some(Permission::History), Some(Permission::Presence)] {
+            let client = Client { granted: granted.map_or(Granted::NOTHING, |one| Granted::NOTHING.with(one)), ..client(&alice, session, false) };
+            let subscribes = |channel| may_subscribe(&rules(), &closed, client, channel, None, NOW).is_ok();
+            assert_eq!(subscribes("chat:1"), granted == Some(Permission::Subscribe), "{granted:?}");
+            assert!(!subscribes("$chat:1"), "{granted:?}: a private channel takes a token all the same");
+            assert!(!subscribes("chat:1#bob") && subscribes("chat:1#alice"), "{granted:?}: and the name still says for whom it is");
+            for (permission, may) in
+                [(Permission::Publish, may_publish as May), (Permission::History, may_read_history), (Permission::Presence, may_see_presence)]
+            {
+                for is_subscribed in [false, true] {
+                    assert_eq!(may(&closed, client, is_subscribed), granted == Some(permission), "{permission:?} with {granted:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_publisher_may_publish_where_it_is_subscribed_and_a_role_opens_nothing_else() {
+        let session = SessionId::random();
+        let alice = UserId::new("alice");
+        let closed = ChannelOptions::default();
+        for (role, publishes) in [(None, false), (Some(Role::Viewer), false), (Some(Role::Publisher), true), (Some(Role::Admin), true)] {
+            let client = Client { role, ..client(&alice, session, false) };
+            assert_eq!(may_publish(&closed, client, true), publishes, "{role:?}");
+            assert!(!may_publish(&closed, client, false), "{role:?}");
+            assert!(!may_read_history(&closed, client, true) && !may_see_presence(&closed, client, true), "{role:?}");
+            assert!(may_subscribe(&rules(), &closed, client, "chat:1", None, NOW).is_err(), "{role:?}");
         }
     }
 

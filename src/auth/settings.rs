@@ -27,6 +27,7 @@ impl From<&TokenConfig> for TokenSettings {
             audience: expected(&config.audience, &config.audience_regex),
             issuer: expected(&config.issuer, &config.issuer_regex),
             user_id_claim: config.user_id_claim.clone(),
+            role_claim: config.role_claim.clone(),
             // Claims count in seconds; a part of one counts in the token's favour.
             leeway_seconds: u32::try_from(config.leeway.ms().div_ceil(1_000)).unwrap_or(u32::MAX),
             ..Self::default()

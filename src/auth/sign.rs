@@ -12,6 +12,8 @@ use std::fmt;
 pub struct TokenSigner {
     key: EncodingKey,
     algorithm: Algorithm,
+    /// Base64url of the JOSE header.
+    header: String,
 }
 
 /// What to say in a connection token. Members that are `None` or empty are left out, `sub` is not: empty means anonymous.
@@ -74,14 +76,21 @@ impl TokenSigner {
         if secret.is_empty() {
             return Err(SignError::EmptySecret);
         }
-        Ok(Self { key: EncodingKey::from_secret(secret), algorithm })
+        let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{algorithm:?}","typ":"JWT"}}"#));
+        Ok(Self { key: EncodingKey::from_secret(secret), algorithm, header })
+    }
+
+    /// The same, with a key id in its tokens.
+    #[must_use]
+    pub(super) fn named(self, key_id: &str) -> Self {
+        let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{:?}","typ":"JWT","kid":{}}}"#, self.algorithm, serde_json::Value::from(key_id)));
+        Self { header, ..self }
     }
 
     /// The token that says `claims`: a [`MintConnection`], a [`MintSubscription`] or any other JSON object.
     pub fn sign(&self, claims: &impl Serialize) -> Result<String, SignError> {
         let claims = serde_json::to_vec(claims).map_err(|source| SignError::Claims { source })?;
-        let header = format!(r#"{{"alg":"{:?}","typ":"JWT"}}"#, self.algorithm);
-        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let message = format!("{}.{}", self.header, URL_SAFE_NO_PAD.encode(claims));
         let algorithm = self.algorithm;
         let signer = (DEFAULT_PROVIDER.signer_factory)(&algorithm, &self.key).map_err(|source| SignError::Sign { algorithm, source })?;
         let signature = signer.sign(message.as_bytes());

@@ -200,13 +200,26 @@ impl ChannelRules {
     }
 
     fn find<'name>(&self, channel: &'name str) -> Result<(&Compiled, &'name str), ChannelError> {
-        let name = if self.syntax.private_prefix.is_empty() { channel } else { channel.strip_prefix(&self.syntax.private_prefix).unwrap_or(channel) };
-        match name.split_once(self.syntax.namespace_boundary.as_str()) {
-            Some((namespace, rest)) if !self.syntax.namespace_boundary.is_empty() => {
+        match self.split(channel) {
+            (Some(namespace), rest) => {
                 let compiled = self.namespaces.get(namespace).ok_or_else(|| ChannelError::UnknownNamespace { channel: channel.into() })?;
                 Ok((compiled, rest))
             }
-            _ => Ok((&self.without_namespace, name)),
+            (None, name) => Ok((&self.without_namespace, name)),
+        }
+    }
+
+    /// The namespace of `channel`; empty for channels without one. Whether there is such a namespace is not asked.
+    pub fn namespace<'name>(&self, channel: &'name str) -> &'name str {
+        self.split(channel).0.unwrap_or("")
+    }
+
+    /// The namespace in the name, if there is one, and the rest.
+    fn split<'name>(&self, channel: &'name str) -> (Option<&'name str>, &'name str) {
+        let name = if self.syntax.private_prefix.is_empty() { channel } else { channel.strip_prefix(&self.syntax.private_prefix).unwrap_or(channel) };
+        match name.split_once(self.syntax.namespace_boundary.as_str()) {
+            Some((namespace, rest)) if !self.syntax.namespace_boundary.is_empty() => (Some(namespace), rest),
+            _ => (None, name),
         }
     }
 

@@ -2,16 +2,15 @@
 
 use super::{ConfigArgs, print};
 use crate::app::{self, Addresses};
-use crate::auth::{Algorithm, MintConnection, TokenSigner};
+use crate::auth::{Algorithm, MintConnection, TokenSigner, key_file};
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat, unknown_warning};
 use crate::tls;
 use anyhow::{Context, bail};
 use clap::Args;
+use secrecy::ExposeSecret;
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -121,9 +120,9 @@ impl Development {
         // The folder is read from a configuration that does not know yet what will be in it.
         let not_yet = ["http_server.tls.cert_pem_file", "http_server.tls.key_pem_file"].map(|option| (option.to_string(), "not yet".to_string()));
         let folder = PathBuf::from(config.load_over(DEVELOPMENT_TOML, &not_yet)?.config.data_dir);
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let hmac_secret = secret(&folder.join("token-secret"))?;
-        let api_key = secret(&folder.join("api-key"))?;
+        let secret = |file: &str| key_file::read_or_make(&folder.join(file)).map(|secret| secret.expose_secret().to_string());
+        let hmac_secret = secret("token-secret")?;
+        let api_key = secret("api-key")?;
         let paths = tls::ensure_development_certificate(&folder, Clock::system().wall_seconds())?;
         let path = |path: &Path| path.display().to_string();
         let overrides = vec![
@@ -169,33 +168,5 @@ impl Development {
             text.push_str("\nCtrl+C stops it.\n");
             text
         })
-    }
-}
-
-/// The secret in `path`, made if there is none: 256 random bits that only the owner may read.
-fn secret(path: &Path) -> anyhow::Result<String> {
-    /// More than any secret of ours has.
-    const BYTES_MAX: u64 = 4_096;
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            let secret = crate::auth::random_secret();
-            file.write_all(secret.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-            Ok(secret)
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let file = fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-            let mode = file.metadata().with_context(|| format!("cannot look at {}", path.display()))?.permissions().mode();
-            if mode & 0o077 != 0 {
-                bail!("{} can be read by others: `chmod 600` it, or remove it to have a new one made", path.display());
-            }
-            let mut secret = String::new();
-            file.take(BYTES_MAX).read_to_string(&mut secret).with_context(|| format!("cannot read {}", path.display()))?;
-            let secret = secret.trim().to_string();
-            if secret.is_empty() {
-                bail!("{} is empty: remove it to have a new one made", path.display());
-            }
-            Ok(secret)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),
     }
 }

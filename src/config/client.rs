@@ -114,6 +114,8 @@ pub struct TokenConfig {
     pub issuer_regex: String,
     /// The claim that names the user. Empty: `sub`.
     pub user_id_claim: String,
+    /// The claim that may hold a role (`viewer`, `publisher`, `operator`, `admin`), or a list with one. Empty: tokens give no roles.
+    pub role_claim: String,
     /// How far the clocks of the token's maker and of this machine may differ when `exp` and `nbf` are looked at.
     pub leeway: HumanDuration,
 }

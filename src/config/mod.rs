@@ -4,6 +4,7 @@
 //! Centrifugo v6 has too have its name, place and meaning, so that its users bring their file. A later room is handed its own section, never
 //! the whole tree. Deliberately absent: reading files or the environment (loading is a function of texts), and changing anything at run time.
 
+mod accounts;
 mod channel;
 mod client;
 mod engine;
@@ -19,6 +20,7 @@ mod upstream;
 mod validate;
 mod websocket;
 
+pub use accounts::{AccountsConfig, PasswordConfig};
 pub use channel::ChannelConfig;
 pub use client::{ClientConfig, PersonalChannelConfig, SubscriptionTokenConfig, TokenConfig};
 pub use engine::{EngineConfig, EngineType, MemoryBrokerConfig, TopicConfig};
@@ -46,6 +48,7 @@ pub struct Config {
     pub channel: ChannelConfig,
     pub websocket: WebsocketConfig,
     pub http_api: HttpApiConfig,
+    pub accounts: AccountsConfig,
     pub health: HealthConfig,
     pub ready: ReadyConfig,
     pub prometheus: PrometheusConfig,
@@ -70,6 +73,7 @@ impl Default for Config {
             channel: ChannelConfig::default(),
             websocket: WebsocketConfig::default(),
             http_api: HttpApiConfig::default(),
+            accounts: AccountsConfig::default(),
             health: HealthConfig::default(),
             ready: ReadyConfig::default(),
             prometheus: PrometheusConfig::default(),

@@ -2,6 +2,7 @@
 //!
 //! Every check adds to one list, so that somebody with five mistakes is told five and not the first one five times.
 
+use super::accounts::AccountsConfig;
 use super::client::TokenConfig;
 use super::load::Problem;
 use super::{Config, FeedConfig};
@@ -25,6 +26,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     check.that(config.shutdown.spread < config.shutdown.timeout || config.shutdown.spread.is_negative(), "shutdown.spread", || {
         format!("{} must be shorter than shutdown.timeout, {}", config.shutdown.spread, config.shutdown.timeout)
     });
+    accounts(&config.accounts, &mut check);
     engine(config, &mut check);
     upstream(config, &mut check);
     check.0
@@ -262,6 +264,7 @@ fn endpoints(config: &Config, check: &mut Check) {
     let endpoints = [
         ("websocket", !websocket.disabled, &websocket.handler_prefix),
         ("http_api", !config.http_api.disabled, &config.http_api.handler_prefix),
+        ("accounts", config.accounts.enabled, &config.accounts.handler_prefix),
         ("health", config.health.enabled, &config.health.handler_prefix),
         ("ready", config.ready.enabled, &config.ready.handler_prefix),
         ("prometheus", config.prometheus.enabled, &config.prometheus.handler_prefix),
@@ -279,6 +282,43 @@ fn endpoints(config: &Config, check: &mut Check) {
             check.that(false, &path, || format!("\"{prefix}\" is {other}.handler_prefix too"));
         }
     }
+}
+
+fn accounts(accounts: &AccountsConfig, check: &mut Check) {
+    // Whoever knows the key is everybody: it must not be something that one can guess.
+    const KEY_BYTES_MIN: usize = 32;
+    let key_bytes = accounts.token_key.expose().len();
+    check.that(key_bytes == 0 || key_bytes >= KEY_BYTES_MIN, "accounts.token_key", || {
+        format!("has {key_bytes} bytes and needs at least {KEY_BYTES_MIN}; `openssl rand -hex 32` makes one, and empty the hub makes its own")
+    });
+    check.that((HumanDuration::from_secs(1)..=HumanDuration::from_secs(24 * 3_600)).contains(&accounts.token_ttl), "accounts.token_ttl", || {
+        format!("{} must be from 1s to 24h; it is for so long that what was taken from somebody may still be used", accounts.token_ttl)
+    });
+    check.not_negative("accounts.rotation_grace", accounts.rotation_grace);
+    check.that(accounts.rotation_grace <= HumanDuration::from_secs(600), "accounts.rotation_grace", || {
+        format!("{} must be at most 10m; for so long a stolen cookie is as good as its owner's", accounts.rotation_grace)
+    });
+    check.positive("accounts.idle_timeout", accounts.idle_timeout);
+    check.that(accounts.idle_timeout <= accounts.absolute_timeout, "accounts.idle_timeout", || {
+        format!("{} must not be longer than accounts.absolute_timeout, {}", accounts.idle_timeout, accounts.absolute_timeout)
+    });
+    check.within("accounts.logins_per_user", accounts.logins_per_user, 0, 1_000);
+    check.within("accounts.tries", accounts.tries as usize, 1, 1_000);
+    check.within("accounts.tries_per_address", accounts.tries_per_address as usize, 1, 1_000_000);
+    check.positive("accounts.pause", accounts.pause);
+    check.that(accounts.pause <= accounts.pause_max, "accounts.pause", || {
+        format!("{} must not be longer than accounts.pause_max, {}", accounts.pause, accounts.pause_max)
+    });
+    let password = &accounts.password;
+    check.within("accounts.password.parallelism", password.parallelism as usize, 1, 64);
+    // RFC 9106, 3.1: at least eight blocks of 1 KiB a lane.
+    let memory_min = ByteSize::new(8 * 1_024 * u64::from(password.parallelism.clamp(1, 64)));
+    check.that((memory_min..=ByteSize::mib(4_096)).contains(&password.memory), "accounts.password.memory", || {
+        format!("{} must be from {memory_min} to 4GiB", password.memory)
+    });
+    check.within("accounts.password.iterations", password.iterations as usize, 1, 1_000);
+    check.within("accounts.password.at_once", password.at_once, 0, 64);
+    check.positive("accounts.password.wait", password.wait);
 }
 
 fn engine(config: &Config, check: &mut Check) {

@@ -5,7 +5,7 @@
 
 use super::assets;
 use super::respond::{self, secured};
-use crate::auth::{Client, may_publish, may_subscribe};
+use crate::auth::{Client, Granted, may_publish, may_subscribe};
 use crate::broker::{Answer, HistoryFilter, Publisher};
 use crate::channel::{ChannelName, ChannelOptions, SessionId, UserId};
 use crate::clock::{Clock, Millis};
@@ -123,7 +123,7 @@ struct Visitor {
 
 impl Visitor {
     fn client(&self) -> Client<'_> {
-        Client { user: &self.user, session: self.session, is_insecure: self.is_insecure }
+        Client { user: &self.user, session: self.session, is_insecure: self.is_insecure, role: None, granted: Granted::NOTHING }
     }
 
     /// The options of a channel that the visitor may subscribe to.

@@ -14,6 +14,7 @@ pub mod worker;
 
 pub use server::{Disconnected, Refreshed, Subscribed, Unsubscribe};
 
+use crate::auth::Bearer;
 use crate::channel::{ChannelName, ClientInfo, SessionId, UserId};
 use crate::clock::Millis;
 use crate::guard::reaper::Cut;
@@ -123,6 +124,8 @@ pub struct Session {
     phase: Phase,
     /// Anonymous until connected.
     user: UserId,
+    /// What its token says besides; a refresh brings the newest.
+    bearer: Bearer,
     subscriptions: HashMap<ChannelName, Box<Subscription>>,
     /// Commands that wait behind one that waits.
     todo: VecDeque<(u32, Request)>,
@@ -155,6 +158,7 @@ impl Session {
             unread: read_ahead,
             phase: Phase::Fresh,
             user: UserId::default(),
+            bearer: Bearer::NOBODY,
             subscriptions: HashMap::new(),
             todo: VecDeque::new(),
             server_todo: Vec::new(),

@@ -38,6 +38,7 @@ impl Session {
             Err(refused) => return self.turn_away(id, refused),
         };
         self.user = claims.user.clone();
+        self.bearer = claims.bearer.clone();
         let server_side = match self.server_side(request, &claims) {
             Ok(server_side) => server_side,
             Err(refused) => return self.turn_away(id, refused),
@@ -113,7 +114,7 @@ impl Session {
         from_request.sort_unstable();
         for name in from_request {
             let options = rules.options_for_client(name).map_err(|_| Refused::Disconnect(Disconnect::BAD_REQUEST))?;
-            if !name.is_empty() && may_subscribe(rules, options, self.client(), name, None, 0).is_ok() {
+            if !name.is_empty() && may_subscribe(rules, options, self.client(name), name, None, 0).is_ok() {
                 wanted.push((ChannelName::new(name), Bytes::new(), Bytes::new(), crate::auth::Overrides::default()));
             }
         }

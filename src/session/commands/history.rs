@@ -23,7 +23,7 @@ impl Session {
         if !options.has_history() {
             return self.refuse(id, COMMAND, ErrorCode::NOT_AVAILABLE);
         }
-        if !may_read_history(&options, self.client(), self.is_subscribed(&request.channel)) {
+        if !may_read_history(&options, self.client(&request.channel), self.is_subscribed(&request.channel)) {
             return self.refuse(id, COMMAND, ErrorCode::PERMISSION_DENIED);
         }
         if request.reverse && request.since.as_ref().is_some_and(|since| since.offset == 0) {

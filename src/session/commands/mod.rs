@@ -11,7 +11,7 @@ mod subscribe;
 pub(super) use subscribe::Asked;
 
 use super::{Phase, Session, Step};
-use crate::auth::Client;
+use crate::auth::{Client, Granted};
 use crate::broker::Answer;
 use crate::channel::{ChannelOptions, ClientInfo};
 use crate::protocol::centrifuge::{Reply, Request};
@@ -63,8 +63,11 @@ impl Session {
         Step::Done
     }
 
-    fn client(&self) -> Client<'_> {
-        Client { user: &self.user, session: self.id, is_insecure: self.worker.settings.is_insecure }
+    /// Who asks, with what it has been granted in the namespace of `channel`.
+    fn client(&self, channel: &str) -> Client<'_> {
+        let granted =
+            if self.bearer.grants.is_empty() { Granted::NOTHING } else { self.bearer.grants.of(self.worker.publisher.rules.namespace(channel)) };
+        Client { user: &self.user, session: self.id, is_insecure: self.worker.settings.is_insecure, role: self.bearer.role, granted }
     }
 
     fn is_subscribed(&self, channel: &str) -> bool {

@@ -43,7 +43,7 @@ impl Session {
         let error = match self.options(channel) {
             Err(error) => error,
             Ok(options) if !options.presence => ErrorCode::NOT_AVAILABLE,
-            Ok(options) if !may_see_presence(&options, self.client(), self.is_subscribed(channel)) => ErrorCode::PERMISSION_DENIED,
+            Ok(options) if !may_see_presence(&options, self.client(channel), self.is_subscribed(channel)) => ErrorCode::PERMISSION_DENIED,
             Ok(_) => return None,
         };
         Some(self.refuse(id, command, error))

@@ -27,7 +27,7 @@ impl Session {
         if !options.publication_data_format.accepts(&data) {
             return self.refuse(id, COMMAND, ErrorCode::BAD_REQUEST);
         }
-        if request.kind != 0 || !may_publish(&options, self.client(), self.is_subscribed(&request.channel)) {
+        if request.kind != 0 || !may_publish(&options, self.client(&request.channel), self.is_subscribed(&request.channel)) {
             return self.refuse(id, COMMAND, ErrorCode::PERMISSION_DENIED);
         }
         let publish = Publish { data, info: self.info_in(&request.channel), ..Publish::default() };

@@ -35,6 +35,7 @@ impl Session {
             return self.drop_client(Disconnect::INSUFFICIENT_STATE);
         }
         identity.expires_at = claims.expires_at;
+        self.bearer = claims.bearer;
         self.reply(&Reply::Refresh { id, result: RefreshResult { ttl: ttl(claims.expires_at, wall_seconds) } });
         self.schedule(self.worker.clock.now());
         Step::Done
@@ -60,7 +61,7 @@ impl Session {
             // Answered with success it would make the subscription eternal; the client gets a new token when it reconnects.
             Err(TokenError::Expired) => return self.drop_client(Disconnect::SUBSCRIPTION_EXPIRED),
         };
-        if let Err(refused) = must_be_for(&claims, self.client(), &request.channel) {
+        if let Err(refused) = must_be_for(&claims, self.client(&request.channel), &request.channel) {
             self.token_refused(&refused);
             return self.drop_client(Disconnect::INVALID_TOKEN);
         }

@@ -104,7 +104,7 @@ impl Session {
         }
         let wall_seconds = self.worker.clock.wall_seconds();
         let token = (!request.token.is_empty()).then(|| self.worker.subscription_tokens.verify_subscription(&request.token, wall_seconds));
-        let claims = may_subscribe(rules, &options, self.client(), &request.channel, token, wall_seconds).map_err(|refused| {
+        let claims = may_subscribe(rules, &options, self.client(&request.channel), &request.channel, token, wall_seconds).map_err(|refused| {
             if matches!(refused, SubscribeRefused::Token(_) | SubscribeRefused::ForeignToken { .. }) {
                 self.token_refused(&refused);
             }
@@ -133,12 +133,12 @@ impl Session {
     pub(in crate::session) fn settle(&self, grant: &mut Grant, asked: &Asked) {
         let options: &ChannelOptions = &grant.options;
         // The subscriber that it is about to become counts as one.
-        let reads_history = may_read_history(options, self.client(), true);
+        let client = self.client(&grant.channel);
+        let reads_history = may_read_history(options, client, true);
         grant.is_recoverable = options.has_history() && (options.force_recovery || (asked.recoverable && (options.allow_recovery || reads_history)));
         grant.is_positioned = options.has_history()
             && (grant.is_recoverable || options.force_positioning || (asked.positioned && (options.allow_positioning || reads_history)));
-        grant.tells_presence =
-            options.join_leave && (options.force_push_join_leave || (asked.join_leave && may_see_presence(options, self.client(), true)));
+        grant.tells_presence = options.join_leave && (options.force_push_join_leave || (asked.join_leave && may_see_presence(options, client, true)));
     }
 
     /// Brings the channel up to date, and asks for what the client missed, if it is to be given any of it.
