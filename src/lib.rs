@@ -46,6 +46,9 @@ pub mod topic;
 /// Actors, one a client connection; who is connected; what clients ask.
 #[cfg(feature = "server")]
 pub mod session;
+/// ACTOR that carries out operators' commands; who may; the audit log.
+#[cfg(feature = "server")]
+pub mod admin;
 /// The edge: sockets in, requests answered or turned into sessions.
 #[cfg(feature = "server")]
 pub mod http;

@@ -13,6 +13,7 @@ pub fn emit(event: impl Event) {
 }
 
 pub mod api;
+pub mod audit;
 pub mod certificates;
 pub mod http;
 pub mod sessions;
