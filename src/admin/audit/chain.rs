@@ -376,7 +376,8 @@ mod tests {
                     let other = if index + 1 < records.len() { index + 1 } else { index - 1 };
                     records.swap(index, other);
                     let (low, high) = (index.min(other) as u64 + 1, index.max(other) as u64 + 1);
-                    prop_assert!(verify(&records, std::slice::from_ref(&head)).faults.contains(&Fault::Misplaced { sequence: low, behind: high }));
+                    let misplaced = Fault::Misplaced { sequence: low, behind: high };
+                    prop_assert!(verify(&records, std::slice::from_ref(&head)).faults.contains(&misplaced));
                     return Ok(());
                 }
             };
