@@ -8,7 +8,7 @@ pub mod settings;
 pub mod state;
 mod watchdog;
 
-use crate::auth::{ApiKey, TokenVerifier};
+use crate::auth::ApiKey;
 use crate::broker::{Broker, MemoryBroker, Publisher};
 use crate::channel::ChannelRules;
 use crate::clock::Clock;
@@ -26,7 +26,8 @@ use crate::http::routes::Routes;
 use crate::http::transports::websocket::{self, WebsocketSettings};
 use crate::outbox::OutboxLimits;
 use crate::session::hub::Hub;
-use crate::session::worker::{SessionSettings, Worker};
+use crate::session::procedures::NoProcedures;
+use crate::session::worker::{Shared, Worker};
 use crate::telemetry::emit;
 use crate::telemetry::http::ConnectionsReaped;
 use crate::tls::{CertificatePaths, CertificateWatch, ReloadingResolver, WatchTiming, server_config};
@@ -152,12 +153,9 @@ pub struct House {
     clock: Clock,
     gate: Arc<Gate>,
     topics: Arc<Topics>,
-    publisher: Publisher,
     broker: Arc<MemoryBroker>,
     hub: Arc<Hub>,
-    tokens: Arc<TokenVerifier>,
-    subscription_tokens: Arc<TokenVerifier>,
-    session: Arc<SessionSettings>,
+    sessions: Shared,
     outbox: OutboxLimits,
     websocket: Arc<WebsocketSettings>,
     readiness: web::Data<Readiness>,
@@ -237,12 +235,17 @@ impl House {
         Ok(Arc::new(Self {
             gate: Arc::new(gate),
             topics,
-            publisher,
             broker,
+            sessions: Shared {
+                settings: Arc::new(settings::session(config)),
+                publisher,
+                tokens: Arc::new(tokens),
+                subscription_tokens: Arc::new(subscription_tokens),
+                hub: Arc::clone(&hub),
+                procedures: Arc::new(NoProcedures),
+                clock: clock.clone(),
+            },
             hub,
-            tokens: Arc::new(tokens),
-            subscription_tokens: Arc::new(subscription_tokens),
-            session: Arc::new(settings::session(config)),
             outbox: settings::outbox(config),
             websocket: Arc::new(settings::websocket(config, &clock)?),
             clock,
@@ -264,16 +267,7 @@ impl House {
         WORKER.with_borrow_mut(|slot| {
             let (worker, _) = slot.get_or_insert_with(|| {
                 let index = WorkerIndex::take(self);
-                let worker = Worker::start(
-                    Arc::clone(&self.session),
-                    self.publisher.clone(),
-                    Arc::clone(&self.tokens),
-                    Arc::clone(&self.subscription_tokens),
-                    Arc::clone(&self.hub),
-                    Fan::new(index.index, &self.topics, &self.clock),
-                    self.clock.clone(),
-                    self.outbox.clone(),
-                );
+                let worker = Worker::start(self.sessions.clone(), Fan::new(index.index, &self.topics, &self.clock), self.outbox.clone());
                 self.draining.attend(&worker);
                 (worker, index)
             });

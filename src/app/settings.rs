@@ -43,6 +43,10 @@ pub fn session(config: &Config) -> SessionSettings {
         history_limit: client.history_max_publication_limit,
         recovery_limit: client.recovery_max_publication_limit,
         error_limit: client.command_error_limit,
+        call_limit: client.rpc_limit,
+        call_timeout_ms: client.rpc_timeout.ms(),
+        idle_ms: client.idle_timeout.is_positive().then(|| client.idle_timeout.ms()),
+        age_ms: client.session_max_age.is_positive().then(|| client.session_max_age.ms()),
         tell_time: client.connect_include_server_time,
         personal_channel: personal
             .enabled

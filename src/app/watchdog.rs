@@ -72,7 +72,7 @@ async fn watch_pool(house: &House, pool: &mut Singleton) {
     }
     let now = house.clock.now();
     if pool.is_due(now) {
-        let (upstream, publisher, clock) = (house.upstream.clone(), house.publisher.clone(), house.clock.clone());
+        let (upstream, publisher, clock) = (house.upstream.clone(), house.sessions.publisher.clone(), house.clock.clone());
         let addr =
             UpstreamPool::start_in_arbiter(&house.feeds.handle(), move |_: &mut Context<UpstreamPool>| UpstreamPool::new(upstream, publisher, clock));
         *house.state.pool.write() = Some(addr);

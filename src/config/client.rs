@@ -47,6 +47,15 @@ pub struct ClientConfig {
     pub connection_rate_limit: u32,
     /// Error replies to one connection in a minute before it is closed (3509). 0: no such limit.
     pub command_error_limit: u32,
+    /// Calls (`rpc`) of one connection that may be under way at once (error 111).
+    pub rpc_limit: usize,
+    /// How long a call may take (error 100).
+    pub rpc_timeout: HumanDuration,
+    /// How long a connection may stay without a command; answers to pings and refreshed tokens are none (3502, and SDKs stay away). 0: no such
+    /// limit.
+    pub idle_timeout: HumanDuration,
+    /// How long a connection may last; clients come back at once, with their token and their positions (3005). 0: no such limit.
+    pub session_max_age: HumanDuration,
     /// Publications in one answer to a client's history command.
     pub history_max_publication_limit: usize,
     /// Missed publications that one subscription recovers. Beyond it the client is told that it could not recover.
@@ -80,6 +89,10 @@ impl Default for ClientConfig {
             connection_rate_limit: 0,
             // A client that subscribes to all of its 128 channels without permission, three times over, is a bug and not yet an attack.
             command_error_limit: 500,
+            rpc_limit: 16,
+            rpc_timeout: HumanDuration::from_secs(10),
+            idle_timeout: HumanDuration::from_secs(0),
+            session_max_age: HumanDuration::from_secs(0),
             history_max_publication_limit: 300,
             recovery_max_publication_limit: 300,
             connect_include_server_time: false,

@@ -135,6 +135,10 @@ fn client(config: &Config, check: &mut Check) {
     check.positive("client.close_timeout", client.close_timeout);
     check.some_bytes("client.queue_max_size", client.queue_max_size);
     check.positive("client.queue_max_age", client.queue_max_age);
+    check.within("client.rpc_limit", client.rpc_limit, 1, 1_000);
+    check.positive("client.rpc_timeout", client.rpc_timeout);
+    check.not_negative("client.idle_timeout", client.idle_timeout);
+    check.not_negative("client.session_max_age", client.session_max_age);
     check.within("client.channel_limit", client.channel_limit, 1, 1_000_000);
     check.within("client.history_max_publication_limit", client.history_max_publication_limit, 1, 1_000_000);
     check.within("client.recovery_max_publication_limit", client.recovery_max_publication_limit, 1, 1_000_000);

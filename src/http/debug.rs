@@ -52,9 +52,10 @@ mod hooks {
             return HttpResponse::Unauthorized().finish();
         }
         let asked = match target.target.as_str() {
-            "session" => {
-                SessionId::parse(&target.session).and_then(|session| state.hub.find(session)).map(|session| session.do_send(session::Panic)).is_some()
-            }
+            "session" => SessionId::parse(&target.session)
+                .and_then(|session| state.hub.find(session))
+                .map(|found| found.addr.do_send(session::Panic))
+                .is_some(),
             "topic" => state.topics.find(&target.channel).map(|topic| topic.do_send(topic::Panic)).is_some(),
             "fanout" => state.topics.worker(target.worker).map(|port| port.panic()).is_some(),
             "upstream" => state.upstream().map(|pool| pool.do_send(upstream::Panic { feed: target.feed.clone() })).is_some(),

@@ -6,10 +6,14 @@
 //! fan-out writes to as well, so that publications never visit the session.
 
 pub mod commands;
+pub mod facts;
 pub mod hub;
+pub mod procedures;
 mod recovery;
 mod server;
 mod subscription;
+#[cfg(test)]
+mod tests;
 pub mod worker;
 
 pub use server::{Disconnected, Refreshed, Subscribed, Unsubscribe};
@@ -29,6 +33,7 @@ use actix::WeakAddr;
 use actix::fut::ActorFuture;
 use actix::prelude::*;
 use bytes::{Buf, Bytes, BytesMut};
+use facts::{Peer, SessionFacts};
 use rustls::ServerConnection;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -68,6 +73,7 @@ pub struct Connection {
     pub read_ahead: BytesMut,
     /// Pings are WebSocket control frames instead of messages of the protocol.
     pub pings_by_frame: bool,
+    pub peer: Peer,
 }
 
 /// Starts the session of a connection on the calling worker.
@@ -95,6 +101,7 @@ enum Phase {
 /// Who the client is.
 struct Identity {
     info: Arc<ClientInfo>,
+    facts: Arc<SessionFacts>,
     /// Unix seconds.
     expires_at: Option<i64>,
     /// The channels that the token subscribed to: a refresh must bring the same.
@@ -122,6 +129,7 @@ pub struct Session {
     /// The beginning of a frame whose rest has not come yet.
     unread: BytesMut,
     phase: Phase,
+    peer: Arc<Peer>,
     /// Anonymous until connected.
     user: UserId,
     /// What its token says besides; a refresh brings the newest.
@@ -139,7 +147,13 @@ pub struct Session {
     pong_due: Option<Millis>,
     errors: u32,
     errors_since: Millis,
+    /// Calls of procedures under way.
+    calls: u16,
     started_at: Millis,
+    /// When the client last asked for something that its SDK does not do by itself.
+    active_at: Millis,
+    /// When the connection ends in any case.
+    ends_at: Option<Millis>,
     /// Why we closed, if we did.
     ended: Option<Ended>,
     place: Place,
@@ -147,7 +161,7 @@ pub struct Session {
 
 impl Session {
     fn new(worker: &Rc<Worker>, connection: Connection, addr: WeakAddr<Self>) -> Self {
-        let Connection { source, outbox, read_ahead, pings_by_frame } = connection;
+        let Connection { source, outbox, read_ahead, pings_by_frame, peer } = connection;
         let now = worker.clock.now();
         Self {
             id: SessionId::random(),
@@ -157,6 +171,7 @@ impl Session {
             frames: websocket::Reader::new(),
             unread: read_ahead,
             phase: Phase::Fresh,
+            peer: Arc::new(peer),
             user: UserId::default(),
             bearer: Bearer::NOBODY,
             subscriptions: HashMap::new(),
@@ -168,7 +183,11 @@ impl Session {
             pong_due: None,
             errors: 0,
             errors_since: now,
+            calls: 0,
             started_at: now,
+            active_at: now,
+            // The last tenth is chance, so that those who came together, after a restart, do not have to come together again.
+            ends_at: worker.settings.age_ms.map(|age| now + age - rand::random_range(0..=age / 10)),
             ended: None,
             place: worker.enter(addr),
         }
@@ -423,10 +442,12 @@ impl Session {
     /// Whatever the client sends keeps the reaper away for a ping's round.
     fn expect_inbound(&self) {
         let settings = &self.worker.settings;
-        if matches!(self.phase, Phase::Connected(_)) {
+        if let Phase::Connected(identity) = &self.phase {
+            let now = self.worker.clock.now();
+            identity.facts.seen(now);
             let is_answered = settings.ping_interval_ms > 0 && settings.pong_timeout_ms > 0;
             let round = settings.ping_interval_ms + settings.pong_timeout_ms + REAPER_GRACE_MS;
-            self.outbox.watch().expect_inbound(is_answered.then(|| self.worker.clock.now() + round));
+            self.outbox.watch().expect_inbound(is_answered.then(|| now + round));
         }
     }
 }
@@ -491,13 +512,18 @@ impl Session {
     }
 
     fn refuse(&mut self, id: u32, command: &'static str, error: ErrorCode) -> Step {
+        self.refuse_with(id, command, error, error.message)
+    }
+
+    /// Like [`Session::refuse`], with more to say than the code does.
+    fn refuse_with(&mut self, id: u32, command: &'static str, error: ErrorCode, message: &str) -> Step {
         emit(CommandRefused { session: self.id, command, error });
         let now = self.worker.clock.now();
         if now >= self.errors_since + ERROR_WINDOW_MS {
             (self.errors, self.errors_since) = (0, now);
         }
         self.errors += 1;
-        self.reply(&Reply::Error { id, error });
+        self.reply(&Reply::Error { id, error, message });
         if self.worker.settings.error_limit > 0 && self.errors > self.worker.settings.error_limit {
             self.disconnect(Disconnect::TOO_MANY_ERRORS);
         }
@@ -585,6 +611,14 @@ impl Session {
         if self.expired(wall) {
             return self.disconnect(Disconnect::EXPIRED);
         }
+        let settings = &self.worker.settings;
+        if settings.idle_ms.is_some_and(|idle| now >= self.active_at + idle) {
+            return self.disconnect(Disconnect::STALE);
+        }
+        // The client comes back by itself, with its token and its positions, and is looked at anew.
+        if self.ends_at.is_some_and(|end| now >= end) {
+            return self.disconnect(Disconnect::EXPIRED);
+        }
         self.expire_subscriptions(wall);
         if matches!(self.phase, Phase::Closing) {
             return;
@@ -640,7 +674,9 @@ impl Session {
         let expiry = self.identity().and_then(|identity| identity.expires_at).map(|at| in_wall(at, settings.expired_close_ms));
         let expiry_of_subscriptions =
             self.subscriptions.values().filter_map(|subscription| subscription.expires_at).min().map(|at| in_wall(at, settings.expired_sub_close_ms));
-        self.place.wake_at([ping, self.pong_due, expiry, expiry_of_subscriptions].into_iter().flatten().min());
+        // Commands do not move the timer: when it rings and there was one meanwhile, it is set again.
+        let idle = settings.idle_ms.map(|idle| self.active_at + idle);
+        self.place.wake_at([ping, self.pong_due, expiry, expiry_of_subscriptions, idle, self.ends_at].into_iter().flatten().min());
     }
 }
 

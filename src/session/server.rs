@@ -171,6 +171,7 @@ impl Handler<Refreshed> for Session {
         }
         let Phase::Connected(identity) = &mut self.phase else { return };
         identity.expires_at = refreshed.expires_at;
+        identity.facts.set_expiry(refreshed.expires_at);
         if let Some(conn_info) = refreshed.info {
             identity.info = Arc::new(ClientInfo { conn_info, ..(*identity.info).clone() });
         }

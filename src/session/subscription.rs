@@ -101,8 +101,16 @@ impl Session {
     pub(super) fn unsubscribe(&mut self, channel: &ChannelName, why: Unsubscribed) {
         let Some(subscription) = self.subscriptions.remove(channel) else { return };
         drop(subscription);
+        self.count_subscriptions();
         emit(SubscriptionEnded { session: self.id, channel, why });
         self.reply(&Reply::Push(Push::Unsubscribe { channel, why }));
+    }
+
+    /// Tells the hub's look-ups how many there are now.
+    pub(super) fn count_subscriptions(&self) {
+        if let Some(identity) = self.identity() {
+            identity.facts.has_subscriptions(self.subscriptions.len());
+        }
     }
 
     /// Publications of this channel were missed and cannot be given in order: the client recovers for itself.

@@ -2,6 +2,7 @@
 //!
 //! There is no timer and no buffer per session: an idle connection costs its state and nothing else.
 
+use super::procedures::Procedures;
 use super::{Disconnected, Session, Tick};
 use crate::auth::TokenVerifier;
 use crate::broker::Publisher;
@@ -19,6 +20,7 @@ use bytes::BytesMut;
 use slab::Slab;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, HashSet};
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -55,6 +57,13 @@ pub struct SessionSettings {
     pub recovery_limit: usize,
     /// Errors that one connection may be answered with in a minute. 0: no limit.
     pub error_limit: u32,
+    /// Calls of procedures that one connection may have under way.
+    pub call_limit: usize,
+    pub call_timeout_ms: Millis,
+    /// Time without a command after which a connection is closed.
+    pub idle_ms: Option<Millis>,
+    /// Time after which a connection is closed in any case.
+    pub age_ms: Option<Millis>,
     pub tell_time: bool,
     pub personal_channel: Option<PersonalChannel>,
     pub frame_limits: websocket::Limits,
@@ -66,15 +75,22 @@ pub struct PersonalChannel {
     pub is_single_connection: bool,
 }
 
-/// What every session of one worker holds.
-pub struct Worker {
+/// What the sessions of all workers share.
+#[derive(Clone)]
+pub struct Shared {
     pub settings: Arc<SessionSettings>,
     pub publisher: Publisher,
     pub tokens: Arc<TokenVerifier>,
     pub subscription_tokens: Arc<TokenVerifier>,
     pub hub: Arc<Hub>,
-    pub fan: Rc<Fan>,
+    pub procedures: Arc<dyn Procedures>,
     pub clock: Clock,
+}
+
+/// What every session of one worker holds; with what all workers share a step behind it.
+pub struct Worker {
+    shared: Shared,
+    pub fan: Rc<Fan>,
     pub outbox_limits: Rc<OutboxLimits>,
     sessions: RefCell<Slab<WeakAddr<Session>>>,
     timers: RefCell<BTreeSet<(Millis, u32)>>,
@@ -110,25 +126,10 @@ struct DrainOrder {
 
 impl Worker {
     /// Makes the calling thread a worker: its fan-out actor and its timer run from now on, and are started anew when they die.
-    #[expect(clippy::too_many_arguments, reason = "called once, by the app, which wires the house")]
-    pub fn start(
-        settings: Arc<SessionSettings>,
-        publisher: Publisher,
-        tokens: Arc<TokenVerifier>,
-        subscription_tokens: Arc<TokenVerifier>,
-        hub: Arc<Hub>,
-        fan: Rc<Fan>,
-        clock: Clock,
-        outbox_limits: OutboxLimits,
-    ) -> Rc<Self> {
+    pub fn start(shared: Shared, fan: Rc<Fan>, outbox_limits: OutboxLimits) -> Rc<Self> {
         let worker = Rc::new(Self {
-            settings,
-            publisher,
-            tokens,
-            subscription_tokens,
-            hub,
+            shared,
             fan,
-            clock,
             outbox_limits: Rc::new(outbox_limits),
             sessions: RefCell::default(),
             timers: RefCell::default(),
@@ -227,6 +228,13 @@ impl Worker {
     pub(super) fn enter(self: &Rc<Self>, addr: WeakAddr<Session>) -> Place {
         let key = self.sessions.borrow_mut().insert(addr) as u32;
         Place { worker: Rc::clone(self), key, due: Cell::new(None) }
+    }
+}
+
+impl Deref for Worker {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.shared
     }
 }
 

@@ -69,6 +69,6 @@ pub async fn call(call: &Call<'_>, request: DisconnectRequest<'_>) -> Result<Emp
     let to = Addressed { user: &request.user, client: &request.client, session: &request.session };
     let spared: Vec<_> = request.whitelist.iter().filter_map(|client| SessionId::parse(client)).collect();
     let mut connections = to.connections(call.api)?;
-    connections.retain(|(session, _)| !spared.contains(session));
+    connections.retain(|found| !spared.contains(&found.facts.session));
     call.tell(connections, &disconnected).await
 }

@@ -32,12 +32,12 @@ use crate::channel::{ChannelOptions, SessionId, UserId};
 use crate::clock::{Clock, Millis};
 use crate::protocol::codes::{ClientError, ErrorCode};
 use crate::session::Session;
-use crate::session::hub::Hub;
+use crate::session::hub::{Found, Hub};
 use crate::telemetry::api::{ApiCalled, ApiRefusal, ApiRefused};
 use crate::telemetry::emit;
 use crate::topic::registry::Topics;
 use actix::dev::ToEnvelope;
-use actix::{Addr, Handler, Message};
+use actix::{Handler, Message};
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::http::{Method as HttpMethod, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -232,14 +232,14 @@ impl<'a> Call<'a> {
     }
 
     /// Tells `connections`, and waits until they did it.
-    async fn tell<M>(&self, connections: Vec<(SessionId, Addr<Session>)>, message: &M) -> Result<Empty, ErrorCode>
+    async fn tell<M>(&self, connections: Vec<Found>, message: &M) -> Result<Empty, ErrorCode>
     where
         M: Message<Result = ()> + Clone + Send + 'static,
         Session: Handler<M>,
         <Session as actix::Actor>::Context: ToEnvelope<Session, M>,
     {
         // Each address is a fresh handle, which always gets one message into its mailbox, full or not: it is there when `send` returns.
-        let told: Vec<_> = connections.iter().map(|(_, session)| session.send(message.clone())).collect();
+        let told: Vec<_> = connections.iter().map(|found| found.addr.send(message.clone())).collect();
         let all_done = futures_util::future::join_all(told);
         if tokio::time::timeout(TELL_MAX, all_done).await.is_err() {
             log::warn!("api: not all of {} connections did in {} ms what they were told", connections.len(), TELL_MAX.as_millis());
@@ -257,7 +257,7 @@ struct Addressed<'a> {
 
 impl Addressed<'_> {
     /// The connections that match; none is not an error. An empty user alone would be every anonymous one, which nobody means.
-    fn connections(&self, api: &ApiState) -> Result<Vec<(SessionId, Addr<Session>)>, ErrorCode> {
+    fn connections(&self, api: &ApiState) -> Result<Vec<Found>, ErrorCode> {
         if self.user.is_empty() && self.client.is_empty() {
             return Err(ErrorCode::BAD_REQUEST);
         }
@@ -266,11 +266,11 @@ impl Addressed<'_> {
         }
         let client = SessionId::parse(self.client);
         if self.user.is_empty() {
-            return Ok(client.and_then(|client| Some((client, api.hub.find(client)?))).into_iter().collect());
+            return Ok(client.and_then(|client| api.hub.find(client)).into_iter().collect());
         }
         let mut connections = api.hub.of_user(&UserId::new(self.user));
         if !self.client.is_empty() {
-            connections.retain(|(session, _)| Some(*session) == client);
+            connections.retain(|found| Some(found.facts.session) == client);
         }
         Ok(connections)
     }

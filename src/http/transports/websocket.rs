@@ -7,6 +7,7 @@ use crate::clock::{Clock, Millis};
 use crate::http::connection::Connection;
 use crate::outbox::{Outbox, Socket};
 use crate::protocol::centrifuge::Codec;
+use crate::session::facts::{Peer, Transport, device};
 use crate::session::worker::Worker;
 use crate::session::{self, Source};
 use crate::telemetry::emit;
@@ -17,6 +18,7 @@ use actix_web_actors::ws::HandshakeError;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
@@ -69,6 +71,7 @@ pub async fn upgrade(worker: Rc<Worker>, settings: Arc<WebsocketSettings>, reque
     let mut connection = parts.io;
     match judge(&worker, &settings, request.head()) {
         Ok(accepted) => {
+            let peer = peer(request.head(), accepted.codec);
             drop(request);
             let (tcp, tls, ticket) = connection.into_parts();
             let (reader, writer) = tcp.into_split();
@@ -84,7 +87,7 @@ pub async fn upgrade(worker: Rc<Worker>, settings: Arc<WebsocketSettings>, reque
             let outbox = Outbox::new(socket, ticket, accepted.codec, Rc::clone(&worker.outbox_limits), worker.clock.clone());
             outbox.send(&accepted.response);
             let read_ahead = if parts.read_buf.is_empty() { BytesMut::new() } else { BytesMut::from(&parts.read_buf[..]) };
-            session::start(&worker, session::Connection { source, outbox, read_ahead, pings_by_frame: accepted.pings_by_frame });
+            session::start(&worker, session::Connection { source, outbox, read_ahead, pings_by_frame: accepted.pings_by_frame, peer });
         }
         Err(Turned { status, text, header, verdict }) => {
             emit(HandshakeRefused { verdict });
@@ -97,6 +100,17 @@ pub async fn upgrade(worker: Rc<Worker>, settings: Arc<WebsocketSettings>, reque
                 let _ = connection.shutdown().await;
             }
         }
+    }
+}
+
+/// Who is at the other end.
+fn peer(head: &RequestHead, codec: Codec) -> Peer {
+    Peer {
+        // A socket that has no peer any more is about to fail; what is said of it does not matter.
+        address: head.peer_addr.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical()),
+        device: device(head.headers.get("user-agent").map(|value| value.as_bytes()).unwrap_or_default()),
+        transport: Transport::Websocket,
+        codec,
     }
 }
 

@@ -76,9 +76,9 @@ pub fn write_reply(reply: &Reply, out: &mut BytesMut) -> Result<(), NotJson> {
         }
     };
     match reply {
-        Reply::Error { id, error } => {
+        Reply::Error { id, error, message } => {
             reply_to(&mut object, *id);
-            object.object("error", |error_object| write_error(*error, error_object))?;
+            object.object("error", |error_object| write_error(*error, message, error_object))?;
         }
         Reply::Connect { id, result } => {
             reply_to(&mut object, *id);
@@ -140,9 +140,9 @@ pub fn write_reply(reply: &Reply, out: &mut BytesMut) -> Result<(), NotJson> {
     Ok(())
 }
 
-fn write_error(error: ErrorCode, object: &mut Object) -> Result<(), NotJson> {
+fn write_error(error: ErrorCode, message: &str, object: &mut Object) -> Result<(), NotJson> {
     object.number("code", error.code);
-    object.text("message", error.message);
+    object.text("message", message);
     object.yes("temporary", error.temporary);
     Ok(())
 }

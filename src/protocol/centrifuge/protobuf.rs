@@ -2,7 +2,6 @@
 
 use super::reply::{self, Push};
 use crate::channel;
-use crate::protocol::codes::ErrorCode;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
@@ -237,7 +236,10 @@ struct RefreshOfSubscription {
 
 pub fn write_reply(reply: &reply::Reply, out: &mut BytesMut) {
     let message = match reply {
-        reply::Reply::Error { id, error } => Reply { id: *id, error: Some((*error).into()), ..Reply::default() },
+        reply::Reply::Error { id, error, message } => {
+            let error = Error { code: error.code, message: (*message).to_string(), temporary: error.temporary };
+            Reply { id: *id, error: Some(error), ..Reply::default() }
+        }
         reply::Reply::Connect { id, result } => Reply { id: *id, connect: Some((*result).into()), ..Reply::default() },
         reply::Reply::Subscribe { id, result } => Reply { id: *id, subscribe: Some((*result).into()), ..Reply::default() },
         reply::Reply::Unsubscribe { id } => Reply { id: *id, unsubscribe: Some(Empty {}), ..Reply::default() },
@@ -296,12 +298,6 @@ pub fn subscribe_reply_around(id: u32, result: &reply::SubscribeResult, publicat
     encode_varint(result_len as u64, &mut head);
     others.encode(&mut head).expect("memory takes what it is given");
     (head, BytesMut::new())
-}
-
-impl From<ErrorCode> for Error {
-    fn from(error: ErrorCode) -> Self {
-        Self { code: error.code, message: error.message.to_string(), temporary: error.temporary }
-    }
 }
 
 impl From<&channel::ClientInfo> for ClientInfo {
@@ -397,6 +393,7 @@ mod tests {
     use super::*;
     use crate::channel::{Epoch, Payload, StreamPosition};
     use crate::protocol::centrifuge::Codec;
+    use crate::protocol::codes::ErrorCode;
     use std::sync::Arc;
 
     fn publication(offset: u64) -> channel::Publication {
@@ -454,7 +451,7 @@ mod tests {
         let cases = [
             (reply::Reply::Publish { id: 3 }, r#"{"id":3,"publish":{}}"#),
             (
-                reply::Reply::Error { id: 4, error: ErrorCode::INTERNAL },
+                reply::Reply::Error { id: 4, error: ErrorCode::INTERNAL, message: ErrorCode::INTERNAL.message },
                 r#"{"id":4,"error":{"code":100,"message":"internal server error","temporary":true}}"#,
             ),
             (reply::Reply::PresenceStats { id: 5, clients: 0, users: 0 }, r#"{"id":5,"presence_stats":{"num_clients":0,"num_users":0}}"#),

@@ -8,17 +8,51 @@ use std::sync::Arc;
 /// One message to a client.
 #[derive(Debug)]
 pub enum Reply<'a> {
-    Error { id: u32, error: ErrorCode },
-    Connect { id: u32, result: &'a ConnectResult },
-    Subscribe { id: u32, result: &'a SubscribeResult },
-    Unsubscribe { id: u32 },
-    Publish { id: u32 },
-    Presence { id: u32, clients: &'a [Arc<ClientInfo>] },
-    PresenceStats { id: u32, clients: u32, users: u32 },
-    History { id: u32, result: &'a HistoryResult },
-    Rpc { id: u32, data: &'a Bytes },
-    Refresh { id: u32, result: RefreshResult },
-    SubRefresh { id: u32, result: RefreshResult },
+    /// `message` is the code's own, or says more than that.
+    Error {
+        id: u32,
+        error: ErrorCode,
+        message: &'a str,
+    },
+    Connect {
+        id: u32,
+        result: &'a ConnectResult,
+    },
+    Subscribe {
+        id: u32,
+        result: &'a SubscribeResult,
+    },
+    Unsubscribe {
+        id: u32,
+    },
+    Publish {
+        id: u32,
+    },
+    Presence {
+        id: u32,
+        clients: &'a [Arc<ClientInfo>],
+    },
+    PresenceStats {
+        id: u32,
+        clients: u32,
+        users: u32,
+    },
+    History {
+        id: u32,
+        result: &'a HistoryResult,
+    },
+    Rpc {
+        id: u32,
+        data: &'a Bytes,
+    },
+    Refresh {
+        id: u32,
+        result: RefreshResult,
+    },
+    SubRefresh {
+        id: u32,
+        result: RefreshResult,
+    },
     Push(Push<'a>),
 }
 

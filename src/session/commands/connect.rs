@@ -8,6 +8,7 @@ use crate::channel::{ChannelName, ClientInfo};
 use crate::protocol::centrifuge::command::ConnectRequest;
 use crate::protocol::centrifuge::{ConnectResult, Reply, ServerSubscription};
 use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
+use crate::session::facts::{Credentials, SessionFacts};
 use crate::session::subscription::Grant;
 use crate::session::{Disconnected, Identity, Phase};
 use crate::topic::shard::Shard;
@@ -170,18 +171,22 @@ impl Session {
         let hub = Arc::clone(&self.worker.hub);
         let single = settings.personal_channel.as_ref().is_some_and(|personal| personal.is_single_connection) && !self.user.is_anonymous();
         let others = if single { hub.of_user(&self.user) } else { Vec::new() };
-        let Some(place) = hub.enter(self.id, &self.user, ctx.address().downgrade(), settings.user_connection_limit) else {
+        let clock = &self.worker.clock;
+        let facts = SessionFacts::new(self.id, self.user.clone(), Arc::clone(&self.peer), clock.now(), clock.wall_ms(), Credentials::from(claims));
+        let facts = Arc::new(facts);
+        let Some(place) = hub.enter(&facts, ctx.address().downgrade(), settings.user_connection_limit) else {
             return self.drop_client(Disconnect::CONNECTION_LIMIT);
         };
         let info = ClientInfo { user: self.user.clone(), client: self.id, conn_info: claims.info.clone(), chan_info: Bytes::new() };
         self.phase = Phase::Connected(Box::new(Identity {
             info: Arc::new(info),
+            facts,
             expires_at: claims.expires_at,
             token_channels: claims.subs.iter().map(|sub| sub.channel.clone()).collect(),
             _place: place,
         }));
-        for (_, other) in others {
-            other.do_send(Disconnected::because(Disconnect::CONNECTION_LIMIT));
+        for other in others {
+            other.addr.do_send(Disconnected::because(Disconnect::CONNECTION_LIMIT));
         }
         let mut subs = Vec::with_capacity(server_side.len());
         for (one, history) in server_side.iter().zip(histories) {

@@ -6,6 +6,7 @@ mod history;
 mod presence;
 pub mod publish;
 mod refresh;
+mod rpc;
 mod subscribe;
 
 pub(super) use subscribe::Asked;
@@ -30,6 +31,10 @@ impl Session {
         if !is_allowed {
             return self.drop_client(Disconnect::BAD_REQUEST);
         }
+        // What an SDK does by itself, for as long as it runs, is no sign of anybody being there.
+        if !matches!(request, Request::Pong | Request::Refresh(_) | Request::SubRefresh(_)) {
+            self.active_at = self.worker.clock.now();
+        }
         match request {
             Request::Pong => {
                 self.pong();
@@ -42,6 +47,7 @@ impl Session {
                     return self.drop_client(Disconnect::BAD_REQUEST);
                 }
                 self.subscriptions.remove(request.channel.as_str());
+                self.count_subscriptions();
                 self.reply(&Reply::Unsubscribe { id });
                 Step::Done
             }
@@ -49,8 +55,7 @@ impl Session {
             Request::Presence(request) => self.presence(id, &request.channel, ctx),
             Request::PresenceStats(request) => self.presence_stats(id, &request.channel, ctx),
             Request::History(request) => self.history(id, request, ctx),
-            // Nothing answers calls yet: no procedure is registered.
-            Request::Rpc(_) => self.refuse(id, "rpc", ErrorCode::NOT_AVAILABLE),
+            Request::Rpc(request) => self.rpc(id, request, ctx),
             Request::Send(_) => self.drop_client(Disconnect::NOT_AVAILABLE),
             Request::Refresh(request) => self.refresh(id, request),
             Request::SubRefresh(request) => self.sub_refresh(id, request),

@@ -7,6 +7,7 @@ use crate::protocol::centrifuge::command::{RefreshRequest, SubRefreshRequest};
 use crate::protocol::centrifuge::{RefreshResult, Reply};
 use crate::protocol::codes::{Disconnect, ErrorCode};
 use crate::session::Phase;
+use crate::session::facts::Credentials;
 
 impl Session {
     pub(super) fn refresh(&mut self, id: u32, request: &RefreshRequest) -> Step {
@@ -35,6 +36,7 @@ impl Session {
             return self.drop_client(Disconnect::INSUFFICIENT_STATE);
         }
         identity.expires_at = claims.expires_at;
+        identity.facts.set_credentials(Credentials::from(&claims));
         self.bearer = claims.bearer;
         self.reply(&Reply::Refresh { id, result: RefreshResult { ttl: ttl(claims.expires_at, wall_seconds) } });
         self.schedule(self.worker.clock.now());

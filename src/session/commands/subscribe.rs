@@ -218,6 +218,7 @@ impl Session {
         let Some(info) = self.identity().map(|identity| Arc::clone(&identity.info)) else { return };
         let subscription = Subscription::join(shard, &self.outbox, grant, &info, &self.worker.publisher.broker);
         self.subscriptions.insert(grant.channel.clone(), Box::new(subscription));
+        self.count_subscriptions();
     }
 }
 
