@@ -1,7 +1,7 @@
 //! Builds every room from the configuration, wires them, runs them, drains them. The one place that knows them all.
 //!
 //! Start: build, bind, say ready. Stop: unready, no new clients, say goodbye to the present ones in batches, end the feeds, stop the
-//! workers; one deadline over all of it.
+//! workers, close the store; one deadline over all of it.
 
 mod drain;
 pub mod settings;
@@ -28,6 +28,7 @@ use crate::outbox::OutboxLimits;
 use crate::session::hub::Hub;
 use crate::session::procedures::NoProcedures;
 use crate::session::worker::{Shared, Worker};
+use crate::store::{self, Store};
 use crate::telemetry::emit;
 use crate::telemetry::http::ConnectionsReaped;
 use crate::tls::{CertificatePaths, CertificateWatch, ReloadingResolver, WatchTiming, server_config};
@@ -46,6 +47,7 @@ use parking_lot::{Mutex, RwLock};
 use state::State;
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +68,8 @@ pub struct Addresses {
 /// Runs the hub until it is told to stop. `ready` is told where it can be reached, once everything answers.
 pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::Result<()> {
     let demo = start_demo(&mut config)?;
-    let house = House::build(&config)?;
+    let store = store::open(&config.store, Path::new(&config.data_dir)).await?;
+    let house = House::build(&config, Arc::clone(&store))?;
     let workers = worker_count(&config);
     let gate = &house.gate;
 
@@ -131,6 +134,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     wait_until_ready(&house.readiness).await?;
     // Feeds begin when what they bring can be delivered.
     let watchdog = actix_rt::spawn(watchdog::watch(Arc::clone(&house)));
+    let store_watch = actix_rt::spawn(store::watch(Arc::clone(&store)));
     ready(&addresses);
 
     drain::wait_for_signal(certificate.as_ref().map(|(_, watch)| watch)).await?;
@@ -144,6 +148,11 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     handle.stop(true).await;
     serving.await.context("the server's task")?.context("the server")?;
     drop(reaper);
+    store_watch.abort();
+    // Last: until here everybody may have had something to write.
+    if let Err(error) = store.close().await {
+        log::warn!("the store was not closed in time: {error}");
+    }
     log::info!("stopped; {drained}");
     Ok(())
 }
@@ -168,7 +177,7 @@ pub struct House {
 }
 
 impl House {
-    fn build(config: &Config) -> anyhow::Result<Arc<Self>> {
+    fn build(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Arc<Self>> {
         let clock = Clock::system();
         let rules: Arc<ChannelRules> = Arc::new(config.channel.rules().context("channel")?);
         let arbiters = (0..config.topic.threads.max(1)).map(|_| Arbiter::new().handle()).collect();
@@ -202,8 +211,9 @@ impl House {
             clock: clock.clone(),
             upstream: upstream.clone(),
             pool: RwLock::default(),
+            store: Arc::clone(&store),
         });
-        let readiness = web::Data::from(Readiness::new(Arc::clone(&topics), draining.flag(), worker_count(config)));
+        let readiness = web::Data::from(Readiness::new(Arc::clone(&topics), Arc::clone(&store), draining.flag(), worker_count(config)));
         let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
         let node = settings::node(config, &clock);
         let live = config.live.enabled.then(|| Live::new(&settings::live(config, &node), publisher.clone(), Arc::clone(&topics), clock.clone()));

@@ -4,6 +4,7 @@ use crate::broker::MemoryBroker;
 use crate::clock::Clock;
 use crate::guard::admission::Admission;
 use crate::session::hub::Hub;
+use crate::store::Store;
 use crate::topic::fanout::WorkerCounts;
 use crate::topic::registry::Topics;
 use crate::upstream::{PoolReport, Upstream, UpstreamPool};
@@ -20,6 +21,7 @@ pub struct State {
     pub clock: Clock,
     pub(super) upstream: Upstream,
     pub(super) pool: RwLock<Option<Addr<UpstreamPool>>>,
+    pub(super) store: Arc<dyn Store>,
 }
 
 /// Everything that is counted, exact at its own moment.
@@ -47,6 +49,10 @@ pub struct Counts {
     pub threads: usize,
     pub memory_allocated_bytes: usize,
     pub memory_resident_bytes: usize,
+    pub store_is_up: bool,
+    /// Calls of the store that wait.
+    pub store_waiting: usize,
+    pub store_connections: usize,
     pub feeds: Vec<FeedCounts>,
 }
 
@@ -66,7 +72,7 @@ impl State {
         let workers = self.topics.count_workers().await;
         let sum = |of: fn(&WorkerCounts) -> usize| workers.iter().map(of).sum();
         let broker = self.broker.stats();
-        let memory = Memory::now();
+        let (memory, store) = (Memory::now(), self.store.state());
         Counts {
             sessions: self.hub.len(),
             connections: self.admission.count(),
@@ -87,6 +93,9 @@ impl State {
             threads: entries("/proc/self/task"),
             memory_allocated_bytes: memory.allocated,
             memory_resident_bytes: memory.resident,
+            store_is_up: store.trouble.is_none(),
+            store_waiting: store.waiting,
+            store_connections: store.connections,
             feeds: feeds(&self.upstream.report(self.clock.now())),
         }
     }

@@ -16,6 +16,7 @@ mod load;
 mod node;
 mod observe;
 mod secret;
+mod store;
 mod upstream;
 mod validate;
 mod websocket;
@@ -32,6 +33,7 @@ pub use load::{ConfigError, Layers, Loaded, Problem, VARIABLE_PREFIX, unknown_wa
 pub use node::{NodeConfig, ShutdownConfig};
 pub use observe::{DebugConfig, HealthConfig, LiveConfig, LogConfig, LogFormat, LogLevel, PrometheusConfig, ReadyConfig};
 pub use secret::Secret;
+pub use store::{SqliteConfig, StoreConfig, StoreType, Synchronous};
 pub use upstream::{DemoConfig, FeedConfig, FeedFormat, FeedLimits, UpstreamConfig};
 pub use websocket::WebsocketConfig;
 
@@ -60,6 +62,7 @@ pub struct Config {
     pub engine: EngineConfig,
     pub memory_broker: MemoryBrokerConfig,
     pub topic: TopicConfig,
+    pub store: StoreConfig,
     pub upstream: UpstreamConfig,
     pub demo: DemoConfig,
 }
@@ -85,6 +88,7 @@ impl Default for Config {
             engine: EngineConfig::default(),
             memory_broker: MemoryBrokerConfig::default(),
             topic: TopicConfig::default(),
+            store: StoreConfig::default(),
             upstream: UpstreamConfig::default(),
             demo: DemoConfig::default(),
         }

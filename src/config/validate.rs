@@ -28,6 +28,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     });
     accounts(&config.accounts, &mut check);
     engine(config, &mut check);
+    store(config, &mut check);
     upstream(config, &mut check);
     check.0
 }
@@ -338,6 +339,16 @@ fn engine(config: &Config, check: &mut Check) {
             config.topic.queue_bytes_max, config.http_server.request_body_max
         )
     });
+}
+
+fn store(config: &Config, check: &mut Check) {
+    /// Longer than anybody waits for a login.
+    const TIMEOUT_MAX: HumanDuration = HumanDuration::from_secs(60);
+    let store = &config.store;
+    check.that(store.timeout.is_positive() && store.timeout <= TIMEOUT_MAX, "store.timeout", || {
+        format!("{} must be longer than 0s and at most {TIMEOUT_MAX}", store.timeout)
+    });
+    check.within("store.queue_max", store.queue_max, 1, 1_000_000);
 }
 
 fn upstream(config: &Config, check: &mut Check) {

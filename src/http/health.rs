@@ -2,6 +2,7 @@
 
 use crate::broker::{Answer, Publish};
 use crate::channel::{ChannelName, ChannelOptions, Payload};
+use crate::store::Store;
 use crate::topic::fanout::PROBE;
 use crate::topic::registry::Topics;
 use actix_web::{HttpResponse, web};
@@ -16,6 +17,8 @@ const PROBE_MAX: Duration = Duration::from_secs(2);
 /// What readiness depends on.
 pub struct Readiness {
     pub topics: Arc<Topics>,
+    /// Live traffic does without it, so that it can be degraded, but not unready.
+    pub store: Arc<dyn Store>,
     pub is_draining: Arc<AtomicBool>,
     pub workers: usize,
     last_probe: AtomicU64,
@@ -35,8 +38,8 @@ pub enum NotReady {
 }
 
 impl Readiness {
-    pub fn new(topics: Arc<Topics>, is_draining: Arc<AtomicBool>, workers: usize) -> Arc<Self> {
-        Arc::new(Self { topics, is_draining, workers, last_probe: AtomicU64::new(0) })
+    pub fn new(topics: Arc<Topics>, store: Arc<dyn Store>, is_draining: Arc<AtomicBool>, workers: usize) -> Arc<Self> {
+        Arc::new(Self { topics, store, is_draining, workers, last_probe: AtomicU64::new(0) })
     }
 
     /// Publishes and receives through the broker and every worker.
@@ -72,7 +75,10 @@ pub async fn health() -> HttpResponse {
 
 pub async fn ready(readiness: web::Data<Readiness>) -> HttpResponse {
     match readiness.check().await {
-        Ok(()) => HttpResponse::Ok().content_type("application/json").body("{\"ready\":true}"),
+        Ok(()) => match readiness.store.state().trouble {
+            None => HttpResponse::Ok().content_type("application/json").body("{\"ready\":true}"),
+            Some(_) => HttpResponse::Ok().json(serde_json::json!({ "ready": true, "degraded": ["store"] })),
+        },
         Err(why) => HttpResponse::ServiceUnavailable().json(serde_json::json!({ "ready": false, "reason": why.to_string() })),
     }
 }

@@ -17,6 +17,8 @@ static STREAMS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_streams", "C
 static PUBLICATIONS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_history_publications", "Publications kept in all histories."));
 static HISTORY: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_history_bytes", "Bytes that all histories cost."));
 static PRESENCE: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_presence_entries", "Clients listed as present, summed over channels."));
+static STORE_WAITING: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_store_waiting", "Calls of the store that wait for it."));
+static STORE_CONNECTIONS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_store_connections", "Open connections to the store's file or server."));
 static ALLOCATED: LazyLock<IntGauge> =
     LazyLock::new(|| gauge("aether_memory_allocated_bytes", "Bytes that the program holds. Grows without end only if something leaks."));
 static RESIDENT: LazyLock<IntGauge> = LazyLock::new(|| {
@@ -44,6 +46,8 @@ pub async fn metrics(state: web::Data<State>) -> HttpResponse {
         (&PUBLICATIONS, counts.history_publications),
         (&HISTORY, counts.history_bytes),
         (&PRESENCE, counts.presence),
+        (&STORE_WAITING, counts.store_waiting),
+        (&STORE_CONNECTIONS, counts.store_connections),
         (&ALLOCATED, counts.memory_allocated_bytes),
         (&RESIDENT, counts.memory_resident_bytes),
     ] {

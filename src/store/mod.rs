@@ -2,16 +2,28 @@
 //!
 //! One contract, two implementations: SQLite, embedded, the default; MongoDB, chosen by `store.type`. `contract.rs` tests both. Called by
 //! `auth`, `broker`, `admin` and `http`, never by the path of a live publication. Deliberately absent: policy. The store knows no password, no
-//! right and no clock; it keeps what it is given, and says when it cannot.
+//! right and no clock; it keeps what it is given, and says when it cannot. Nor does it fall back on anything: a store that is down is down.
 //!
 //! Every call answers within the store's deadline (`store.timeout`) whatever the disk or the network does. A call that failed with
 //! [`StoreError::Timeout`] or [`StoreError::Unavailable`] may have been carried out all the same: every write here can be repeated with the
 //! same result.
 
+mod calls;
+#[cfg(test)]
+mod contract;
+mod sqlite;
+mod watch;
+
+pub use watch::watch;
+
 use crate::channel::{ChannelName, UserId};
+use crate::config::{StoreConfig, StoreType};
 use async_trait::async_trait;
 use bytes::Bytes;
+use sqlite::{SqliteSettings, SqliteStore};
 use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -31,6 +43,53 @@ pub enum StoreError {
     Corrupt { kind: &'static str, what: &'static str },
 }
 
+impl StoreError {
+    /// As metrics call it.
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } => "conflict",
+            Self::Timeout { .. } => "timeout",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Corrupt { .. } => "corrupt",
+        }
+    }
+}
+
+/// Why there is no store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Sqlite(#[from] sqlite::OpenError),
+}
+
+/// Opens the store that is configured. `data_dir`: the folder for what the hub makes itself.
+pub async fn open(config: &StoreConfig, data_dir: &Path) -> Result<Arc<dyn Store>, OpenError> {
+    match config.kind {
+        StoreType::Sqlite => {
+            let settings = SqliteSettings { timeout: config.timeout.duration(), queue_max: config.queue_max, synchronous: config.sqlite.synchronous };
+            Ok(Arc::new(SqliteStore::open(&sqlite_path(config, data_dir), &settings)?))
+        }
+    }
+}
+
+/// The file of the embedded store.
+pub fn sqlite_path(config: &StoreConfig, data_dir: &Path) -> PathBuf {
+    if config.sqlite.path.is_empty() { data_dir.join("aether.db") } else { PathBuf::from(&config.sqlite.path) }
+}
+
+/// What can be said about a store without asking it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreState {
+    pub kind: &'static str,
+    /// Why it does not do what it is asked, if it was so at the last call of that kind.
+    pub trouble: Option<String>,
+    /// Calls that wait or are being carried out.
+    pub waiting: usize,
+    /// Open connections to the file or the server.
+    pub connections: usize,
+}
+
 /// Unix milliseconds.
 pub type WallMs = i64;
 
@@ -38,13 +97,18 @@ pub type WallMs = i64;
 ///
 /// A write that was answered with `Ok` is durable: it survives `kill -9` and, with `store.sqlite.synchronous = "full"` or a journaled write
 /// concern, power loss. Reads see every write that was answered before they were asked. Lists come in the order of their key and never hold
-/// more than `limit` entries.
+/// more than `limit` entries. A write that is repeated with equal values, because its answer was lost, is answered as it would have been; only
+/// removals say that there is nothing left. What is good until t has ended at t.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// `sqlite` or `mongodb`: for messages and metrics.
     fn kind(&self) -> &'static str;
+    /// Looks at what is known; asks nobody.
+    fn state(&self) -> StoreState;
     /// Fails when the store cannot be written to at this moment.
     async fn ping(&self) -> Result<(), StoreError>;
+    /// Carries out what waits and lets go of everything, once and for all: later calls fail.
+    async fn close(&self) -> Result<(), StoreError>;
 
     // === Users ===
     /// Conflict: there is a user of this name.
@@ -88,7 +152,7 @@ pub trait Store: Send + Sync + 'static {
     async fn append_audit(&self, record: &AuditRecord) -> Result<(), StoreError>;
     async fn last_audit(&self) -> Result<Option<AuditRecord>, StoreError>;
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError>;
-    /// Forgets all records below `sequence`. How many there were.
+    /// Forgets records below `sequence`, the oldest first, a bounded part at a time. How many it was; 0: none are left.
     async fn forget_audit(&self, sequence: u64) -> Result<u64, StoreError>;
 
     // === Durable history ===
@@ -107,10 +171,10 @@ pub trait Store: Send + Sync + 'static {
     async fn put_value(&self, key: &str, value: Bytes) -> Result<(), StoreError>;
 
     // === Care ===
-    /// Forgets what has ended before `now`: logins, blocks, publications, streams. Does a bounded part at a time; how many entries it was.
+    /// Forgets what has ended at `now`: logins, blocks, publications, streams. Does a bounded part at a time; how many entries it was.
     async fn sweep(&self, now: WallMs) -> Result<u64, StoreError>;
-    /// Gives space back to the system, where the store can.
-    async fn compact(&self) -> Result<(), StoreError>;
+    /// Gives space back to the system, where the store can, a bounded part at a time. How many bytes; 0: there are none to give.
+    async fn compact(&self) -> Result<u64, StoreError>;
 }
 
 /// Somebody who can log in.
@@ -128,6 +192,13 @@ pub struct User {
     pub password_changed_at: WallMs,
     /// Counts the changes: of two who change at once, one has to look again.
     pub version: u64,
+}
+
+impl User {
+    /// As it is stored after this one was given to [`Store::replace_user`].
+    pub fn replaced(&self) -> Self {
+        Self { version: self.version + 1, ..self.clone() }
+    }
 }
 
 /// The hash of a password. Not shown by `Debug`.

@@ -17,16 +17,24 @@ pub mod audit;
 pub mod certificates;
 pub mod http;
 pub mod sessions;
+pub mod store;
 pub mod topics;
 pub mod watchdog;
 
-use prometheus::{IntCounter, IntCounterVec, Opts};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 
 /// A counter in the default registry. Each name is made once, by the static that holds it.
 fn counter(name: &str, help: &str) -> IntCounter {
     let counter = IntCounter::new(name, help).expect("names of metrics are written well");
     prometheus::register(Box::new(counter.clone())).expect("each metric is registered once");
     counter
+}
+
+/// A gauge in the default registry.
+fn gauge(name: &str, help: &str) -> IntGauge {
+    let gauge = IntGauge::new(name, help).expect("names of metrics are written well");
+    prometheus::register(Box::new(gauge.clone())).expect("each metric is registered once");
+    gauge
 }
 
 /// A family of counters. All its label values are named here and shown from the start: the set is closed.

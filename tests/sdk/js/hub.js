@@ -2,6 +2,9 @@
 
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -35,14 +38,19 @@ export class Hub {
     const binary = process.env.AETHER_BIN;
     if (!binary) throw new Error('AETHER_BIN must name the hub to test');
     const config = fileURLToPath(new URL('../hub.toml', import.meta.url));
-    const child = spawn(binary, ['serve', '--config', config], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const folder = mkdtempSync(join(tmpdir(), 'aether-sdk-'));
+    const env = { ...process.env, AETHER_DATA_DIR: folder };
+    const child = spawn(binary, ['serve', '--config', config], { stdio: ['ignore', 'pipe', 'pipe'], env });
     const hub = new Hub(child);
     child.stderr.on('data', (chunk) => hub.log.push(chunk.toString()));
     const ready = new Promise((resolve, reject) => {
       createInterface({ input: child.stdout }).on('line', (line) => line.startsWith('ready ') && resolve(line.split(' ')[1]));
       child.once('exit', (code) => reject(new Error(`the hub ended with ${code}\n${hub.log.join('')}`)));
     });
-    process.once('exit', () => child.kill('SIGKILL'));
+    process.once('exit', () => {
+      child.kill('SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
+    });
     hub.http = await ready;
     hub.baseline = await hub.counts();
     return hub;

@@ -51,8 +51,15 @@ class Hub:
         hub = cls()
         # A file, so that the hub never waits for somebody to read its log.
         hub.log = tempfile.TemporaryFile()
+        hub.folder = tempfile.TemporaryDirectory()
         hub.process = await asyncio.create_subprocess_exec(
-            os.environ["AETHER_BIN"], "serve", "--config", str(CONFIG), stdout=asyncio.subprocess.PIPE, stderr=hub.log
+            os.environ["AETHER_BIN"],
+            "serve",
+            "--config",
+            str(CONFIG),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=hub.log,
+            env={**os.environ, "AETHER_DATA_DIR": hub.folder.name},
         )
         while line := await asyncio.wait_for(hub.process.stdout.readline(), DEADLINE_SECONDS):
             if line.startswith(b"ready "):
@@ -110,3 +117,4 @@ class Hub:
         code = await asyncio.wait_for(self.process.wait(), DEADLINE_SECONDS)
         assert code == 0, self.read_log()
         self.log.close()
+        self.folder.cleanup()

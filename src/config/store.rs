@@ -1,0 +1,52 @@
+//! Where users, logins, the audit log and durable history live.
+
+use crate::units::HumanDuration;
+use serde::{Deserialize, Serialize};
+
+/// Where users, logins, the audit log and durable history live.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StoreConfig {
+    /// `sqlite`: a file beside the hub.
+    #[serde(rename = "type")]
+    pub kind: StoreType,
+    /// Every call of the store is answered within it, whatever the disk or the network does.
+    pub timeout: HumanDuration,
+    /// Calls that may wait for the store. Beyond it they fail at once.
+    pub queue_max: usize,
+    pub sqlite: SqliteConfig,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { kind: StoreType::Sqlite, timeout: HumanDuration::from_ms(2_500), queue_max: 10_000, sqlite: SqliteConfig::default() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreType {
+    #[default]
+    Sqlite,
+}
+
+/// The embedded store.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SqliteConfig {
+    /// The file. Empty: `aether.db` in `data_dir`.
+    pub path: String,
+    /// What an answered write survives.
+    pub synchronous: Synchronous,
+}
+
+/// What an answered write survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    /// Power loss: the disk is waited for at each commit.
+    #[default]
+    Full,
+    /// The end of the process, not of the machine.
+    Normal,
+}
