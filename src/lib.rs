@@ -22,6 +22,9 @@ pub mod store;
 /// Who may come in: tokens, keys, claims, origins.
 #[cfg(feature = "server")]
 pub mod auth;
+/// What payloads must be, and what is taken out of them.
+#[cfg(feature = "server")]
+pub mod content;
 /// Streams with offset and epoch, presence, idempotency: where every publication enters.
 #[cfg(feature = "server")]
 pub mod broker;

@@ -184,7 +184,8 @@ impl House {
         let topics = Topics::new(arbiters, Arc::clone(&rules), settings::topics(config), &clock);
         let broker = Arc::new(MemoryBroker::new(settings::broker(config), clock.clone(), Arc::clone(&topics) as _));
         topics.plug_in(Arc::clone(&broker) as Arc<dyn Broker>);
-        let publisher = Publisher { rules, broker: Arc::clone(&broker) as Arc<dyn Broker> };
+        let content = Arc::new(settings::content(config)?);
+        let publisher = Publisher { rules, content, broker: Arc::clone(&broker) as Arc<dyn Broker> };
         let hub_tokens = settings::hub_tokens(config).context("accounts")?;
         let (tokens, subscription_tokens) = settings::tokens(config, hub_tokens.as_ref())?;
         let draining = Draining::new();

@@ -4,6 +4,7 @@ use crate::auth::{HubKey, HubTokens, OriginRule, TokenSettings, TokenVerifier};
 use crate::broker::MemoryBrokerSettings;
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, FeedFormat, SubscriptionTokenConfig, TokenConfig};
+use crate::content::{ContentRuleError, ContentRules};
 use crate::http::api::NodeInfo;
 use crate::http::connection::Deadlines;
 use crate::http::live::LiveSettings;
@@ -23,6 +24,11 @@ const BROKER_MS_MAX: Millis = 2_000;
 
 /// In the data folder: the key of the hub's own tokens.
 const ACCOUNTS_KEY_FILE: &str = "accounts-key";
+
+/// What payloads must be. Reads the schemas that stand in files.
+pub fn content(config: &Config) -> Result<ContentRules, ContentRuleError> {
+    ContentRules::new(&config.channel.without_namespace, &config.channel.namespaces)
+}
 
 pub fn session(config: &Config) -> SessionSettings {
     let client = &config.client;

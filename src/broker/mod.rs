@@ -13,7 +13,8 @@ pub use crate::channel::PresenceStats;
 pub use memory::{IDEMPOTENCY_TTL, MemoryBroker, MemoryBrokerSettings, MemoryBrokerStats};
 
 use crate::channel::{ChannelError, ChannelName, ChannelOptions, ChannelRules, ClientInfo, Payload, Publication, SessionId, StreamPosition, Tags};
-use crate::protocol::codes::{ClientError, ErrorCode};
+use crate::content::{ContentError, ContentRules};
+use crate::protocol::codes::{ClientError, ErrorCode, Refusal};
 use crate::units::HumanDuration;
 use std::future::Future;
 use std::pin::Pin;
@@ -142,10 +143,12 @@ pub trait Broker: Send + Sync {
     fn presence_stats(&self, channel: &ChannelName) -> Answer<Result<PresenceStats, BrokerError>>;
 }
 
-/// Publishes by channel name: finds the namespace, then asks the broker. What everybody but the broker itself holds.
+/// Publishes by channel name: finds the namespace, looks at the payload, then asks the broker. What everybody but the broker itself holds,
+/// and the one place where payloads are judged: whoever publishes past it publishes unchecked.
 #[derive(Clone)]
 pub struct Publisher {
     pub rules: Arc<ChannelRules>,
+    pub content: Arc<ContentRules>,
     pub broker: Arc<dyn Broker>,
 }
 
@@ -154,6 +157,8 @@ pub enum PublishError {
     #[error(transparent)]
     Channel(#[from] ChannelError),
     #[error(transparent)]
+    Content(#[from] ContentError),
+    #[error(transparent)]
     Broker(#[from] BrokerError),
 }
 
@@ -161,7 +166,16 @@ impl ClientError for PublishError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Channel(error) => error.code(),
+            Self::Content(error) => error.code(),
             Self::Broker(error) => error.code(),
+        }
+    }
+
+    fn refusal(&self) -> Refusal {
+        match self {
+            Self::Channel(error) => error.refusal(),
+            Self::Content(error) => error.refusal(),
+            Self::Broker(error) => error.refusal(),
         }
     }
 }
@@ -171,10 +185,28 @@ impl Publisher {
     pub fn publish(&self, channel: &ChannelName, publish: Publish) -> Answer<Result<Published, PublishError>> {
         match self.rules.options(channel) {
             Err(error) => Answer::Ready(Err(error.into())),
-            Ok(options) => match self.broker.publish(channel, options, publish) {
-                Answer::Ready(result) => Answer::Ready(result.map_err(PublishError::from)),
-                Answer::Later(future) => Answer::Later(Box::pin(async move { future.await.map_err(PublishError::from) })),
-            },
+            Ok(options) => self.publish_in(channel, options, publish),
+        }
+    }
+
+    /// Publishes where the options of the channel have been looked up already.
+    pub fn publish_in(&self, channel: &ChannelName, options: &ChannelOptions, publish: Publish) -> Answer<Result<Published, PublishError>> {
+        match self.admit(channel, options, publish.data) {
+            Ok(data) => self.publish_admitted(channel, options, Publish { data, ..publish }),
+            Err(error) => Answer::Ready(Err(error.into())),
+        }
+    }
+
+    /// The payload as it may be published into the channel, for whoever publishes it more than once.
+    pub fn admit(&self, channel: &ChannelName, options: &ChannelOptions, data: Payload) -> Result<Payload, ContentError> {
+        self.content.admit(&self.rules, channel, options, data)
+    }
+
+    /// Publishes a payload that [`Self::admit`] gave for this namespace.
+    pub fn publish_admitted(&self, channel: &ChannelName, options: &ChannelOptions, publish: Publish) -> Answer<Result<Published, PublishError>> {
+        match self.broker.publish(channel, options, publish) {
+            Answer::Ready(result) => Answer::Ready(result.map_err(PublishError::from)),
+            Answer::Later(future) => Answer::Later(Box::pin(async move { future.await.map_err(PublishError::from) })),
         }
     }
 }

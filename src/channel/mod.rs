@@ -8,7 +8,10 @@ mod rules;
 
 pub use payload::Payload;
 pub use presence::{PresenceSet, PresenceStats};
-pub use rules::{ChannelError, ChannelOptions, ChannelRules, NameSyntax, Namespace, PublicationDataFormat, RecoveryMode};
+pub use rules::{
+    ChannelError, ChannelOptions, ChannelRules, NameSyntax, Namespace, POINTERS_MAX, PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT,
+    RecoveryMode, SchemaSource,
+};
 
 use bytes::Bytes;
 use std::borrow::Borrow;

@@ -1,10 +1,14 @@
 //! What a channel name allows: which namespace it belongs to, and that namespace's options.
 
 use super::{ChannelName, Payload, UserId};
-use crate::units::HumanDuration;
+use crate::units::{ByteSize, HumanDuration};
 use regex::Regex;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 /// How a subscriber that was away catches up.
@@ -17,6 +21,13 @@ pub enum RecoveryMode {
     /// Only the newest publication.
     Cache,
 }
+
+/// Bytes that a namespace may allow of a payload that has to be read, and levels of objects and arrays in it: the JSON parser goes down 127.
+pub const READ_BYTES_LIMIT: usize = 1_024 * 1_024;
+pub const READ_DEPTH_LIMIT: u32 = 100;
+
+/// Places that a namespace may list for sanitising.
+pub const POINTERS_MAX: usize = 32;
 
 /// What the payloads of a namespace must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -102,11 +113,67 @@ pub struct ChannelOptions {
     pub channel_regex: String,
     /// What payloads must be: empty (anything but nothing), `json`, `json_object` or `binary`.
     pub publication_data_format: PublicationDataFormat,
+    /// The JSON Schema that payloads must fit: an object, or the path of a file. Empty: none. Needs payloads that are JSON.
+    pub publication_schema: SchemaSource,
+    /// Bytes of one payload. 0: no limit but that of the way in; 64KiB where there is a schema or sanitising.
+    pub publication_max_size: ByteSize,
+    /// Objects and arrays inside of one another in a payload. 0: no limit; 64 where there is a schema or sanitising.
+    pub publication_max_depth: u32,
+    /// Take out of the texts of a payload whatever is not harmless HTML. Needs payloads that are JSON.
+    pub publication_sanitize_html: bool,
+    /// Where such texts stand, as JSON pointers; `*` stands for any member or element, and what is below a place is meant too. Empty:
+    /// all texts.
+    pub publication_sanitize_html_pointers: Vec<String>,
 }
 
 impl ChannelOptions {
     pub fn has_history(&self) -> bool {
         self.history_size > 0 && self.history_ttl.is_positive()
+    }
+
+    /// Whether payloads have to be read, and not only measured.
+    pub fn reads_payloads(&self) -> bool {
+        self.publication_sanitize_html || !self.publication_schema.is_empty()
+    }
+}
+
+/// Where a namespace's JSON Schema is to be found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum SchemaSource {
+    /// The path of a file, or the schema as JSON text, which begins with a brace. Empty: there is none.
+    Text(String),
+    Inline(Map<String, Value>),
+}
+
+impl SchemaSource {
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Text(text) if text.trim().is_empty())
+    }
+}
+
+impl Default for SchemaSource {
+    fn default() -> Self {
+        Self::Text(String::new())
+    }
+}
+
+impl<'de> Deserialize<'de> for SchemaSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SourceVisitor;
+        impl<'de> Visitor<'de> for SourceVisitor {
+            type Value = SchemaSource;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a JSON Schema as a table, or the path of a file with one")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<SchemaSource, E> {
+                Ok(SchemaSource::Text(text.to_string()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<SchemaSource, A::Error> {
+                Map::deserialize(MapAccessDeserializer::new(members)).map(SchemaSource::Inline)
+            }
+        }
+        deserializer.deserialize_any(SourceVisitor)
     }
 }
 
@@ -274,6 +341,7 @@ mod tests {
         assert!(!rules.options("plain").unwrap().presence);
         assert!(matches!(rules.options("none:1"), Err(ChannelError::UnknownNamespace { .. })));
         assert!(matches!(rules.options(":1"), Err(ChannelError::UnknownNamespace { .. })));
+        assert_eq!(["chat:1", "$chat:1:2", "plain", "none:1", ":1"].map(|channel| rules.namespace(channel)), ["chat", "chat", "", "none", ""]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `aether check-config`: the checks that the server makes before it starts, and what the configuration amounts to.
 
 use super::{ConfigArgs, print};
+use crate::app::settings;
 use crate::auth::{TokenSettings, TokenVerifier};
 use crate::config::{ClientConfig, Config, HttpServerConfig, unknown_warning};
 use anyhow::{Context, bail};
@@ -32,6 +33,7 @@ impl CheckConfig {
             bail!("{}", unknown_warning(&loaded.unknown));
         }
         check_keys(&loaded.config.client)?;
+        settings::content(&loaded.config).context("a schema cannot be used")?;
         let subject = self.config.file().map_or_else(|| "the configuration (no file)".to_string(), |path| path.display().to_string());
         print(&format!("OK: {subject} is valid\n\n{}", summary(&loaded.config)))?;
         Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use super::accounts::AccountsConfig;
 use super::client::TokenConfig;
 use super::load::Problem;
 use super::{Config, FeedConfig};
-use crate::channel::{ChannelOptions, RecoveryMode};
+use crate::channel::{ChannelOptions, POINTERS_MAX, PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode};
 use crate::units::{ByteSize, HumanDuration};
 use regex::Regex;
 use std::collections::HashSet;
@@ -256,6 +256,34 @@ fn options(path: &str, config: &Config, options: &ChannelOptions, check: &mut Ch
         }
     }
     check.regex(format!("{path}.channel_regex"), &options.channel_regex);
+    payloads(path, options, check);
+}
+
+/// What payloads must be. Whether a schema is one is known where it is compiled.
+fn payloads(path: &str, options: &ChannelOptions, check: &mut Check) {
+    check.that(
+        options.publication_sanitize_html || options.publication_sanitize_html_pointers.is_empty(),
+        format!("{path}.publication_sanitize_html_pointers"),
+        || "nothing is sanitised; set publication_sanitize_html too",
+    );
+    check.within(format!("{path}.publication_sanitize_html_pointers"), options.publication_sanitize_html_pointers.len(), 0, POINTERS_MAX);
+    for (index, pointer) in options.publication_sanitize_html_pointers.iter().enumerate() {
+        check.that(pointer.starts_with('/'), format!("{path}.publication_sanitize_html_pointers[{index}]"), || {
+            format!("\"{}\" is not a place in JSON; write for instance \"/text\" or \"/items/*/text\"", pointer.escape_debug())
+        });
+    }
+    if !options.reads_payloads() {
+        return;
+    }
+    check.that(
+        options.publication_data_format != PublicationDataFormat::Binary,
+        format!("{path}.publication_data_format"),
+        || "a schema and sanitising need JSON; drop binary",
+    );
+    check.that(options.publication_max_size <= ByteSize::new(READ_BYTES_LIMIT as u64), format!("{path}.publication_max_size"), || {
+        format!("{} must be at most 1MiB where there is a schema or sanitising; to read more takes a worker too long", options.publication_max_size)
+    });
+    check.within(format!("{path}.publication_max_depth"), options.publication_max_depth as usize, 0, READ_DEPTH_LIMIT as usize);
 }
 
 /// Paths that requests are told apart by.
@@ -512,6 +540,8 @@ mod tests {
             format!(
                 "client.subscribe_to_user_personal_channel = {{ enabled = true, personal_channel_namespace = \"news\", single_connection = true }}\n{NEWS}presence = true"
             ),
+            format!("{NEWS}publication_max_size = \"1GiB\"\npublication_max_depth = 1000\npublication_data_format = \"binary\""),
+            format!("{NEWS}publication_schema = {{ properties = {{ a = {{ minimum = 1.5 }} }} }}\npublication_max_size = \"1MiB\""),
             format!("{NEWS}history_size = 1\nhistory_ttl = \"1ms\"\nforce_recovery = true\nforce_recovery_mode = \"cache\""),
             "prometheus.handler_prefix = \"/health\"".to_string(),
             "shutdown = { timeout = \"1s\", spread = \"0s\" }".to_string(),
@@ -622,6 +652,30 @@ mod tests {
             (
                 format!("{NEWS}history_size = 5\nhistory_ttl = \"2m\"\nhistory_meta_ttl = \"1m\""),
                 "channel.namespaces[0].history_ttl: 2m must not be longer than history_meta_ttl, 1m, after which even the offset is forgotten",
+            ),
+            (
+                format!("{NEWS}publication_sanitize_html_pointers = [\"/text\"]"),
+                "channel.namespaces[0].publication_sanitize_html_pointers: nothing is sanitised; set publication_sanitize_html too",
+            ),
+            (
+                format!("{NEWS}publication_sanitize_html = true\npublication_sanitize_html_pointers = [\"text\"]"),
+                "channel.namespaces[0].publication_sanitize_html_pointers[0]: \"text\" is not a place in JSON; write for instance \"/text\" or \"/items/*/text\"",
+            ),
+            (
+                format!("{NEWS}publication_schema = \"a.json\"\npublication_data_format = \"binary\""),
+                "channel.namespaces[0].publication_data_format: a schema and sanitising need JSON; drop binary",
+            ),
+            (
+                format!("{NEWS}publication_schema = {{ type = \"object\" }}\npublication_max_size = \"1025KiB\""),
+                "channel.namespaces[0].publication_max_size: 1025KiB must be at most 1MiB where there is a schema or sanitising; to read more takes a worker too long",
+            ),
+            (
+                format!("{NEWS}publication_sanitize_html = true\npublication_max_depth = 101"),
+                "channel.namespaces[0].publication_max_depth: 101 must be from 0 to 100",
+            ),
+            (
+                format!("{NEWS}publication_schema = 5"),
+                "channel.namespaces[0].publication_schema: 5 is not a JSON Schema as a table, or the path of a file with one",
             ),
             (
                 format!("{NEWS}channel_regex = \"[\""),

@@ -3,6 +3,7 @@
 use crate::broker::{Broker, IDEMPOTENCY_TTL, MemoryBroker, MemoryBrokerSettings, Publisher};
 use crate::channel::{ChannelOptions, ChannelRules, NameSyntax, Namespace};
 use crate::clock::Clock;
+use crate::content::ContentRules;
 use crate::topic::TopicSettings;
 use crate::topic::registry::Topics;
 use crate::units::HumanDuration;
@@ -17,7 +18,8 @@ pub struct Fixture {
 impl Fixture {
     /// Needs a running actix system.
     pub fn new(namespaces: &[(&str, ChannelOptions)]) -> Self {
-        let namespaces = namespaces.iter().map(|(name, options)| Namespace { name: (*name).to_string(), options: options.clone() }).collect();
+        let namespaces: Vec<_> = namespaces.iter().map(|(name, options)| Namespace { name: (*name).to_string(), options: options.clone() }).collect();
+        let content = Arc::new(ContentRules::new(&ChannelOptions::default(), &namespaces).expect("schemas of tests are schemas"));
         let rules = Arc::new(ChannelRules::new(NameSyntax::default(), ChannelOptions::default(), namespaces).expect("no regex is given"));
         let clock = Clock::manual(1_700_000_000_000);
         let settings = TopicSettings { linger_ms: 1_000, queue_bytes_max: 1 << 20, broker_ms_max: 1_000 };
@@ -31,7 +33,7 @@ impl Fixture {
         };
         let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(settings, clock.clone(), Arc::clone(&topics) as _));
         topics.plug_in(Arc::clone(&broker));
-        Self { publisher: Publisher { rules, broker }, topics, clock }
+        Self { publisher: Publisher { rules, content, broker }, topics, clock }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Answers, written: JSON into one buffer, errors of the table as HTTP, plain texts for those who cannot be answered in JSON.
 
-use crate::protocol::codes::ErrorCode;
+use crate::protocol::codes::Refusal;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use utoipa::ToSchema;
 
 /// Bytes that most answers fit in.
@@ -26,16 +27,17 @@ pub fn write_json(value: &impl Serialize, out: &mut BytesMut) {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorBody {
     pub code: u32,
-    pub message: &'static str,
+    #[schema(value_type = String)]
+    pub message: Cow<'static, str>,
 }
 
-impl From<ErrorCode> for ErrorBody {
-    fn from(error: ErrorCode) -> Self {
-        Self { code: error.code, message: error.message }
+impl From<&Refusal> for ErrorBody {
+    fn from(error: &Refusal) -> Self {
+        Self { code: error.row.code, message: error.message() }
     }
 }
 
-pub fn write_error(error: ErrorCode, out: &mut BytesMut) {
+pub fn write_error(error: &Refusal, out: &mut BytesMut) {
     write_json(&ErrorBody::from(error), out);
 }
 

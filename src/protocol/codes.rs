@@ -3,6 +3,9 @@
 //! Source of the numbers and texts: the Centrifuge client protocol. What clients do with them: disconnect codes 3500-3999 and 4500-4999
 //! are final, all others from 3000 on make the client reconnect; unsubscribe codes from 2500 on make it subscribe again.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+
 /// One row of the error table, as it stands in a reply's `error`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ErrorCode {
@@ -48,6 +51,39 @@ impl ErrorCode {
         Self::TOO_MANY_REQUESTS,
         Self::UNRECOVERABLE_POSITION,
     ];
+}
+
+/// What somebody is told of an error: a row of the table and, where more can be said than the row does, that too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub row: ErrorCode,
+    detail: Option<Box<str>>,
+}
+
+impl Refusal {
+    /// Bytes of the detail. It may quote member names of a payload, which have no other bound than the payload's.
+    const DETAIL_BYTES_MAX: usize = 512;
+
+    /// The row, with a detail behind its text: `bad request: /age is not of type "integer"`.
+    pub fn with_detail(row: ErrorCode, detail: impl Display) -> Self {
+        // It may quote the payload, and lines of logs and answers are to stay lines.
+        let mut detail: String = detail.to_string().chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+        detail.truncate(detail.floor_char_boundary(Self::DETAIL_BYTES_MAX));
+        Self { row, detail: Some(detail.into_boxed_str()) }
+    }
+
+    pub fn message(&self) -> Cow<'static, str> {
+        match &self.detail {
+            None => Cow::Borrowed(self.row.message),
+            Some(detail) => Cow::Owned(format!("{}: {detail}", self.row.message)),
+        }
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(row: ErrorCode) -> Self {
+        Self { row, detail: None }
+    }
 }
 
 /// Why the server closes a connection: code and reason of the WebSocket close frame.
@@ -141,6 +177,11 @@ impl Unsubscribed {
 /// An error of an inner room that a client may have to be told: it picks its row of the table.
 pub trait ClientError {
     fn code(&self) -> ErrorCode;
+
+    /// What the client is told: the row alone, unless the error has more to say to whoever caused it.
+    fn refusal(&self) -> Refusal {
+        self.code().into()
+    }
 }
 
 impl ClientError for crate::channel::ChannelError {
@@ -163,6 +204,15 @@ mod tests {
         assert_eq!(Disconnect::ALL.iter().map(|row| row.code).collect::<HashSet<_>>().len(), Disconnect::ALL.len());
         // RFC 6455, 5.5: a control frame carries at most 125 bytes, two of them the code.
         assert!(Disconnect::ALL.iter().all(|row| row.reason.len() <= 123));
+    }
+
+    #[test]
+    fn a_detail_follows_the_text_of_its_row_and_is_cut() {
+        assert_eq!(Refusal::from(ErrorCode::BAD_REQUEST).message(), "bad request");
+        assert_eq!(Refusal::with_detail(ErrorCode::BAD_REQUEST, "/a: no").message(), "bad request: /a: no");
+        assert_eq!(Refusal::with_detail(ErrorCode::BAD_REQUEST, "/a\n\u{1b}[0m").message(), "bad request: /a\u{fffd}\u{fffd}[0m");
+        let long = Refusal::with_detail(ErrorCode::BAD_REQUEST, "é".repeat(1_000)).message().into_owned();
+        assert_eq!(long.len(), "bad request: ".len() + Refusal::DETAIL_BYTES_MAX);
     }
 
     #[test]

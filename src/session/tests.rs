@@ -96,7 +96,7 @@ impl House {
         let gate = Arc::clone(&slow.gate);
         let shared = Shared {
             settings: Arc::new(crate::app::settings::session(&config)),
-            publisher: Publisher { rules, broker },
+            publisher: Publisher { rules, content: Arc::default(), broker },
             tokens: Arc::clone(&tokens),
             subscription_tokens: tokens,
             hub: Arc::clone(&hub),

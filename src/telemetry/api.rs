@@ -1,6 +1,7 @@
 //! What is asked of the server API.
 
 use super::{Event, counter_vec};
+use crate::protocol::codes::Refusal;
 use prometheus::IntCounterVec;
 use std::sync::LazyLock;
 
@@ -42,18 +43,17 @@ static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 
 /// A call was carried out, or failed with an error of the table.
-pub struct ApiCalled {
+pub struct ApiCalled<'a> {
     /// One of [`METHODS`].
     pub method: &'static str,
-    /// Code and message.
-    pub error: Option<(u32, &'static str)>,
+    pub error: Option<&'a Refusal>,
 }
-impl Event for ApiCalled {
+impl Event for ApiCalled<'_> {
     fn emit(self) {
         let result = match self.error {
             None => "ok",
-            Some((code, message)) => {
-                log::debug!("api: {} failed with {code} ({message})", self.method);
+            Some(error) => {
+                log::debug!("api: {} failed with {} ({})", self.method, error.row.code, error.message());
                 "error"
             }
         };

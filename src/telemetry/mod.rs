@@ -15,6 +15,7 @@ pub fn emit(event: impl Event) {
 pub mod api;
 pub mod audit;
 pub mod certificates;
+pub mod content;
 pub mod http;
 pub mod sessions;
 pub mod store;

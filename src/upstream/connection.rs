@@ -213,8 +213,8 @@ impl Connection {
                 ledger.last_byte_at = Some(now);
             });
         }
-        let dropped_type = tally.dropped_type.as_deref();
-        let dropped_line = dropped_type.and_then(|event_type| Some((event_type, self.log_budget.take(now)?)));
+        let dropped_because = tally.dropped_because.as_deref();
+        let dropped_line = dropped_because.and_then(|why| Some((why, self.log_budget.take(now)?)));
         emit(PortionRead { feed: &self.tenure.feed().settings.name, bytes, events, dropped, dropped_line });
     }
 

@@ -27,7 +27,11 @@ static FIGURES: LazyLock<Figures> = LazyLock::new(|| {
         )
         .expect(once),
         events: register_int_counter!("aether_upstream_events_total", "Events read from feeds.").expect(once),
-        dropped: register_int_counter!("aether_upstream_events_dropped_total", "Events whose type led to no channel.").expect(once),
+        dropped: register_int_counter!(
+            "aether_upstream_events_dropped_total",
+            "Events whose type led to no channel, or whose data is not what the namespace takes."
+        )
+        .expect(once),
         bytes: register_int_counter!("aether_upstream_bytes_total", "Bytes read from feeds.").expect(once),
         restarts: register_int_counter!("aether_upstream_restarts_total", "Feed connections started anew after a fault of ours.").expect(once),
         forgotten: register_int_counter!("aether_upstream_positions_dropped_total", "Positions given up because what follows cannot be read.")
@@ -115,7 +119,7 @@ pub struct PortionRead<'a> {
     pub bytes: u64,
     pub events: u64,
     pub dropped: u64,
-    /// The type of the first dropped event and the right to write a line about it.
+    /// Why the first one was dropped and the right to write a line about it.
     pub dropped_line: Option<(&'a str, u64)>,
 }
 
@@ -127,8 +131,8 @@ impl Event for PortionRead<'_> {
             return;
         }
         FIGURES.dropped.inc_by(self.dropped);
-        if let Some((event_type, left_out)) = self.dropped_line {
-            log::warn!("feed {}: {} events dropped, type {event_type:?} leads to no channel{}", self.feed, self.dropped, tail(left_out));
+        if let Some((why, left_out)) = self.dropped_line {
+            log::warn!("feed {}: {} events dropped, the first because of this: {why}{}", self.feed, self.dropped, tail(left_out));
         }
     }
 }

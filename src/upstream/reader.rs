@@ -6,8 +6,9 @@ use super::answer::ending_of;
 use super::feed::Tenure;
 use super::machine::{Ending, Pace, Reason};
 use super::publication::{Channels, publish_of};
-use crate::broker::{Answer, PublishError, Publisher};
+use crate::broker::{Answer, Publisher};
 use crate::channel::ChannelName;
+use crate::protocol::codes::ClientError;
 use crate::protocol::event_stream::{EventStreamParser, StreamEvent};
 use bytes::Bytes;
 use reqwest::Response;
@@ -22,8 +23,8 @@ const EVENTS_PER_TURN: u32 = 64;
 const PUBLISH_PAUSE_INITIAL: Duration = Duration::from_millis(50);
 const PUBLISH_PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// Bytes of a foreign event type that are repeated in the log.
-const SHOWN_BYTES_MAX: usize = 64;
+/// Bytes of a foreign event type, or of what is wrong with a payload, that are repeated in the log.
+const SHOWN_BYTES_MAX: usize = 200;
 
 pub struct Reader {
     body: Response,
@@ -40,8 +41,8 @@ pub struct Tally {
     pub bytes: u64,
     pub events: u64,
     pub dropped: u64,
-    /// The type of the first event that was dropped, for the log.
-    pub dropped_type: Option<String>,
+    /// Why the first one was dropped, for the log.
+    pub dropped_because: Option<String>,
     /// The reconnection time that the stream has asked for, if any.
     pub retry: Option<Duration>,
 }
@@ -110,7 +111,7 @@ impl Reader {
         let id = Arc::clone(&event.last_event_id);
         match self.channels.find(event.event_type_or_message()) {
             Some(channel) => self.hand_on(channel, event, tally).await?,
-            None => drop_event(&event.event_type, tally),
+            None => tally.drop_event(&format!("type {:?} leads to no channel", shown(&event.event_type))),
         }
         self.has_delivered = true;
         // After the event was handed on, never before: a crash between the two repeats an event, the other order would lose it.
@@ -121,23 +122,36 @@ impl Reader {
     /// Publishes, again and again while the broker cannot, for as long as the feed's settings allow.
     async fn hand_on(&self, channel: ChannelName, event: StreamEvent, tally: &mut Tally) -> Result<(), Ending> {
         let settings = &self.tenure.feed().settings;
-        let event_type = event.event_type.clone();
-        let publish = publish_of(event, settings.format);
+        let mut publish = publish_of(event, settings.format);
+        let admitted = match self.publisher.rules.options(&channel) {
+            Ok(options) => self.publisher.admit(&channel, options, publish.data).map(|data| (Arc::clone(options), data)),
+            Err(error) => {
+                tally.drop_event(&error.to_string());
+                return Ok(());
+            }
+        };
+        let options = match admitted {
+            Ok((options, data)) => {
+                publish.data = data;
+                options
+            }
+            // Once more would be no better: the feed brings what the namespace does not take.
+            Err(error) => {
+                tally.drop_event(shown(&error.refusal().message()));
+                return Ok(());
+            }
+        };
         let deadline = Instant::now() + settings.limits.publish_timeout;
         let mut pause = PUBLISH_PAUSE_INITIAL;
         let mut waiting = None;
         loop {
-            let answer = self.publisher.publish(&channel, publish.clone());
+            let answer = self.publisher.publish_admitted(&channel, &options, publish.clone());
             if matches!(answer, Answer::Later(_)) {
                 waiting.get_or_insert_with(|| Waiting::begin(&self.tenure));
             }
             let detail = match timeout_at(deadline, answer).await {
                 Ok(Ok(_)) => return Ok(()),
-                Ok(Err(PublishError::Channel(_))) => {
-                    drop_event(&event_type, tally);
-                    return Ok(());
-                }
-                Ok(Err(PublishError::Broker(error))) => error.to_string(),
+                Ok(Err(error)) => error.to_string(),
                 Err(_) => "broker does not answer".to_string(),
             };
             if Instant::now() + pause >= deadline {
@@ -170,10 +184,15 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn drop_event(event_type: &str, tally: &mut Tally) {
-    tally.dropped += 1;
-    if tally.dropped_type.is_none() {
-        let end = event_type.floor_char_boundary(SHOWN_BYTES_MAX);
-        tally.dropped_type = Some(event_type[..end].to_string());
+impl Tally {
+    fn drop_event(&mut self, why: &str) {
+        self.dropped += 1;
+        if self.dropped_because.is_none() {
+            self.dropped_because = Some(why.to_string());
+        }
     }
+}
+
+fn shown(text: &str) -> &str {
+    &text[..text.floor_char_boundary(SHOWN_BYTES_MAX)]
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod come_and_go;
 mod commands;
 mod connect;
+mod content;
 mod drain;
 mod expiry;
 mod feeds;

@@ -158,7 +158,7 @@ impl World {
         let broker = Arc::new(Recorder { records: Mutex::default(), mood: watch::Sender::new(Mood::Ready) });
         let namespaces = vec![Namespace { name: "ticks".to_string(), options: ChannelOptions::default() }];
         let rules = Arc::new(ChannelRules::new(NameSyntax::default(), ChannelOptions::default(), namespaces).unwrap());
-        let publisher = Publisher { rules, broker: Arc::new(Handle(Arc::clone(&broker))) };
+        let publisher = Publisher { rules, content: Arc::default(), broker: Arc::new(Handle(Arc::clone(&broker))) };
         let upstream = Upstream::new(PoolSettings { feeds_max: 50, feeds }).unwrap();
         let clock = Clock::system();
         let pool = UpstreamPool::new(upstream.clone(), publisher.clone(), clock.clone()).start();

@@ -3,7 +3,7 @@
 use super::json::{List, Text, null_as_default};
 use super::{Call, Command, Method, TURN, in_time};
 use crate::http::respond;
-use crate::protocol::codes::ErrorCode;
+use crate::protocol::codes::{ErrorCode, Refusal};
 use crate::telemetry::api::ApiCalled;
 use crate::telemetry::emit;
 use actix_web::HttpResponse;
@@ -98,8 +98,8 @@ async fn reply(call: Call<'_>, command: Option<Command<'_>>, has_room: bool) -> 
     let mut out = respond::buffer();
     out.put_u8(b'{');
     match command {
-        None => error(ErrorCode::NOT_FOUND, &mut out),
-        Some(_) if !has_room => error(ErrorCode::LIMIT_EXCEEDED, &mut out),
+        None => error(&ErrorCode::NOT_FOUND.into(), &mut out),
+        Some(_) if !has_room => error(&ErrorCode::LIMIT_EXCEEDED.into(), &mut out),
         Some(command) => {
             let name = command.method().name();
             match in_time(call, command).await {
@@ -108,7 +108,7 @@ async fn reply(call: Call<'_>, command: Option<Command<'_>>, has_room: bool) -> 
                     out.put_u8(b':');
                     respond::write_json(&reply, &mut out);
                 }
-                Err(code) => error(code, &mut out),
+                Err(refusal) => error(&refusal, &mut out),
             }
         }
     }
@@ -116,7 +116,7 @@ async fn reply(call: Call<'_>, command: Option<Command<'_>>, has_room: bool) -> 
     out
 }
 
-fn error(code: ErrorCode, out: &mut BytesMut) {
+fn error(refusal: &Refusal, out: &mut BytesMut) {
     out.put_slice(b"\"error\":");
-    respond::write_error(code, out);
+    respond::write_error(refusal, out);
 }

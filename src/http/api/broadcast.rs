@@ -1,12 +1,15 @@
 //! `broadcast`: the same message into many channels.
 
 use super::json::{self, List, Text, Texts, null_as_default};
-use super::publish::{Content, PublishResult, TAGS_MAX, key, tags};
+use super::publish::{PublishResult, TAGS_MAX, key, tags};
 use super::{Call, Outcome, TURN};
-use crate::broker::Publish;
-use crate::protocol::codes::ErrorCode;
+use crate::broker::{Answer, Publish, PublishError, Published};
+use crate::channel::{ChannelName, ChannelOptions, Payload};
+use crate::protocol::codes::{ClientError, ErrorCode, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// Channels of one call.
@@ -61,9 +64,42 @@ pub struct BroadcastResult {
     pub responses: Vec<Outcome<PublishResult>>,
 }
 
+/// What is published into each of the channels.
+struct Content<'a> {
+    data: Payload,
+    publish: Publish,
+    /// What each namespace makes of the payload, by its options. Asked once a namespace: to read a large payload takes milliseconds, and there
+    /// may be ten thousand channels.
+    admitted: HashMap<*const ChannelOptions, Result<Payload, Refusal>>,
+    call: &'a Call<'a>,
+}
+
+impl<'a> Content<'a> {
+    /// Begins to publish into one channel.
+    fn publish_to(&mut self, channel: &str) -> impl Future<Output = Result<PublishResult, Refusal>> + use<> {
+        let begun = self.begin(channel);
+        async move { begun?.await.map(PublishResult::from).map_err(|error| error.refusal()) }
+    }
+
+    fn begin(&mut self, channel: &str) -> Result<Answer<Result<Published, PublishError>>, Refusal> {
+        if channel.is_empty() {
+            return Err(ErrorCode::BAD_REQUEST.into());
+        }
+        let options = self.call.options(channel)?;
+        let publisher = &self.call.api.publisher;
+        let channel = ChannelName::new(channel);
+        let admitted = self
+            .admitted
+            .entry(Arc::as_ptr(options))
+            .or_insert_with(|| publisher.admit(&channel, options, self.data.clone()).map_err(|error| error.refusal()));
+        let publish = Publish { data: admitted.clone()?, ..self.publish.clone() };
+        Ok(publisher.publish_admitted(&channel, options, publish))
+    }
+}
+
 pub async fn call(call: &Call<'_>, request: BroadcastRequest<'_>) -> Result<BroadcastResult, ErrorCode> {
-    let data = json::payload(call.body, request.data, &request.b64data)?;
-    if request.channels.is_empty() || data.is_none() {
+    let data = json::payload(call.body, request.data, &request.b64data)?.ok_or(ErrorCode::BAD_REQUEST)?;
+    if request.channels.is_empty() {
         return Err(ErrorCode::BAD_REQUEST);
     }
     let publish = Publish {
@@ -74,11 +110,11 @@ pub async fn call(call: &Call<'_>, request: BroadcastRequest<'_>) -> Result<Broa
         version_epoch: request.version_epoch.to_string(),
         ..Publish::default()
     };
-    let content = Content::new(data, publish);
+    let mut content = Content { data, publish, admitted: HashMap::new(), call };
     let mut responses = Vec::with_capacity(request.channels.len());
     for channels in request.channels.chunks(TURN) {
         // Started together: a broker on the network is asked for all of them before the first answer is waited for.
-        let turn = channels.iter().map(|channel| content.clone().publish_to(call, channel));
+        let turn: Vec<_> = channels.iter().map(|channel| content.publish_to(channel)).collect();
         responses.extend(futures_util::future::join_all(turn).await.into_iter().map(Outcome));
         tokio::task::yield_now().await;
     }

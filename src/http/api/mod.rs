@@ -30,7 +30,7 @@ use crate::auth::ApiKey;
 use crate::broker::Publisher;
 use crate::channel::{ChannelOptions, SessionId, UserId};
 use crate::clock::{Clock, Millis};
-use crate::protocol::codes::{ClientError, ErrorCode};
+use crate::protocol::codes::{ClientError, ErrorCode, Refusal};
 use crate::session::Session;
 use crate::session::hub::{Found, Hub};
 use crate::telemetry::api::{ApiCalled, ApiRefusal, ApiRefused};
@@ -151,13 +151,12 @@ macro_rules! methods {
                 }
             }
 
-            async fn carry_out(self, call: &Call<'_>) -> Result<Reply, ErrorCode> {
+            async fn carry_out(self, call: &Call<'_>) -> Result<Reply, Refusal> {
                 let method = self.method();
                 let result = match self {
-                    $(Self::$Method(request) => $name::call(call, request).await.map(Reply::$Method),)*
+                    $(Self::$Method(request) => $name::call(call, request).await.map(Reply::$Method).map_err(Refusal::from),)*
                 };
-                let error = result.as_ref().err().map(|error: &ErrorCode| (error.code, error.message));
-                emit(ApiCalled { method: method.name(), error });
+                emit(ApiCalled { method: method.name(), error: result.as_ref().err() });
                 result
             }
         }
@@ -205,13 +204,13 @@ struct Empty {}
 
 /// A result, or why there is none: `{"result":…}` or `{"error":…}`.
 #[derive(Debug)]
-struct Outcome<T>(Result<T, ErrorCode>);
+struct Outcome<T>(Result<T, Refusal>);
 
 impl<T: Serialize> Serialize for Outcome<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
             Ok(result) => serializer.collect_map([("result", result)]),
-            Err(error) => serializer.collect_map([("error", respond::ErrorBody::from(*error))]),
+            Err(error) => serializer.collect_map([("error", respond::ErrorBody::from(error))]),
         }
     }
 }
@@ -315,24 +314,24 @@ async fn answer(call: Call<'_>, method: Method, request: &HttpRequest) -> Result
             out.put_u8(b'}');
             respond::json(StatusCode::OK, out)
         }
-        Err(error) => error_response(error, request.headers()),
+        Err(error) => error_response(&error, request.headers()),
     })
 }
 
 /// What a command gives, or an internal error if it takes too long.
-async fn in_time(call: Call<'_>, command: Command<'_>) -> Result<Reply, ErrorCode> {
+async fn in_time(call: Call<'_>, command: Command<'_>) -> Result<Reply, Refusal> {
     let name = command.method().name();
     tokio::time::timeout_at(call.deadline, command.carry_out(&call)).await.unwrap_or_else(|_| {
         log::error!("api: {name} was given up after {} ms", call.api.timeout.as_millis());
-        Err(ErrorCode::INTERNAL)
+        Err(ErrorCode::INTERNAL.into())
     })
 }
 
-fn error_response(error: ErrorCode, headers: &HeaderMap) -> HttpResponse {
+fn error_response(error: &Refusal, headers: &HeaderMap) -> HttpResponse {
     let mut out = respond::buffer();
     if headers.get(ERROR_MODE).is_some_and(|mode| mode == "transport") {
         respond::write_error(error, &mut out);
-        return respond::json(StatusCode::from_u16(error.http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), out);
+        return respond::json(StatusCode::from_u16(error.row.http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), out);
     }
     out.put_slice(b"{\"error\":");
     respond::write_error(error, &mut out);

@@ -23,7 +23,10 @@ const ERRORS: [(ErrorCode, &str); 7] = [
     (ErrorCode::UNKNOWN_CHANNEL, "the channel's namespace is not configured"),
     (ErrorCode::NOT_FOUND, "there is no such method (`rpc`, and commands of a batch)"),
     (ErrorCode::LIMIT_EXCEEDED, "the answer to a batch got larger than 32 MiB: the rest of its commands was not carried out"),
-    (ErrorCode::BAD_REQUEST, "a required member is missing, or a value is not what it must be"),
+    (
+        ErrorCode::BAD_REQUEST,
+        "a required member is missing, or a value is not what it must be; behind a colon, what of a payload its namespace does not take",
+    ),
     (ErrorCode::NOT_AVAILABLE, "the channel's namespace has no presence, or no history"),
     (ErrorCode::UNRECOVERABLE_POSITION, "the position belongs to another life of the stream"),
 ];

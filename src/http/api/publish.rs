@@ -3,8 +3,8 @@
 use super::Call;
 use super::json::{self, Text, Texts, null_as_default};
 use crate::broker::{Publish, Published};
-use crate::channel::{ChannelName, Payload};
-use crate::protocol::codes::{ClientError, ErrorCode};
+use crate::channel::ChannelName;
+use crate::protocol::codes::{ClientError, ErrorCode, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -87,34 +87,15 @@ impl From<Published> for PublishResult {
     }
 }
 
-/// What is published, whichever and however many its channels are.
-#[derive(Clone)]
-pub struct Content {
-    /// `None`: the caller gave none.
-    data: Option<Payload>,
-    publish: Publish,
-}
-
-impl Content {
-    pub fn new(data: Option<Payload>, publish: Publish) -> Self {
-        Self { data, publish }
-    }
-
-    /// Publishes it into one channel.
-    pub async fn publish_to(self, call: &Call<'_>, channel: &str) -> Result<PublishResult, ErrorCode> {
-        if channel.is_empty() {
-            return Err(ErrorCode::BAD_REQUEST);
-        }
-        let options = call.options(channel)?;
-        let Some(data) = self.data.filter(|data| options.publication_data_format.accepts(data)) else { return Err(ErrorCode::BAD_REQUEST) };
-        let published = call.api.publisher.broker.publish(&ChannelName::new(channel), options, Publish { data, ..self.publish }).await;
-        published.map(PublishResult::from).map_err(|error| error.code())
-    }
-}
-
-pub async fn call(call: &Call<'_>, request: PublishRequest<'_>) -> Result<PublishResult, ErrorCode> {
+pub async fn call(call: &Call<'_>, request: PublishRequest<'_>) -> Result<PublishResult, Refusal> {
     let data = json::payload(call.body, request.data, &request.b64data)?;
+    if request.channel.is_empty() {
+        return Err(ErrorCode::BAD_REQUEST.into());
+    }
+    let options = call.options(&request.channel)?;
+    let data = data.ok_or(ErrorCode::BAD_REQUEST)?;
     let publish = Publish {
+        data,
         tags: tags(request.tags),
         skip_history: request.skip_history,
         idempotency_key: key(&request.idempotency_key),
@@ -122,7 +103,8 @@ pub async fn call(call: &Call<'_>, request: PublishRequest<'_>) -> Result<Publis
         version_epoch: request.version_epoch.to_string(),
         ..Publish::default()
     };
-    Content::new(data, publish).publish_to(call, &request.channel).await
+    let published = call.api.publisher.publish_in(&ChannelName::new(&request.channel), options, publish).await;
+    published.map(PublishResult::from).map_err(|error| error.refusal())
 }
 
 pub fn tags(tags: Texts<TAGS_MAX>) -> Option<Arc<crate::channel::Tags>> {

@@ -24,6 +24,7 @@ impl Session {
             Codec::Json => Payload::from_json(request.data.clone()),
             Codec::Protobuf => Payload::from_bytes(request.data.clone()),
         };
+        // The publisher asks this again, with all else; here it is asked for the protocol's order, in which it comes before permissions.
         if !options.publication_data_format.accepts(&data) {
             return self.refuse(id, COMMAND, ErrorCode::BAD_REQUEST);
         }
@@ -31,13 +32,16 @@ impl Session {
             return self.refuse(id, COMMAND, ErrorCode::PERMISSION_DENIED);
         }
         let publish = Publish { data, info: self.info_in(&request.channel), ..Publish::default() };
-        let answer = self.worker.publisher.broker.publish(&ChannelName::new(&request.channel), &options, publish);
+        let answer = self.worker.publisher.publish_in(&ChannelName::new(&request.channel), &options, publish);
         self.with_answer(answer, ctx, move |session, result, _| match result {
             Ok(_) => {
                 session.reply(&Reply::Publish { id });
                 Step::Done
             }
-            Err(error) => session.refuse(id, COMMAND, error.code()),
+            Err(error) => {
+                let refusal = error.refusal();
+                session.refuse_with(id, COMMAND, refusal.row, &refusal.message())
+            }
         })
     }
 }
