@@ -8,7 +8,7 @@
 use super::claims::{BearerClaims, ConnectionClaims};
 use super::jwt::{ClaimRules, Expected, SettingsError, TokenError, TokenFault, TokenSettings};
 use super::key_file::{self, KeyFileError};
-use super::keys::{KeyRing, SignatureVerdict, TokenKey};
+use super::keys::{Algorithm, KeyRing, SignatureVerdict, TokenKey};
 use super::roles::{Grants, Role};
 use super::sign::{SignError, TokenSigner, random_secret};
 use crate::channel::UserId;
@@ -18,7 +18,6 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indexmap::IndexMap;
-use jsonwebtoken::Algorithm;
 use parking_lot::{Mutex, RwLock};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -183,7 +182,7 @@ impl HubTokens {
         &self.rules
     }
 
-    pub(super) fn verify(&self, algorithm: Algorithm, message: &[u8], signature: Vec<u8>, now: i64) -> SignatureVerdict {
+    pub(super) fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8], now: i64) -> SignatureVerdict {
         self.keys.load().ring.verify(None, algorithm, message, signature, now)
     }
 

@@ -1,13 +1,17 @@
 //! The keys that tokens may be signed with, and which of them a token's header points at.
 //!
 //! A key brings its own list of algorithms; the token's `alg` only picks from it. A `kid` is looked up in a fixed map and nowhere else: it
-//! is never a path, a URL or a query. Keys fetched from a JWKS endpoint will stand in the same map.
+//! is never a path, a URL or a query. The keys of a JWKS endpoint are held by `jwks`, made and used by the same code.
 
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::hmac;
+use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512,
+    VerificationAlgorithm,
 };
-use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::DecodingKey;
 use secrecy::{ExposeSecret, SecretString};
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -16,8 +20,81 @@ use std::collections::hash_map::Entry;
 /// RFC 7518, 3.3: a key of 2,048 bits or larger must be used with the RSA algorithms.
 const RSA_BITS_MIN: usize = 2_048;
 
+/// The largest RSA keys that are verified with: a check by one of these takes a fraction of a millisecond.
+const RSA_BITS_MAX: usize = 8_192;
+
 /// Keys that one verifier holds. A token without a key id is tried with every key of its algorithm, so this bounds that work too.
 const KEYS_MAX: usize = 64;
+
+/// How a token is signed (RFC 7518, 3.1; RFC 8037, 3.1). `Debug` writes the name that stands in a token's `alg`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    HS256,
+    HS384,
+    HS512,
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    ES512,
+    EdDSA,
+}
+
+impl Algorithm {
+    const HMAC: &[Self] = &[Self::HS256, Self::HS384, Self::HS512];
+    const RSA: &[Self] = &[Self::RS256, Self::RS384, Self::RS512, Self::PS256, Self::PS384, Self::PS512];
+
+    /// By its name, in exactly this spelling.
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "HS256" => Self::HS256,
+            "HS384" => Self::HS384,
+            "HS512" => Self::HS512,
+            "RS256" => Self::RS256,
+            "RS384" => Self::RS384,
+            "RS512" => Self::RS512,
+            "PS256" => Self::PS256,
+            "PS384" => Self::PS384,
+            "PS512" => Self::PS512,
+            "ES256" => Self::ES256,
+            "ES384" => Self::ES384,
+            "ES512" => Self::ES512,
+            "EdDSA" => Self::EdDSA,
+            _ => return None,
+        })
+    }
+
+    /// How secrets sign by it; `None` for the algorithms of key pairs.
+    pub(super) fn hmac(self) -> Option<hmac::Algorithm> {
+        match self {
+            Self::HS256 => Some(hmac::HMAC_SHA256),
+            Self::HS384 => Some(hmac::HMAC_SHA384),
+            Self::HS512 => Some(hmac::HMAC_SHA512),
+            _ => None,
+        }
+    }
+
+    /// How public keys verify by it; `None` for the algorithms of secrets.
+    fn public(self) -> Option<&'static dyn VerificationAlgorithm> {
+        Some(match self {
+            Self::HS256 | Self::HS384 | Self::HS512 => return None,
+            Self::RS256 => &RSA_PKCS1_2048_8192_SHA256,
+            Self::RS384 => &RSA_PKCS1_2048_8192_SHA384,
+            Self::RS512 => &RSA_PKCS1_2048_8192_SHA512,
+            Self::PS256 => &RSA_PSS_2048_8192_SHA256,
+            Self::PS384 => &RSA_PSS_2048_8192_SHA384,
+            Self::PS512 => &RSA_PSS_2048_8192_SHA512,
+            Self::ES256 => &ECDSA_P256_SHA256_FIXED,
+            Self::ES384 => &ECDSA_P384_SHA384_FIXED,
+            Self::ES512 => &ECDSA_P521_SHA512_FIXED,
+            Self::EdDSA => &ED25519,
+        })
+    }
+}
 
 /// A key as the configuration gives it.
 #[derive(Clone, Debug)]
@@ -38,7 +115,7 @@ pub enum KeyMaterial {
     Hmac(SecretString),
     /// A public key in PEM: `PUBLIC KEY` (RFC 5280) or `RSA PUBLIC KEY` (RFC 8017).
     Rsa { pem: String },
-    /// A public key in PEM, on P-256 or P-384.
+    /// A public key in PEM, on P-256, P-384 or P-521.
     Ec { pem: String },
     /// A public key in PEM, Ed25519.
     Ed { pem: String },
@@ -79,11 +156,17 @@ pub(super) struct KeyRing {
     without_id: Vec<Key>,
 }
 
+/// One key, made ready once for each of its algorithms.
 #[derive(Debug)]
-struct Key {
-    key: DecodingKey,
-    algorithms: SmallVec<[Algorithm; 6]>,
+pub(super) struct Key {
+    by_algorithm: SmallVec<[(Algorithm, Check); 1]>,
     accepted_until: Option<i64>,
+}
+
+#[derive(Debug)]
+enum Check {
+    Secret(hmac::Key),
+    Public(ParsedPublicKey),
 }
 
 /// What a key ring thinks of a signature.
@@ -120,107 +203,135 @@ impl KeyRing {
         self.by_id.is_empty() && self.without_id.is_empty()
     }
 
-    pub(super) fn verify(&self, id: Option<&str>, algorithm: Algorithm, message: &[u8], signature: Vec<u8>, now: i64) -> SignatureVerdict {
+    pub(super) fn verify(&self, id: Option<&str>, algorithm: Algorithm, message: &[u8], signature: &[u8], now: i64) -> SignatureVerdict {
         let candidates = match id.and_then(|id| self.by_id.get(id)) {
             Some(key) => std::slice::from_ref(key),
             None => self.without_id.as_slice(),
         };
-        let mut verdict = SignatureVerdict::NoKey;
-        for key in candidates.iter().filter(|key| key.is_for(algorithm, now)) {
-            // The provider is named, not taken from the process: that one panics when none or two are compiled in.
-            if (DEFAULT_PROVIDER.verifier_factory)(&algorithm, &key.key).is_ok_and(|verifier| verifier.verify(message, &signature).is_ok()) {
-                return SignatureVerdict::Good;
-            }
-            verdict = SignatureVerdict::Bad;
-        }
-        verdict
+        verify_by(candidates, algorithm, message, signature, now)
     }
+}
+
+/// What keys, of which each could be meant, think of a signature.
+pub(super) fn verify_by(candidates: &[Key], algorithm: Algorithm, message: &[u8], signature: &[u8], now: i64) -> SignatureVerdict {
+    let mut verdict = SignatureVerdict::NoKey;
+    for check in candidates.iter().filter_map(|key| key.check(algorithm, now)) {
+        let is_good = match check {
+            // Compared in constant time.
+            Check::Secret(key) => hmac::verify(key, message, signature).is_ok(),
+            Check::Public(key) => key.verify_sig(message, signature).is_ok(),
+        };
+        if is_good {
+            return SignatureVerdict::Good;
+        }
+        verdict = SignatureVerdict::Bad;
+    }
+    verdict
 }
 
 impl Key {
     fn new(settings: &TokenKey) -> Result<Self, KeyError> {
-        let (key, possible) = match &settings.material {
-            KeyMaterial::Hmac(secret) => hmac_key(secret)?,
-            KeyMaterial::Rsa { pem } => rsa_key(pem)?,
-            KeyMaterial::Ec { pem } => ec_key(pem)?,
-            KeyMaterial::Ed { pem } => ed_key(pem)?,
+        let mut key = match &settings.material {
+            KeyMaterial::Hmac(secret) => Self::hmac(secret, &settings.algorithms)?,
+            KeyMaterial::Rsa { pem } => {
+                let usual = &Algorithm::RSA[..3];
+                let algorithms = if settings.algorithms.is_empty() { usual } else { &settings.algorithms };
+                Self::rsa(&public_key(pem, RSA, DecodingKey::from_rsa_pem)?, algorithms)?
+            }
+            KeyMaterial::Ec { pem } => Self::ec(&public_key(pem, EC, DecodingKey::from_ec_pem)?, &settings.algorithms)?,
+            KeyMaterial::Ed { pem } => Self::ed(&public_key(pem, ED, DecodingKey::from_ed_pem)?, &settings.algorithms)?,
         };
-        if let Some(&algorithm) = settings.algorithms.iter().find(|algorithm| !possible.all.contains(algorithm)) {
-            return Err(KeyError::WrongAlgorithm { algorithm, kind: possible.kind });
+        key.accepted_until = settings.accepted_until;
+        Ok(key)
+    }
+
+    fn hmac(secret: &SecretString, algorithms: &[Algorithm]) -> Result<Self, KeyError> {
+        let secret = secret.expose_secret().as_bytes();
+        if secret.is_empty() {
+            return Err(KeyError::EmptySecret);
         }
-        let algorithms = if settings.algorithms.is_empty() { possible.usual } else { &settings.algorithms };
-        Ok(Self { key, algorithms: SmallVec::from_slice(algorithms), accepted_until: settings.accepted_until })
+        let algorithms = if algorithms.is_empty() { Algorithm::HMAC } else { algorithms };
+        Self::of(algorithms, "HMAC", Algorithm::HMAC, |algorithm| algorithm.hmac().map(|kind| Check::Secret(hmac::Key::new(kind, secret))))
     }
 
-    fn is_for(&self, algorithm: Algorithm, now: i64) -> bool {
-        self.algorithms.contains(&algorithm) && self.accepted_until.is_none_or(|until| now < until)
+    /// From DER, X.509 (RFC 5280) or PKCS#1 (RFC 8017).
+    fn rsa(der: &[u8], algorithms: &[Algorithm]) -> Result<Self, KeyError> {
+        let wrong = KeyError::NotAPublicKey { kind: RSA };
+        let bits = aws_lc_rs::rsa::PublicKey::from_der(der).map_err(|_| wrong)?.modulus_len() * 8;
+        if bits < RSA_BITS_MIN {
+            return Err(KeyError::WeakRsa { bits });
+        }
+        Self::public(der, algorithms, RSA, Algorithm::RSA)
+    }
+
+    /// From modulus and exponent, big-endian without leading zeros. For all the algorithms of RSA unless it is said for which.
+    pub(super) fn rsa_components(n: &[u8], e: &[u8], algorithms: &[Algorithm]) -> Result<Self, KeyError> {
+        let wrong = || KeyError::NotAPublicKey { kind: RSA };
+        // What is more would only be parsed to be refused.
+        if n.len() > RSA_BITS_MAX / 8 || e.len() > 8 {
+            return Err(wrong());
+        }
+        let der = PublicKeyComponents { n, e }.as_der().map_err(|_| wrong())?;
+        Self::rsa(der.as_ref(), if algorithms.is_empty() { Algorithm::RSA } else { algorithms })
+    }
+
+    /// From DER or from the uncompressed point (SEC 1, 2.3.3). Each curve has its own algorithm (RFC 7518, 3.4).
+    pub(super) fn ec(bytes: &[u8], algorithms: &[Algorithm]) -> Result<Self, KeyError> {
+        let of_curve = [Algorithm::ES256, Algorithm::ES384, Algorithm::ES512]
+            .into_iter()
+            .find(|algorithm| algorithm.public().is_some_and(|kind| ParsedPublicKey::new(kind, bytes).is_ok()))
+            .ok_or(KeyError::NotAPublicKey { kind: EC })?;
+        Self::public(bytes, if algorithms.is_empty() { std::slice::from_ref(&of_curve) } else { algorithms }, EC, &[of_curve])
+    }
+
+    /// From DER or from the 32 bytes of the key (RFC 8032, 5.1.5).
+    pub(super) fn ed(bytes: &[u8], algorithms: &[Algorithm]) -> Result<Self, KeyError> {
+        const ALL: &[Algorithm] = &[Algorithm::EdDSA];
+        Self::public(bytes, if algorithms.is_empty() { ALL } else { algorithms }, ED, ALL)
+    }
+
+    fn public(bytes: &[u8], algorithms: &[Algorithm], kind: &'static str, possible: &[Algorithm]) -> Result<Self, KeyError> {
+        let check = |algorithm: Algorithm| ParsedPublicKey::new(algorithm.public()?, bytes).ok().map(Check::Public);
+        Self::of(algorithms, kind, possible, check)
+    }
+
+    /// Makes the key ready for each of the algorithms; so a key that cannot be used is found at the start, not at the first token.
+    fn of(
+        algorithms: &[Algorithm],
+        kind: &'static str,
+        possible: &[Algorithm],
+        check: impl Fn(Algorithm) -> Option<Check>,
+    ) -> Result<Self, KeyError> {
+        if let Some(&algorithm) = algorithms.iter().find(|algorithm| !possible.contains(algorithm)) {
+            return Err(KeyError::WrongAlgorithm { algorithm, kind });
+        }
+        let ready = |algorithm: &Algorithm| Some((*algorithm, check(*algorithm)?));
+        let by_algorithm = algorithms.iter().map(ready).collect::<Option<_>>().ok_or(KeyError::NotAPublicKey { kind })?;
+        Ok(Self { by_algorithm, accepted_until: None })
+    }
+
+    fn check(&self, algorithm: Algorithm, now: i64) -> Option<&Check> {
+        if self.accepted_until.is_some_and(|until| now >= until) {
+            return None;
+        }
+        self.by_algorithm.iter().find(|(own, _)| *own == algorithm).map(|(_, check)| check)
     }
 }
 
-/// The algorithms that a key can be used with, and those that it is used with unless the settings say otherwise.
-struct Possible {
-    kind: &'static str,
-    all: &'static [Algorithm],
-    usual: &'static [Algorithm],
-}
-
-fn hmac_key(secret: &SecretString) -> Result<(DecodingKey, Possible), KeyError> {
-    const ALL: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
-    if secret.expose_secret().is_empty() {
-        return Err(KeyError::EmptySecret);
-    }
-    Ok((DecodingKey::from_secret(secret.expose_secret().as_bytes()), Possible { kind: "HMAC", all: ALL, usual: ALL }))
-}
-
-fn rsa_key(pem: &str) -> Result<(DecodingKey, Possible), KeyError> {
-    const ALL: &[Algorithm] = &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
-    let kind = "RSA";
-    let key = public_key(pem, kind, DecodingKey::from_rsa_pem)?;
-    probe(&key, &RSA_PKCS1_2048_8192_SHA256, kind)?;
-    let bits = key
-        .try_get_as_bytes()
-        .ok()
-        .and_then(|der| aws_lc_rs::rsa::PublicKey::from_der(der).ok())
-        .map(|key| key.modulus_len() * 8)
-        .ok_or(KeyError::NotAPublicKey { kind })?;
-    if bits < RSA_BITS_MIN {
-        return Err(KeyError::WeakRsa { bits });
-    }
-    Ok((key, Possible { kind, all: ALL, usual: &ALL[..3] }))
-}
-
-fn ec_key(pem: &str) -> Result<(DecodingKey, Possible), KeyError> {
-    let kind = "EC (P-256 or P-384)";
-    let key = public_key(pem, kind, DecodingKey::from_ec_pem)?;
-    let of_curve: &[Algorithm] = if probe(&key, &ECDSA_P256_SHA256_FIXED, kind).is_ok() {
-        &[Algorithm::ES256]
-    } else {
-        probe(&key, &ECDSA_P384_SHA384_FIXED, kind)?;
-        &[Algorithm::ES384]
-    };
-    Ok((key, Possible { kind, all: of_curve, usual: of_curve }))
-}
-
-fn ed_key(pem: &str) -> Result<(DecodingKey, Possible), KeyError> {
-    let kind = "Ed25519";
-    let key = public_key(pem, kind, DecodingKey::from_ed_pem)?;
-    probe(&key, &ED25519, kind)?;
-    Ok((key, Possible { kind, all: &[Algorithm::EdDSA], usual: &[Algorithm::EdDSA] }))
-}
+const RSA: &str = "RSA";
+const EC: &str = "EC (P-256, P-384 or P-521)";
+const ED: &str = "Ed25519";
 
 /// Only the two labels of public keys: the reader would also take bytes of a private key or of a certificate, the wrong ones.
-fn public_key(pem: &str, kind: &'static str, read: impl Fn(&[u8]) -> jsonwebtoken::errors::Result<DecodingKey>) -> Result<DecodingKey, KeyError> {
+fn public_key(pem: &str, kind: &'static str, read: impl Fn(&[u8]) -> jsonwebtoken::errors::Result<DecodingKey>) -> Result<Vec<u8>, KeyError> {
     let pem = pem.trim();
+    let wrong = || KeyError::NotAPublicKey { kind };
     let is_public = pem.starts_with("-----BEGIN PUBLIC KEY-----") || pem.starts_with("-----BEGIN RSA PUBLIC KEY-----");
     if !is_public {
-        return Err(KeyError::NotAPublicKey { kind });
+        return Err(wrong());
     }
-    read(pem.as_bytes()).map_err(|_| KeyError::NotAPublicKey { kind })
-}
-
-/// Finds out at start, not at the first token, whether the key can be used.
-fn probe(key: &DecodingKey, algorithm: &'static dyn VerificationAlgorithm, kind: &'static str) -> Result<(), KeyError> {
-    key.try_get_as_bytes().ok().and_then(|bytes| ParsedPublicKey::new(algorithm, bytes).ok()).map(|_| ()).ok_or(KeyError::NotAPublicKey { kind })
+    let key = read(pem.as_bytes()).map_err(|_| wrong())?;
+    Ok(key.try_get_as_bytes().map_err(|_| wrong())?.to_vec())
 }
 
 #[cfg(test)]
@@ -242,15 +353,30 @@ mod tests {
         assert_eq!(fault(KeyMaterial::Hmac(String::new().into())), Some(KeyError::EmptySecret));
         assert_eq!(fault(KeyMaterial::Ec { pem: format!("\n {} \n", p256.public_key_pem()) }), None);
         assert_eq!(fault(KeyMaterial::Ec { pem: p384 }), None);
+        assert_eq!(fault(KeyMaterial::Ec { pem: p521 }), None);
         assert_eq!(fault(KeyMaterial::Ed { pem: ed.clone() }), None);
-        let ec = KeyError::NotAPublicKey { kind: "EC (P-256 or P-384)" };
-        for pem in
-            [p521, ed, p256.serialize_pem(), certificate, String::new(), "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----".to_string()]
-        {
+        let ec = KeyError::NotAPublicKey { kind: EC };
+        for pem in [ed, p256.serialize_pem(), certificate, String::new(), "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----".to_string()] {
             assert_eq!(fault(KeyMaterial::Ec { pem: pem.clone() }), Some(ec.clone()), "{pem}");
         }
         assert_eq!(fault(KeyMaterial::Rsa { pem: p256.public_key_pem() }), Some(KeyError::NotAPublicKey { kind: "RSA" }));
         assert_eq!(fault(KeyMaterial::Ed { pem: p256.public_key_pem() }), Some(KeyError::NotAPublicKey { kind: "Ed25519" }));
+    }
+
+    /// The example of RFC 7515, A.4.
+    #[test]
+    fn the_largest_curve_verifies_the_standard_s_example() {
+        let base64 = |text: &str| base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, text).unwrap();
+        let x = base64("AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk");
+        let y = base64("ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2");
+        let key = Key::ec(&[&[4], &x[..], &y[..]].concat(), &[]).unwrap();
+        let signature = base64(
+            "AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJ\
+             jyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn",
+        );
+        let verdict = |message: &[u8]| verify_by(std::slice::from_ref(&key), Algorithm::ES512, message, &signature, 0);
+        assert_eq!(verdict(b"eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA"), SignatureVerdict::Good);
+        assert_eq!(verdict(b"eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZB"), SignatureVerdict::Bad);
     }
 
     #[test]
