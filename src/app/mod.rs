@@ -8,7 +8,7 @@ pub mod settings;
 pub mod state;
 mod watchdog;
 
-use crate::auth::ApiKey;
+use crate::auth::{ApiKey, Jwks};
 use crate::broker::{Broker, MemoryBroker, Publisher};
 use crate::channel::ChannelRules;
 use crate::clock::Clock;
@@ -44,6 +44,7 @@ use actix_web::{App, web};
 use anyhow::{Context, anyhow};
 use drain::Draining;
 use parking_lot::{Mutex, RwLock};
+use settings::Verifiers;
 use state::State;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -51,6 +52,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// The demo feed's name, and the namespace of its channels.
 const DEMO_FEED: &str = "demo";
@@ -131,6 +133,8 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     let serving = actix_rt::spawn(server);
     let reaper = Reaper::start(Arc::clone(&gate.watches), house.clock.clone(), |count| emit(ConnectionsReaped { count }))?;
 
+    // From before the first client on: the first one may bring a token of somebody whose keys have to be read.
+    let keepers: Vec<_> = house.published.iter().map(|keys| actix_rt::spawn(watchdog::keep(Arc::clone(keys)))).collect();
     wait_until_ready(&house.readiness).await?;
     // Feeds begin when what they bring can be delivered.
     let watchdog = actix_rt::spawn(watchdog::watch(Arc::clone(&house)));
@@ -140,6 +144,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     drain::wait_for_signal(certificate.as_ref().map(|(_, watch)| watch)).await?;
     let drained = house.draining.drain(&config.shutdown, &house).await;
     watchdog.abort();
+    keepers.iter().for_each(JoinHandle::abort);
     house.stop_feeds().await;
     if let Some(demo) = demo {
         demo.stop().await;
@@ -165,6 +170,7 @@ pub struct House {
     broker: Arc<MemoryBroker>,
     hub: Arc<Hub>,
     sessions: Shared,
+    published: Vec<Arc<Jwks>>,
     outbox: OutboxLimits,
     websocket: Arc<WebsocketSettings>,
     readiness: web::Data<Readiness>,
@@ -187,7 +193,7 @@ impl House {
         let content = Arc::new(settings::content(config)?);
         let publisher = Publisher { rules, content, broker: Arc::clone(&broker) as Arc<dyn Broker> };
         let hub_tokens = settings::hub_tokens(config).context("accounts")?;
-        let (tokens, subscription_tokens) = settings::tokens(config, hub_tokens.as_ref())?;
+        let Verifiers { connection: tokens, subscription: subscription_tokens, published } = settings::tokens(config, hub_tokens.as_ref(), &clock)?;
         let draining = Draining::new();
         let limit = raise_descriptor_limit().saturating_sub(config.http_server.reserved_descriptors);
         let connection_limit = config.http_server.connection_limit.min(limit);
@@ -247,11 +253,12 @@ impl House {
             gate: Arc::new(gate),
             topics,
             broker,
+            published,
             sessions: Shared {
                 settings: Arc::new(settings::session(config)),
                 publisher,
-                tokens: Arc::new(tokens),
-                subscription_tokens: Arc::new(subscription_tokens),
+                tokens,
+                subscription_tokens,
                 hub: Arc::clone(&hub),
                 procedures: Arc::new(NoProcedures),
                 clock: clock.clone(),

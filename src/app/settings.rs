@@ -1,6 +1,6 @@
 //! From the configuration, as people write it, to the settings of each room, as it uses them.
 
-use crate::auth::{HubKey, HubTokens, OriginRule, TokenSettings, TokenVerifier};
+use crate::auth::{HubKey, HubTokens, Jwks, JwksSettings, OriginRule, TokenSettings, TokenVerifier};
 use crate::broker::MemoryBrokerSettings;
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, FeedFormat, SubscriptionTokenConfig, TokenConfig};
@@ -141,20 +141,32 @@ pub fn hub_tokens(config: &Config) -> anyhow::Result<Option<Arc<HubTokens>>> {
     Ok(Some(Arc::new(HubTokens::new(&key)?)))
 }
 
-/// The verifiers of connection tokens and of subscription tokens.
-pub fn tokens(config: &Config, hub: Option<&Arc<HubTokens>>) -> anyhow::Result<(TokenVerifier, TokenVerifier)> {
-    let verifier = |token: &TokenConfig| -> anyhow::Result<TokenVerifier> {
-        let verifier = TokenVerifier::new(&TokenSettings::from(token))?;
-        Ok(match hub {
-            Some(hub) => verifier.and_those_of(Arc::clone(hub)),
-            None => verifier,
-        })
+/// Who verifies tokens.
+pub struct Verifiers {
+    pub connection: Arc<TokenVerifier>,
+    pub subscription: Arc<TokenVerifier>,
+    /// The keys that they read from elsewhere; somebody has to keep them up to date.
+    pub published: Vec<Arc<Jwks>>,
+}
+
+pub fn tokens(config: &Config, hub: Option<&Arc<HubTokens>>, clock: &Clock) -> anyhow::Result<Verifiers> {
+    let mut published = Vec::new();
+    let mut verifier = |token: &TokenConfig| -> anyhow::Result<Arc<TokenVerifier>> {
+        let mut verifier = TokenVerifier::new(&TokenSettings::from(token))?;
+        if let Some(hub) = hub {
+            verifier = verifier.and_those_of(Arc::clone(hub));
+        }
+        if let Some(settings) = JwksSettings::of(token) {
+            let keys = Jwks::new(settings, clock.clone())?;
+            published.push(Arc::clone(&keys));
+            verifier = verifier.and_published(keys);
+        }
+        Ok(Arc::new(verifier))
     };
     let connection = verifier(&config.client.token).context("client.token")?;
     let SubscriptionTokenConfig { enabled, token } = &config.client.subscription_token;
-    let subscription =
-        if *enabled { verifier(token).context("client.subscription_token")? } else { verifier(&config.client.token).context("client.token")? };
-    Ok((connection, subscription))
+    let subscription = if *enabled { verifier(token).context("client.subscription_token")? } else { Arc::clone(&connection) };
+    Ok(Verifiers { connection, subscription, published })
 }
 
 pub fn upstream(config: &Config) -> Result<PoolSettings, FeedError> {

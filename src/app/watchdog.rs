@@ -5,6 +5,7 @@
 //! because only their threads can start them.
 
 use super::House;
+use crate::auth::Jwks;
 use crate::clock::Millis;
 use crate::telemetry::emit;
 use crate::telemetry::watchdog::SingletonRestarted;
@@ -79,6 +80,16 @@ async fn watch_pool(house: &House, pool: &mut Singleton) {
         if pool.started(now) {
             emit(SingletonRestarted { actor: "upstream" });
         }
+    }
+}
+
+/// Keeps published keys up to date, for as long as the task lives.
+pub async fn keep(keys: Arc<Jwks>) {
+    loop {
+        // Left by a panic only: without it, keys that are new would never be known.
+        let _ = actix_rt::spawn(Arc::clone(&keys).keep()).await;
+        emit(SingletonRestarted { actor: "jwks" });
+        tokio::time::sleep(Duration::from_millis(PAUSE_MS.1)).await;
     }
 }
 

@@ -5,11 +5,13 @@
 
 use super::claims::{BearerClaims, ConnectionClaims, SubscriptionClaims};
 use super::hub_tokens::{HUB_KEY_ID, HubTokens};
+use super::jwks::Jwks;
 use super::keys::{Algorithm, KeyError, KeyRing, SignatureVerdict, TokenKey};
 use super::members::{Members, Text};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use regex::Regex;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Members of a token's header. Real ones have two to five.
@@ -131,12 +133,19 @@ pub struct TokenVerifier {
     token_bytes_max: usize,
     /// The hub's own tokens have a key and rules of their own.
     hub: Option<Arc<HubTokens>>,
+    published: Option<Arc<Jwks>>,
 }
 
 impl TokenVerifier {
     /// Fails on keys that could not verify anything and on patterns that do not compile.
     pub fn new(settings: &TokenSettings) -> Result<Self, SettingsError> {
-        Ok(Self { keys: KeyRing::new(&settings.keys)?, rules: ClaimRules::new(settings)?, token_bytes_max: settings.token_bytes_max, hub: None })
+        Ok(Self {
+            keys: KeyRing::new(&settings.keys)?,
+            rules: ClaimRules::new(settings)?,
+            token_bytes_max: settings.token_bytes_max,
+            hub: None,
+            published: None,
+        })
     }
 
     /// Accepts tokens that the hub has minted, too.
@@ -145,9 +154,25 @@ impl TokenVerifier {
         Self { hub: Some(hub), ..self }
     }
 
+    /// Accepts tokens signed with published keys, too.
+    #[must_use]
+    pub fn and_published(self, keys: Arc<Jwks>) -> Self {
+        Self { published: Some(keys), ..self }
+    }
+
+    /// The published keys, if a token names one that is not known yet and nothing that is known verifies it: after they have been asked for,
+    /// it may be good. Says nothing about tokens that are wrong whatever the key.
+    pub fn asks_for_keys(&self, token: &str, now_wall_seconds: i64) -> Option<Arc<Jwks>> {
+        let published = self.published.as_ref()?;
+        let parsed = self.parse(token).ok()?;
+        let is_of_a_secret = parsed.algorithm.hmac().is_some();
+        let is_judged = is_of_a_secret || self.is_of_the_hub(&parsed) || published.knows(parsed.key_id.as_deref());
+        (!is_judged && self.signed_payload(token, now_wall_seconds).is_err()).then(|| Arc::clone(published))
+    }
+
     /// Whether any token can be accepted at all.
     pub fn has_keys(&self) -> bool {
-        !self.keys.is_empty() || self.hub.is_some()
+        !self.keys.is_empty() || self.hub.is_some() || self.published.is_some()
     }
 
     /// What a connection token says, if it is good at `now_wall_seconds` (Unix time).
@@ -165,7 +190,8 @@ impl TokenVerifier {
         SubscriptionClaims::read(&signed.payload, signed.hub.map_or(&self.rules, |hub| hub.rules()), now_wall_seconds)
     }
 
-    fn signed_payload(&self, token: &str, now: i64) -> Result<Signed<'_>, TokenFault> {
+    /// What stands in a token, before anybody knows whether it is true.
+    fn parse<'a>(&self, token: &'a str) -> Result<Parsed<'a>, TokenFault> {
         if token.len() > self.token_bytes_max {
             return Err(TokenFault::TooLong { bytes: token.len(), max: self.token_bytes_max });
         }
@@ -184,11 +210,26 @@ impl TokenVerifier {
         let id = text("kid").map_err(|_| TokenFault::BadHeader)?.map(|Text(id)| id);
         let algorithm = Algorithm::parse(&name).ok_or(TokenFault::UnknownAlgorithm)?;
 
-        // Whose it is, the key id alone decides: were both keys tried, each would have to be as good as the other.
-        let hub = self.hub.as_deref().filter(|_| id.as_deref() == Some(HUB_KEY_ID));
+        Ok(Parsed { message, payload, signature, key_id: id.map(Cow::into_owned), algorithm })
+    }
+
+    /// Whose it is, the key id alone decides: were both keys tried, each would have to be as good as the other.
+    fn is_of_the_hub(&self, parsed: &Parsed<'_>) -> bool {
+        self.hub.is_some() && parsed.key_id.as_deref() == Some(HUB_KEY_ID)
+    }
+
+    fn signed_payload(&self, token: &str, now: i64) -> Result<Signed<'_>, TokenFault> {
+        let parsed = self.parse(token)?;
+        let hub = self.hub.as_deref().filter(|_| self.is_of_the_hub(&parsed));
+        let Parsed { message, payload, signature, key_id, algorithm } = parsed;
+        let (id, message) = (key_id.as_deref(), message.as_bytes());
         let verdict = match hub {
-            Some(hub) => hub.verify(algorithm, message.as_bytes(), &signature, now),
-            None => self.keys.verify(id.as_deref(), algorithm, message.as_bytes(), &signature, now),
+            Some(hub) => hub.verify(algorithm, message, &signature, now),
+            // A published key is meant by its id, and then no other one is.
+            None => match self.published.as_ref().and_then(|keys| keys.verify(id, algorithm, message, &signature, now)) {
+                Some(verdict) if id.is_some() || verdict == SignatureVerdict::Good => verdict,
+                _ => self.keys.verify(id, algorithm, message, &signature, now),
+            },
         };
         match verdict {
             SignatureVerdict::Good => Ok(Signed { payload, hub }),
@@ -196,6 +237,16 @@ impl TokenVerifier {
             SignatureVerdict::NoKey => Err(TokenFault::NoKey { algorithm }),
         }
     }
+}
+
+/// A token that has the shape of one.
+struct Parsed<'a> {
+    /// What is signed: header and payload as they stand in the token.
+    message: &'a str,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+    key_id: Option<String>,
+    algorithm: Algorithm,
 }
 
 /// Claims that somebody with a key has signed.

@@ -165,7 +165,7 @@ pub(super) struct Key {
 
 #[derive(Debug)]
 enum Check {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -251,7 +251,7 @@ impl Key {
             return Err(KeyError::EmptySecret);
         }
         let algorithms = if algorithms.is_empty() { Algorithm::HMAC } else { algorithms };
-        Self::of(algorithms, "HMAC", Algorithm::HMAC, |algorithm| algorithm.hmac().map(|kind| Check::Secret(hmac::Key::new(kind, secret))))
+        Self::of(algorithms, "HMAC", Algorithm::HMAC, |algorithm| algorithm.hmac().map(|kind| Check::Secret(Box::new(hmac::Key::new(kind, secret)))))
     }
 
     /// From DER, X.509 (RFC 5280) or PKCS#1 (RFC 8017).

@@ -1,12 +1,14 @@
 //! Who may come in, and what they may do: tokens, keys, claims, namespace permissions, API keys, origins.
 //!
 //! Called by the session (tokens, permissions), by the HTTP edge (API keys, origins) and by `gen-token` (minting). Everything here decides
-//! on values that it is handed: no clock is read, nothing is fetched, no socket or actor is known. What a client is told about a refusal is
+//! on values that it is handed: no clock is read, nothing is fetched, no socket or actor is known; `jwks` alone reads the published keys of
+//! identity providers, in a task of its own. What a client is told about a refusal is
 //! the caller's business; the reasons given here are for the log.
 
 mod api_key;
 mod claims;
 mod hub_tokens;
+mod jwks;
 mod jwt;
 pub mod key_file;
 mod keys;
@@ -20,6 +22,7 @@ mod sign;
 pub use api_key::ApiKey;
 pub use claims::{ConnectionClaims, Overrides, ServerSub, SubscriptionClaims};
 pub use hub_tokens::{HUB_KEY_ID, HubKey, HubKeyError, HubTokens, MintLogin, RefreshToken};
+pub use jwks::{Jwks, JwksError, JwksSettings, KeyNews};
 pub use jwt::{Expected, SettingsError, TokenError, TokenFault, TokenSettings, TokenVerifier};
 pub use keys::{Algorithm, KeyError, KeyMaterial, TokenKey};
 pub use origin::{OriginError, OriginRule};

@@ -1,5 +1,6 @@
 //! From the configuration's section about tokens to what a verifier needs.
 
+use super::jwks::JwksSettings;
 use super::jwt::{Expected, TokenSettings};
 use super::keys::{KeyMaterial, TokenKey};
 use crate::config::TokenConfig;
@@ -32,6 +33,17 @@ impl From<&TokenConfig> for TokenSettings {
             leeway_seconds: u32::try_from(config.leeway.ms().div_ceil(1_000)).unwrap_or(u32::MAX),
             ..Self::default()
         }
+    }
+}
+
+impl JwksSettings {
+    /// `None` where no keys are to be read from anywhere.
+    pub fn of(config: &TokenConfig) -> Option<Self> {
+        (!config.jwks_public_endpoint.trim().is_empty()).then(|| Self {
+            urls: config.jwks_public_endpoint.clone(),
+            refresh_ms: config.jwks_refresh_interval.ms(),
+            stale_ms_max: config.jwks_stale_max.ms(),
+        })
     }
 }
 

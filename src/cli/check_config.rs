@@ -2,8 +2,9 @@
 
 use super::{ConfigArgs, print};
 use crate::app::settings;
-use crate::auth::{TokenSettings, TokenVerifier};
-use crate::config::{ClientConfig, Config, HttpServerConfig, unknown_warning};
+use crate::auth::{Jwks, JwksSettings, TokenSettings, TokenVerifier};
+use crate::clock::Clock;
+use crate::config::{ClientConfig, Config, HttpServerConfig, TokenConfig, unknown_warning};
 use anyhow::{Context, bail};
 use clap::Args;
 use std::fmt::Write;
@@ -42,9 +43,14 @@ impl CheckConfig {
 
 /// Keys are text to the configuration; whether they are keys is known where tokens are verified.
 fn check_keys(client: &ClientConfig) -> anyhow::Result<()> {
-    TokenVerifier::new(&TokenSettings::from(&client.token)).context("client.token cannot be used")?;
+    let check = |token: &TokenConfig| -> anyhow::Result<()> {
+        TokenVerifier::new(&TokenSettings::from(token))?;
+        JwksSettings::of(token).map(|settings| Jwks::new(settings, Clock::system())).transpose()?;
+        Ok(())
+    };
+    check(&client.token).context("client.token cannot be used")?;
     if client.subscription_token.enabled {
-        TokenVerifier::new(&TokenSettings::from(&client.subscription_token.token)).context("client.subscription_token cannot be used")?;
+        check(&client.subscription_token.token).context("client.subscription_token cannot be used")?;
     }
     Ok(())
 }
@@ -111,6 +117,7 @@ fn clients(client: &ClientConfig) -> String {
         ("RSA", !token.rsa_public_key.is_empty()),
         ("ECDSA", !token.ecdsa_public_key.is_empty()),
         ("EdDSA", !token.eddsa_public_key.is_empty()),
+        ("JWKS", !token.jwks_public_endpoint.is_empty()),
     ];
     let keys: Vec<&str> = keys.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect();
     match (keys.is_empty(), client.allow_anonymous_connect_without_token) {

@@ -102,7 +102,7 @@ impl Default for ClientConfig {
 }
 
 /// Keys that tokens may be signed with, and claims that they must have. A token is accepted by the key of its own algorithm only.
-#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TokenConfig {
     /// Key of HS256, HS384 and HS512 tokens. Empty: none of these is accepted.
@@ -113,10 +113,17 @@ pub struct TokenConfig {
     pub hmac_previous_secret_key_valid_until: i64,
     /// Public key of RS256, RS384 and RS512 tokens, PEM text. Empty: none of these is accepted.
     pub rsa_public_key: String,
-    /// Public key of ES256 and ES384 tokens, PEM text. Empty: none of these is accepted.
+    /// Public key of ES256, ES384 or ES512 tokens, PEM text. Empty: none of these is accepted.
     pub ecdsa_public_key: String,
     /// Public key of EdDSA (Ed25519) tokens, PEM text. Empty: none of these is accepted.
     pub eddsa_public_key: String,
+    /// Where an identity provider publishes its public keys (JWKS), for tokens that name one by its `kid`. https, or http on this machine; several
+    /// with blanks between them. Empty: none.
+    pub jwks_public_endpoint: String,
+    /// Between two looks at the published keys. A token that names an unknown one is looked up sooner.
+    pub jwks_refresh_interval: HumanDuration,
+    /// How long the published keys stay good while their URL does not answer.
+    pub jwks_stale_max: HumanDuration,
     /// The `aud` that a token must have. Empty: not looked at.
     pub audience: String,
     /// A regular expression that a token's `aud` must match. Empty: not looked at.
@@ -133,10 +140,38 @@ pub struct TokenConfig {
     pub leeway: HumanDuration,
 }
 
+impl Default for TokenConfig {
+    fn default() -> Self {
+        Self {
+            hmac_secret_key: Secret::default(),
+            hmac_previous_secret_key: Secret::default(),
+            hmac_previous_secret_key_valid_until: 0,
+            rsa_public_key: String::new(),
+            ecdsa_public_key: String::new(),
+            eddsa_public_key: String::new(),
+            jwks_public_endpoint: String::new(),
+            jwks_refresh_interval: HumanDuration::from_secs(600),
+            jwks_stale_max: HumanDuration::from_secs(24 * 3_600),
+            audience: String::new(),
+            audience_regex: String::new(),
+            issuer: String::new(),
+            issuer_regex: String::new(),
+            user_id_claim: String::new(),
+            leeway: HumanDuration::default(),
+            role_claim: String::new(),
+        }
+    }
+}
+
 impl TokenConfig {
     /// Whether any token at all can be verified.
     pub fn has_key(&self) -> bool {
-        !self.hmac_secret_key.is_empty() || !self.rsa_public_key.is_empty() || !self.ecdsa_public_key.is_empty() || !self.eddsa_public_key.is_empty()
+        let has_endpoint = !self.jwks_public_endpoint.is_empty();
+        has_endpoint
+            || !self.hmac_secret_key.is_empty()
+            || !self.rsa_public_key.is_empty()
+            || !self.ecdsa_public_key.is_empty()
+            || !self.eddsa_public_key.is_empty()
     }
 }
 

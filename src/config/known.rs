@@ -43,7 +43,7 @@ impl fmt::Display for UnknownOption {
 }
 
 /// The options of Centrifugo v6 that its users are most likely to bring along. An entry stands for everything below it too.
-const CENTRIFUGO_ONLY: [(&str, Option<&str>); 55] = [
+const CENTRIFUGO_ONLY: [(&str, Option<&str>); 53] = [
     ("admin", None),
     ("broker", None),
     ("channel.namespaces[].allow_tags_filter", None),
@@ -66,8 +66,6 @@ const CENTRIFUGO_ONLY: [(&str, Option<&str>); 55] = [
     ("client.insecure_skip_token_signature_verify", None),
     ("client.presence_update_interval", None),
     ("client.proxy", None),
-    ("client.subscription_token.jwks_public_endpoint", None),
-    ("client.token.jwks_public_endpoint", None),
     ("client.user_id_http_header", None),
     ("consumers", None),
     ("debug.handler_prefix", None),

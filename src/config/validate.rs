@@ -171,6 +171,13 @@ fn token(path: &str, token: &TokenConfig, check: &mut Check) {
         || "audience is set too; drop one of them",
     );
     check.that(token.issuer.is_empty() || token.issuer_regex.is_empty(), format!("{path}.issuer_regex"), || "issuer is set too; drop one of them");
+    check.positive(format!("{path}.jwks_refresh_interval"), token.jwks_refresh_interval);
+    check.that(token.jwks_stale_max >= token.jwks_refresh_interval, format!("{path}.jwks_stale_max"), || {
+        format!(
+            "{} is shorter than jwks_refresh_interval, {}: keys would be given up before they are looked at again",
+            token.jwks_stale_max, token.jwks_refresh_interval
+        )
+    });
     check.regex(format!("{path}.audience_regex"), &token.audience_regex);
     check.regex(format!("{path}.issuer_regex"), &token.issuer_regex);
     let keys =

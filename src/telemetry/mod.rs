@@ -19,6 +19,7 @@ pub mod content;
 pub mod http;
 pub mod sessions;
 pub mod store;
+pub mod tokens;
 pub mod topics;
 pub mod watchdog;
 

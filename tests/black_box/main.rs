@@ -22,5 +22,6 @@ mod server_side;
 mod slow;
 mod subscribe;
 mod tls;
+mod tokens;
 
 mod cli;

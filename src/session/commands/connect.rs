@@ -20,7 +20,7 @@ use std::sync::Arc;
 const COMMAND: &str = "connect";
 
 /// Why a client does not get in.
-enum Refused {
+pub(super) enum Refused {
     Error(ErrorCode),
     Disconnect(Disconnect),
 }
@@ -145,7 +145,7 @@ impl Session {
             .collect()
     }
 
-    fn turn_away(&mut self, id: u32, refused: Refused) -> Step {
+    pub(super) fn turn_away(&mut self, id: u32, refused: Refused) -> Step {
         match refused {
             Refused::Disconnect(why) => self.drop_client(why),
             Refused::Error(error) => {

@@ -12,7 +12,7 @@ mod subscribe;
 pub(super) use subscribe::Asked;
 
 use super::{Phase, Session, Step};
-use crate::auth::{Client, Granted};
+use crate::auth::{Client, Granted, Jwks, KeyNews};
 use crate::broker::Answer;
 use crate::channel::{ChannelOptions, ClientInfo};
 use crate::protocol::centrifuge::{Reply, Request};
@@ -21,7 +21,38 @@ use actix::prelude::*;
 use std::sync::Arc;
 
 impl Session {
+    /// Carries a command out. One that brings a token by a key unheard of waits until the published keys have been looked at.
     pub(super) fn command(&mut self, id: u32, request: &Request, ctx: &mut Context<Self>) -> Step {
+        let Some(keys) = self.asks_for_keys(request) else { return self.carry_out(id, request, ctx) };
+        let request = request.clone();
+        self.with_answer(Answer::Later(Box::pin(keys.ask())), ctx, move |session, asked, ctx| {
+            if asked == KeyNews::NoAnswer && session.asks_for_keys(&request).is_some() {
+                // Whether the token is good nobody can say now, so the client is told to try again and not that it is wrong.
+                return match request {
+                    Request::Connect(_) => session.turn_away(id, connect::Refused::Error(ErrorCode::INTERNAL)),
+                    _ => session.refuse(id, request.name(), ErrorCode::INTERNAL),
+                };
+            }
+            let step = session.carry_out(id, &request, ctx);
+            if step == Step::Again {
+                session.todo.push_front((id, request));
+            }
+            step
+        })
+    }
+
+    fn asks_for_keys(&self, request: &Request) -> Option<Arc<Jwks>> {
+        let (verifier, token) = match (&self.phase, request) {
+            (Phase::Fresh, Request::Connect(request)) => (&self.worker.tokens, &request.token),
+            (Phase::Connected(_), Request::Refresh(request)) => (&self.worker.tokens, &request.token),
+            (Phase::Connected(_), Request::Subscribe(request)) => (&self.worker.subscription_tokens, &request.token),
+            (Phase::Connected(_), Request::SubRefresh(request)) => (&self.worker.subscription_tokens, &request.token),
+            _ => return None,
+        };
+        if token.is_empty() { None } else { verifier.asks_for_keys(token, self.worker.clock.wall_seconds()) }
+    }
+
+    fn carry_out(&mut self, id: u32, request: &Request, ctx: &mut Context<Self>) -> Step {
         let is_connect = matches!(request, Request::Connect(_));
         let is_allowed = match self.phase {
             Phase::Fresh => is_connect,
@@ -103,10 +134,10 @@ impl Session {
             Answer::Ready(value) => then(self, value, ctx),
             Answer::Later(future) => {
                 ctx.wait(future.into_actor(self).map(move |value, session, ctx| {
-                    if !matches!(session.phase, Phase::Closing) {
-                        then(session, value, ctx);
+                    // What waits again, for something else, goes on by itself then, with everything behind it.
+                    if matches!(session.phase, Phase::Closing) || then(session, value, ctx) != Step::Later {
+                        session.go_on(ctx);
                     }
-                    session.go_on(ctx);
                 }));
                 Step::Later
             }

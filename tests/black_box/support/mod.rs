@@ -7,6 +7,7 @@ mod codec;
 mod feed;
 mod http;
 mod hub;
+pub mod keys;
 pub mod token;
 mod websocket;
 
