@@ -190,6 +190,14 @@ impl TokenVerifier {
         SubscriptionClaims::read(&signed.payload, signed.hub.map_or(&self.rules, |hub| hub.rules()), now_wall_seconds)
     }
 
+    /// Whether a connection token that was good a moment ago has not been declared void since.
+    pub fn still_good(&self, claims: &ConnectionClaims) -> Result<(), TokenError> {
+        match &self.hub {
+            Some(hub) if claims.bearer.login.is_some() => hub.still_good(claims),
+            _ => Ok(()),
+        }
+    }
+
     /// What stands in a token, before anybody knows whether it is true.
     fn parse<'a>(&self, token: &'a str) -> Result<Parsed<'a>, TokenFault> {
         if token.len() > self.token_bytes_max {

@@ -5,6 +5,7 @@
 //! identity providers, in a task of its own. What a client is told about a refusal is
 //! the caller's business; the reasons given here are for the log.
 
+pub mod accounts;
 mod api_key;
 mod claims;
 mod hub_tokens;
@@ -14,10 +15,12 @@ pub mod key_file;
 mod keys;
 mod members;
 mod origin;
+pub mod passwords;
 mod permissions;
 mod roles;
 mod settings;
 mod sign;
+pub mod throttle;
 
 pub use api_key::ApiKey;
 pub use claims::{ConnectionClaims, Overrides, ServerSub, SubscriptionClaims};

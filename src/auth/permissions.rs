@@ -5,7 +5,7 @@
 
 use super::claims::SubscriptionClaims;
 use super::jwt::TokenError;
-use super::roles::{Granted, Permission, Right, Role};
+use super::roles::{Granted, Grants, Permission, Right, Role};
 use crate::channel::{ChannelOptions, ChannelRules, SessionId, UserId};
 use crate::protocol::codes::{Disconnect, ErrorCode};
 
@@ -85,6 +85,14 @@ pub fn may_subscribe(
         || (!is_user_limited && client.granted.has(Permission::Subscribe))
         || client.is_insecure;
     if is_allowed { Ok(None) } else { Err(SubscribeRefused::Denied) }
+}
+
+/// Whether the hub makes a subscription token of this channel for its user: where the user has been granted to subscribe, unless the
+/// channel's name says that it is for others.
+pub fn may_have_subscription_token(rules: &ChannelRules, user: &UserId, grants: &Grants, channel: &str) -> bool {
+    let Ok(options) = rules.options_for_client(channel) else { return false };
+    let is_for_others = options.allow_user_limited_channels && rules.is_user_limited(channel) && !rules.names_user(channel, user);
+    !channel.is_empty() && !is_for_others && grants.of(rules.namespace(channel)).has(Permission::Subscribe)
 }
 
 /// Refuses a subscription token that was not made for this client and channel: what a refresh of a subscription has to ask.

@@ -353,8 +353,8 @@ fn accounts(accounts: &AccountsConfig, check: &mut Check) {
     check.within("accounts.password.parallelism", password.parallelism as usize, 1, 64);
     // RFC 9106, 3.1: at least eight blocks of 1 KiB a lane.
     let memory_min = ByteSize::new(8 * 1_024 * u64::from(password.parallelism.clamp(1, 64)));
-    check.that((memory_min..=ByteSize::mib(4_096)).contains(&password.memory), "accounts.password.memory", || {
-        format!("{} must be from {memory_min} to 4GiB", password.memory)
+    check.that((memory_min..=ByteSize::mib(1_024)).contains(&password.memory), "accounts.password.memory", || {
+        format!("{} must be from {memory_min} to 1GiB", password.memory)
     });
     check.within("accounts.password.iterations", password.iterations as usize, 1, 1_000);
     check.within("accounts.password.at_once", password.at_once, 0, 64);

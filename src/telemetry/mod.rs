@@ -12,6 +12,7 @@ pub fn emit(event: impl Event) {
     event.emit();
 }
 
+pub mod accounts;
 pub mod api;
 pub mod audit;
 pub mod certificates;

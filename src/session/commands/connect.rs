@@ -185,6 +185,12 @@ impl Session {
             token_channels: claims.subs.iter().map(|sub| sub.channel.clone()).collect(),
             _place: place,
         }));
+        // Whoever ended the login after its token was looked at, and before this session could be found, did not find it.
+        match self.worker.tokens.still_good(claims) {
+            Ok(()) => {}
+            Err(TokenError::Expired) => return self.turn_away(id, Refused::Error(ErrorCode::TOKEN_EXPIRED)),
+            Err(TokenError::Invalid { .. }) => return self.turn_away(id, Refused::Disconnect(Disconnect::INVALID_TOKEN)),
+        }
         for other in others {
             other.addr.do_send(Disconnected::because(Disconnect::CONNECTION_LIMIT));
         }

@@ -37,7 +37,12 @@ impl Session {
         }
         identity.expires_at = claims.expires_at;
         identity.facts.set_credentials(Credentials::from(&claims));
+        // As at the connect: the login may have ended since the token was looked at.
+        let still_good = self.worker.tokens.still_good(&claims);
         self.bearer = claims.bearer;
+        if still_good.is_err() {
+            return self.drop_client(Disconnect::INVALID_TOKEN);
+        }
         self.reply(&Reply::Refresh { id, result: RefreshResult { ttl: ttl(claims.expires_at, wall_seconds) } });
         self.schedule(self.worker.clock.now());
         Step::Done
