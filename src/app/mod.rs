@@ -4,10 +4,13 @@
 //! workers, close the store; one deadline over all of it.
 
 mod drain;
+mod logins;
 pub mod settings;
 pub mod state;
 mod watchdog;
 
+use crate::auth::accounts::{AccountParts, Accounts};
+use crate::auth::passwords::Passwords;
 use crate::auth::{ApiKey, Jwks};
 use crate::broker::{Broker, MemoryBroker, Publisher};
 use crate::channel::ChannelRules;
@@ -22,6 +25,7 @@ use crate::http::debug::DebugKey;
 use crate::http::health::Readiness;
 use crate::http::listen::{self, Gate};
 use crate::http::live::Live;
+use crate::http::login::{IsTls, LoginState};
 use crate::http::routes::Routes;
 use crate::http::transports::websocket::{self, WebsocketSettings};
 use crate::outbox::OutboxLimits;
@@ -43,6 +47,7 @@ use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 use anyhow::{Context, anyhow};
 use drain::Draining;
+use logins::{HubLogins, LogJournal};
 use parking_lot::{Mutex, RwLock};
 use settings::Verifiers;
 use state::State;
@@ -108,6 +113,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
         server = server.listen(format!("listener {index}"), listener, move || {
             let worker = house.worker();
             let (gate, tls, house) = (Arc::clone(&gate), tls.clone(), Arc::clone(&house));
+            let is_tls = IsTls(tls.is_some());
             let deadlines: Rc<Deadlines> = Rc::new(gate.deadlines);
             let websocket = Arc::clone(&house.websocket);
             let routes = house.routes.clone();
@@ -123,7 +129,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
                         Ok::<_, actix_http::Error>(())
                     }
                 }))
-                .finish(map_config(App::new().configure(move |service| routes.configure(service)), |()| AppConfig::default()))
+                .finish(map_config(App::new().app_data(is_tls).configure(move |service| routes.configure(service)), |()| AppConfig::default()))
                 .map_err(|error| log::debug!("a connection ended: {error}"));
             fn_service(move |tcp| Arc::clone(&gate).enter(tcp, tls.clone(), Rc::clone(&deadlines))).and_then(service)
         })?;
@@ -139,6 +145,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     // Feeds begin when what they bring can be delivered.
     let watchdog = actix_rt::spawn(watchdog::watch(Arc::clone(&house)));
     let store_watch = actix_rt::spawn(store::watch(Arc::clone(&store)));
+    house.say_how_to_add_users(&config).await;
     ready(&addresses);
 
     drain::wait_for_signal(certificate.as_ref().map(|(_, watch)| watch)).await?;
@@ -224,6 +231,26 @@ impl House {
         let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
         let node = settings::node(config, &clock);
         let live = config.live.enabled.then(|| Live::new(&settings::live(config, &node), publisher.clone(), Arc::clone(&topics), clock.clone()));
+        let login = match hub_tokens {
+            Some(tokens) => Some(LoginState {
+                prefix: config.accounts.handler_prefix.clone(),
+                accounts: Arc::new(Accounts::new(
+                    AccountParts {
+                        store: Arc::clone(&store),
+                        clock: clock.clone(),
+                        tokens,
+                        passwords: Arc::new(Passwords::start(&settings::passwords(config)).context("accounts.password")?),
+                        live: Arc::new(HubLogins(Arc::clone(&hub))),
+                        journal: Arc::new(LogJournal),
+                        rules: Arc::clone(&publisher.rules),
+                    },
+                    settings::accounts(config),
+                )),
+                timeout: config.http_server.request_timeout.duration(),
+            }),
+            None => None,
+        };
+        let accounts_prefix = login.as_ref().map(|login| login.prefix.as_str());
         let api = ApiState {
             prefix: config.http_api.handler_prefix.clone(),
             key: ApiKey::new(config.http_api.key.expose()),
@@ -235,10 +262,11 @@ impl House {
             node,
             body_bytes_max: config.http_server.request_body_max.bytes(),
             timeout: config.http_server.request_timeout.duration(),
-            description: config.http_api.docs.then(|| openapi::document(&config.http_api.handler_prefix)),
+            description: config.http_api.docs.then(|| openapi::document(&config.http_api.handler_prefix, accounts_prefix)),
         };
         let routes = Routes {
             live,
+            login: login.map(Arc::new),
             api: (!config.http_api.disabled).then(|| Arc::new(api)),
             readiness: readiness.clone(),
             state: state.clone(),
@@ -291,6 +319,18 @@ impl House {
             });
             Rc::clone(worker)
         })
+    }
+
+    /// A hub to which nobody can sign in says once how that is changed.
+    async fn say_how_to_add_users(&self, config: &Config) {
+        let Some(login) = &self.routes.login else { return };
+        match login.accounts.users(None, 1).await {
+            Ok(users) if users.is_empty() && !config.demo.enabled => {
+                log::info!("there are no accounts yet; `aether user add NAME --role admin` with this configuration makes the first one");
+            }
+            Ok(_) => {}
+            Err(error) => log::warn!("accounts cannot be looked up: {:#}", anyhow::Error::from(error)),
+        }
     }
 
     async fn stop_feeds(&self) {

@@ -1,5 +1,8 @@
 //! From the configuration, as people write it, to the settings of each room, as it uses them.
 
+use crate::auth::accounts::AccountSettings;
+use crate::auth::passwords::PasswordSettings;
+use crate::auth::throttle::ThrottleRules;
 use crate::auth::{HubKey, HubTokens, Jwks, JwksSettings, OriginRule, TokenSettings, TokenVerifier};
 use crate::broker::MemoryBrokerSettings;
 use crate::clock::{Clock, Millis};
@@ -14,6 +17,7 @@ use crate::protocol::event_stream::EventStreamLimits;
 use crate::protocol::websocket;
 use crate::session::worker::{PersonalChannel, SessionSettings};
 use crate::topic::TopicSettings;
+use crate::units::HumanDuration;
 use crate::upstream::{FeedError, FeedLimits, FeedSettings, Format, PoolSettings};
 use anyhow::Context;
 use std::path::Path;
@@ -127,6 +131,37 @@ pub fn websocket(config: &Config, clock: &Clock) -> anyhow::Result<WebsocketSett
         session_limit: config.client.connection_limit,
         rate: (rate > 0).then(|| ConnectRate::new(rate, clock.clone())),
     })
+}
+
+pub fn accounts(config: &Config) -> AccountSettings {
+    let accounts = &config.accounts;
+    let ms = |duration: HumanDuration| i64::try_from(duration.ms()).unwrap_or(i64::MAX);
+    AccountSettings {
+        token_ttl_ms: ms(accounts.token_ttl),
+        rotation_grace_ms: ms(accounts.rotation_grace),
+        idle_ms: ms(accounts.idle_timeout),
+        absolute_ms: ms(accounts.absolute_timeout),
+        logins_per_user: accounts.logins_per_user,
+        throttle: ThrottleRules {
+            tries: accounts.tries,
+            tries_per_address: accounts.tries_per_address,
+            pause_ms: accounts.pause.ms(),
+            pause_max_ms: accounts.pause_max.ms(),
+        },
+    }
+}
+
+/// Half of the cores look at passwords, unless configured.
+pub fn passwords(config: &Config) -> PasswordSettings {
+    let password = &config.accounts.password;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    PasswordSettings {
+        memory_kib: u32::try_from(password.memory.bytes() / 1_024).unwrap_or(u32::MAX),
+        iterations: password.iterations,
+        parallelism: password.parallelism,
+        at_once: if password.at_once == 0 { (cores / 2).max(1) } else { password.at_once },
+        wait: password.wait.duration(),
+    }
 }
 
 /// What mints and verifies the hub's own tokens, if it has accounts. Makes their key where there is none yet.

@@ -12,6 +12,7 @@ mod fixture;
 pub mod health;
 pub mod listen;
 pub mod live;
+pub mod login;
 pub mod metrics;
 pub mod respond;
 pub mod routes;

@@ -5,6 +5,7 @@ use super::assets;
 use super::debug::{self, DebugKey};
 use super::health::{self, Readiness};
 use super::live::{self, Live};
+use super::login::{self, LoginState};
 use super::{metrics, respond};
 use crate::app::state::State;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -24,6 +25,8 @@ pub struct Routes {
     pub is_debug_served: bool,
     /// `None`: there is no server API.
     pub api: Option<Arc<ApiState>>,
+    /// `None`: nobody can sign in.
+    pub login: Option<Arc<LoginState>>,
     /// `None`: there is no Live page.
     pub live: Option<Arc<Live>>,
 }
@@ -46,6 +49,9 @@ impl Routes {
         }
         if let Some(api) = &self.api {
             service.configure(api::configure(Arc::clone(api)));
+        }
+        if let Some(login) = &self.login {
+            service.configure(login::configure(Arc::clone(login)));
         }
         if let Some(live) = &self.live {
             service.configure(live::configure(Arc::clone(live)));

@@ -364,7 +364,7 @@ impl ApiState {
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unread {
+pub(super) enum Unread {
     TooLarge {
         max: usize,
     },
@@ -393,7 +393,7 @@ impl Unread {
 }
 
 /// The whole body. Where it came in one piece, which is what small ones do, it is not copied.
-async fn read(mut body: web::Payload, headers: &HeaderMap, max: usize, timeout: Duration) -> Result<Bytes, Unread> {
+pub(super) async fn read(mut body: web::Payload, headers: &HeaderMap, max: usize, timeout: Duration) -> Result<Bytes, Unread> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > max) {
         return Err(Unread::TooLarge { max });

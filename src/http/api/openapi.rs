@@ -2,6 +2,7 @@
 
 use super::publish::PublishResult;
 use super::{batch, describe};
+use crate::http::login;
 use crate::http::respond::ErrorBody;
 use crate::protocol::codes::ErrorCode;
 use bytes::Bytes;
@@ -39,16 +40,33 @@ Times are Unix seconds, sizes are bytes. Bodies may have 1 MiB unless configured
 A call that was understood is answered with status 200 and either `{\"result\": …}` or `{\"error\": {\"code\": …, \"message\": …}}`. With the \
 header `X-Centrifugo-Error-Mode: transport` an error is answered with the status below, and with the inner object alone.\n\n";
 
-/// The whole description, for an API under `prefix`.
-pub fn document(prefix: &str) -> Bytes {
+/// The whole description, for an API under `prefix` and, if there are any, accounts under theirs.
+pub fn document(prefix: &str, accounts: Option<&str>) -> Bytes {
     let mut description = Description::default();
     description.schema::<ErrorBody>();
     describe(&mut description);
     description.batch();
+    if let Some(prefix) = accounts {
+        login::openapi::describe(&mut description, prefix);
+    }
     let json = description.build(prefix);
     let mut out = crate::http::respond::buffer();
     crate::http::respond::write_json(&json, &mut out);
     out.freeze()
+}
+
+/// An address for people who sign in.
+pub struct AccountsEndpoint<'a> {
+    pub path: String,
+    pub method: HttpMethod,
+    pub text: &'a str,
+    /// The request's schema, and an example.
+    pub request: Option<(String, &'a str)>,
+    /// Statuses, and when they come.
+    pub refusals: &'a [(&'static str, &'static str)],
+    /// The schema of all of them.
+    pub refusal: &'a str,
+    pub needs_cookie: bool,
 }
 
 /// A description that grows by methods.
@@ -57,21 +75,66 @@ pub struct Description {
     /// Name of the method, of its request's and of its result's schema.
     methods: Vec<(&'static str, String, String)>,
     paths: Vec<(String, PathItem)>,
+    /// Those of people who sign in: whole paths, several with two methods.
+    accounts: Vec<(String, HttpMethod, Operation)>,
     schemas: Vec<(String, RefOr<Schema>)>,
 }
 
 impl Description {
     pub fn method<Request: ToSchema, Result: ToSchema>(&mut self, name: &'static str, example: &str, example_result: &str) {
         let (request, result) = (self.schema::<Request>(), self.schema::<Result>());
-        let text = match Request::schema() {
-            RefOr::T(Schema::Object(object)) => object.description.unwrap_or_default(),
-            _ => String::new(),
-        };
+        let text = Self::text_of::<Request>();
         let success = ObjectBuilder::new().property("result", reference(&result)).required("result");
         let answer = OneOfBuilder::new().item(success).item(error_answer());
         let example_answer = format!("{{\"result\":{example_result}}}");
         self.path(name, &text, reference(&request).into(), example, answer.into(), &example_answer);
         self.methods.push((name, request, result));
+    }
+
+    /// What a type says of itself.
+    pub fn text_of<T: ToSchema>() -> String {
+        match T::schema() {
+            RefOr::T(Schema::Object(object)) => object.description.unwrap_or_default(),
+            _ => String::new(),
+        }
+    }
+
+    /// An address for people who sign in; it answers 204 unless [`Description::accounts_answer`] says otherwise.
+    pub fn accounts_endpoint(&mut self, endpoint: AccountsEndpoint<'_>) {
+        let json = |schema: &str| ContentBuilder::new().schema(Some(reference(schema)));
+        let mut responses = ResponsesBuilder::new().response("204", ResponseBuilder::new().description("Done."));
+        for (status, when) in endpoint.refusals {
+            let refusal = ResponseBuilder::new().description(*when).content("application/json", json(endpoint.refusal).build());
+            responses = responses.response(*status, refusal);
+        }
+        let (summary, _) = endpoint.text.split_once(". ").unwrap_or((endpoint.text.trim_end_matches('.'), ""));
+        let body = endpoint.request.map(|(request, example)| {
+            let content = json(&request).example(Some(example_of(example))).build();
+            RequestBodyBuilder::new().required(Some(Required::True)).content("application/json", content).build()
+        });
+        let security = if endpoint.needs_cookie { vec![SecurityRequirement::new("cookie", [""; 0])] } else { Vec::new() };
+        let operation = OperationBuilder::new().tag("accounts").summary(Some(summary)).description(Some(endpoint.text)).request_body(body);
+        let operation = operation.responses(responses.build()).securities(Some(security)).build();
+        self.accounts.push((endpoint.path, endpoint.method, operation));
+    }
+
+    /// What the address that was added last answers with.
+    pub fn accounts_answer(&mut self, schema: &str, example: &str) {
+        if let Some((.., operation)) = self.accounts.last_mut() {
+            let content = ContentBuilder::new().schema(Some(reference(schema))).example(Some(example_of(example))).build();
+            let answer = ResponseBuilder::new().description("Done.").content("application/json", content).build();
+            operation.responses.responses.retain(|status, _| status != "204");
+            operation.responses.responses.insert("200".to_string(), RefOr::T(answer));
+        }
+    }
+
+    /// A part of the path of the address that was added last.
+    pub fn accounts_parameter(&mut self, name: &str, text: &str) {
+        if let Some((.., operation)) = self.accounts.last_mut() {
+            let schema = ObjectBuilder::new().schema_type(Type::String);
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True).description(Some(text));
+            operation.parameters.get_or_insert_default().push(RefOr::T(parameter.schema(Some(schema)).build()));
+        }
     }
 
     /// The method that consists of the others.
@@ -134,7 +197,7 @@ impl Description {
     }
 
     /// Adds a schema with all that it refers to; gives its name.
-    fn schema<T: ToSchema>(&mut self) -> String {
+    pub fn schema<T: ToSchema>(&mut self) -> String {
         let name = T::name().into_owned();
         T::schemas(&mut self.schemas);
         // Maps stand where they are used.
@@ -153,13 +216,17 @@ impl Description {
         let header = ApiKeyValue::with_description("X-API-Key", "The key (`http_api.key`).");
         let authorization = ApiKeyValue::with_description("Authorization", "The key behind the word `apikey` and a blank.");
         let query = ApiKeyValue::with_description("api_key", "The key. Addresses end up in logs: better use a header.");
+        let (cookie, about_cookie) = login::openapi::COOKIE;
+        let cookie = ApiKeyValue::with_description(cookie, about_cookie);
         let components = ComponentsBuilder::new()
             .schemas_from_iter(self.schemas)
+            .security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)))
             .security_scheme("header", SecurityScheme::ApiKey(ApiKey::Header(header)))
             .security_scheme("authorization", SecurityScheme::ApiKey(ApiKey::Header(authorization)))
             .security_scheme("query", SecurityScheme::ApiKey(ApiKey::Query(query)));
         let any = ["header", "authorization", "query"].map(|name| SecurityRequirement::new(name, [""; 0]));
         let paths = self.paths.into_iter().fold(PathsBuilder::new(), |paths, (name, item)| paths.path(format!("{prefix}/{name}"), item));
+        let paths = self.accounts.into_iter().fold(paths, |paths, (path, method, operation)| paths.path(path, PathItem::new(method, operation)));
         OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).security(Some(any)).build()
     }
 }

@@ -7,6 +7,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::{App, Error, test};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const KEY: &str = "s3cret-key";
 const BODY_BYTES_MAX: usize = 8 * 1_024;
@@ -26,7 +27,7 @@ fn api(key: Option<&str>, insecure: bool) -> Arc<ApiState> {
         clock,
         body_bytes_max: BODY_BYTES_MAX,
         timeout: Duration::from_secs(5),
-        description: Some(openapi::document("/api")),
+        description: Some(openapi::document("/api", None)),
     })
 }
 
@@ -448,7 +449,7 @@ fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
 
 #[actix_web::test]
 async fn the_description_has_every_method_and_error_and_nothing_dangling() {
-    let description: Value = serde_json::from_slice(&openapi::document("/prefix")).unwrap();
+    let description: Value = serde_json::from_slice(&openapi::document("/prefix", None)).unwrap();
     let mut described: Vec<_> = description["paths"].as_object().unwrap().keys().map(|path| path.strip_prefix("/prefix/").unwrap()).collect();
     let mut methods: Vec<_> = Method::ALL.iter().map(|method| method.name()).chain([batch::NAME]).collect();
     described.sort_unstable();
@@ -479,9 +480,44 @@ async fn the_description_has_every_method_and_error_and_nothing_dangling() {
 }
 
 #[actix_web::test]
+async fn accounts_are_described_where_there_are_any() {
+    let description: Value = serde_json::from_slice(&openapi::document("/api", Some("/auth"))).unwrap();
+    let paths = description["paths"].as_object().unwrap();
+    let mut described = BTreeSet::new();
+    for (path, item) in paths.iter().filter_map(|(path, item)| Some((path.strip_prefix("/auth/")?, item))) {
+        for (method, operation) in item.as_object().unwrap() {
+            described.insert(format!("{method} {path}"));
+            let is_public = path == "login";
+            assert_eq!(operation["security"] == json!([]), is_public, "{path}: {operation}");
+            assert!(operation["responses"]["503"].is_object() && operation["description"].as_str().is_some_and(|text| !text.is_empty()), "{path}");
+            if method == "post" {
+                assert!(operation["requestBody"]["content"]["application/json"]["example"].is_object(), "{path} has no example");
+            }
+        }
+    }
+    let expected = [
+        "delete sessions/{id}",
+        "get me",
+        "get sessions",
+        "post login",
+        "post logout",
+        "post logout-everywhere",
+        "post password",
+        "post subscription-token",
+        "post token",
+    ];
+    assert_eq!(described, expected.map(String::from).into());
+    let mut found = Vec::new();
+    references(&description, &mut found);
+    for reference in found {
+        assert!(description.pointer(reference.trim_start_matches('#')).is_some(), "{reference} is not there");
+    }
+}
+
+#[actix_web::test]
 async fn the_examples_of_the_description_are_taken_and_given() {
     let api = api(Some(KEY), false);
-    let description: Value = serde_json::from_slice(&openapi::document("/api")).unwrap();
+    let description: Value = serde_json::from_slice(&openapi::document("/api", None)).unwrap();
     let schemas = &description["components"]["schemas"];
     for (path, item) in description["paths"].as_object().unwrap() {
         let example = &item["post"]["requestBody"]["content"]["application/json"]["example"];
