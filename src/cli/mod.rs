@@ -9,6 +9,7 @@ mod default_config;
 mod demo_feed;
 mod gen_token;
 mod serve;
+mod user;
 mod version;
 
 use crate::config::{Config, ConfigError, FILE_BYTES_MAX, Format, Layers, Loaded, VARIABLE_PREFIX};
@@ -35,6 +36,7 @@ First steps:
   aether default-config > aether.toml        every option, its default, its meaning
   aether check-config --config aether.toml   what is wrong with it, or what it means
   aether gen-token --config aether.toml --user alice
+  aether user add alice --role admin --config aether.toml
 
 Every option can be set in three places, each winning over the one before:
   the file        client.ping_interval = \"10s\"         (TOML, YAML or JSON)
@@ -51,6 +53,7 @@ enum Command {
     CheckConfig(check_config::CheckConfig),
     DefaultConfig(default_config::DefaultConfig),
     GenToken(gen_token::GenToken),
+    User(user::User),
     Version(version::Version),
 }
 
@@ -63,6 +66,7 @@ impl Cli {
             Command::CheckConfig(command) => command.run(),
             Command::DefaultConfig(command) => command.run(),
             Command::GenToken(command) => command.run(),
+            Command::User(command) => command.run(),
             Command::Version(command) => command.run(),
         }
     }

@@ -1,5 +1,6 @@
 //! `aether serve`: runs the hub.
 
+use super::user::Offline;
 use super::{ConfigArgs, print};
 use crate::app::{self, Addresses};
 use crate::auth::{Algorithm, MintConnection, TokenSigner, key_file};
@@ -8,7 +9,7 @@ use crate::config::{Config, LogFormat, unknown_warning};
 use crate::tls;
 use anyhow::{Context, bail};
 use clap::Args;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ use std::process::ExitCode;
 
 /// What `--dev` runs with when no other file is named.
 const DEVELOPMENT_TOML: &str = include_str!("../../config/development.toml");
+
+/// The first user of a hub that is being tried out.
+const DEVELOPMENT_ADMIN: &str = "admin";
 
 /// Time for which the token that `--dev` prints is good.
 const DEVELOPMENT_TOKEN_SECONDS: i64 = 24 * 3_600;
@@ -64,8 +68,13 @@ impl Serve {
         }
         tls::install_provider();
         std::panic::set_hook(Box::new(crate::telemetry::panicked));
-        let greeting = development.map(|development| development.greeting(&config)).transpose()?;
-        actix::System::new().block_on(app::run(config, |addresses| {
+        let system = actix::System::new();
+        let first_admin = match &development {
+            Some(_) if config.accounts.enabled => system.block_on(Offline::first_admin(&config, DEVELOPMENT_ADMIN))?,
+            _ => None,
+        };
+        let greeting = development.map(|development| development.greeting(&config, first_admin)).transpose()?;
+        system.block_on(app::run(config, |addresses| {
             let mut text = String::from("ready");
             for (scheme, address) in [("http", addresses.plain), ("https", addresses.tls)] {
                 if let Some(address) = address {
@@ -135,13 +144,14 @@ impl Development {
     }
 
     /// What the hub says to whoever started it.
-    fn greeting(self, config: &Config) -> anyhow::Result<impl FnOnce(&Addresses) -> String + use<>> {
+    fn greeting(self, config: &Config, first_admin: Option<SecretString>) -> anyhow::Result<impl FnOnce(&Addresses) -> String + use<>> {
         let expires_at = Clock::system().wall_seconds() + DEVELOPMENT_TOKEN_SECONDS;
         let claims = MintConnection { user: "developer", expires_at: Some(expires_at), ..MintConnection::default() };
         // Overridden in a file or by the environment, the secret is no longer ours to sign with.
         let is_ours = config.client.token.hmac_secret_key.expose() == self.hmac_secret;
         let token = if is_ours { TokenSigner::hmac(self.hmac_secret.as_bytes(), Algorithm::HS256)?.sign(&claims)? } else { String::new() };
         let api_key_file = format!("{}/api-key", config.data_dir);
+        let (has_accounts, data_dir) = (config.accounts.enabled, config.data_dir.clone());
         let has_own_key = config.http_api.key.expose() == self.api_key;
         Ok(move |addresses: &Addresses| {
             let plain = addresses.plain.map(|address| format!("http://localhost:{}", address.port()));
@@ -155,6 +165,17 @@ impl Development {
             let url = plain.or(tls).unwrap_or_default();
             if !token.is_empty() {
                 let _ = writeln!(text, "\nA token for the user \"developer\", good for 24 hours:\n\n  {token}");
+            }
+            match &first_admin {
+                Some(password) => {
+                    let password = password.expose_secret();
+                    let _ = writeln!(text, "\nYour account, made now; its password is shown only this once:\n\n  {DEVELOPMENT_ADMIN}  {password}");
+                }
+                None if has_accounts => {
+                    let set = format!("aether user set-password {DEVELOPMENT_ADMIN} --generate --set data_dir={data_dir}");
+                    let _ = writeln!(text, "\nYour account is \"{DEVELOPMENT_ADMIN}\", unless you have removed it. Password forgotten?\n\n  {set}");
+                }
+                None => {}
             }
             let insecure = if url.starts_with("https") { "-k " } else { "" };
             text.push_str("\nTwo commands to try in another terminal, with the Live page open:\n\n");
