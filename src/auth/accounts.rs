@@ -555,9 +555,19 @@ impl Accounts {
     }
 
     async fn end(&self, user: &UserId, which: &Logins, reason: EndReason, budget: Budget) -> Result<usize, AccountError> {
-        let ended = budget.of(self.store.end_logins(which, reason.as_str(), self.clock.wall_ms())).await?;
-        self.ended(user, &ended, reason);
-        Ok(ended.len())
+        match budget.of(self.store.end_logins(which, reason.as_str(), self.clock.wall_ms())).await {
+            Ok(ended) => {
+                self.ended(user, &ended, reason);
+                Ok(ended.len())
+            }
+            Err(error) => {
+                // The store may have done it, or may yet do it. Whoever asked is told that it failed; what is certainly meant ends now.
+                if let Logins::One(login) = which {
+                    self.ended(user, &[*login], reason);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// What was let in by ended logins is void from now on.

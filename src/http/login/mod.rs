@@ -189,7 +189,9 @@ struct SignedInUser<'a> {
 fn signed_in(call: &Call<'_>, signed_in: &SignedIn) -> HttpResponse {
     let user = SignedInUser { name: signed_in.user.as_str(), role: signed_in.role.as_str() };
     let mut answer = ok(&SignedInAnswer { user, token: &signed_in.token, expires_in: (signed_in.token_ttl_ms / 1_000).max(1) });
-    answer.headers_mut().append(SET_COOKIE, cookie::set(call.caller.is_secure, &signed_in.refresh, signed_in.refresh_ttl_ms / 1_000));
+    answer
+        .headers_mut()
+        .append(SET_COOKIE, cookie::set(call.caller.is_secure, &signed_in.refresh, signed_in.refresh_ttl_ms.saturating_add(999) / 1_000));
     answer
 }
 

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 pub const API_KEY: &str = "the-api-key-of-the-tests";
@@ -21,7 +21,8 @@ pub struct Hub {
     process: Child,
     pub http: SocketAddr,
     pub https: Option<SocketAddr>,
-    pub directory: tempfile::TempDir,
+    /// Removed with the last hub that ran in it.
+    pub directory: Arc<tempfile::TempDir>,
     baseline: Value,
     ended: bool,
     panics_expected: bool,
@@ -43,15 +44,23 @@ impl Hub {
             "cert_pem_file": directory.path().join("cert.pem").display().to_string(),
             "key_pem_file": directory.path().join("key.pem").display().to_string(),
         } } });
-        Self::launch_in(directory, merged(tls, changes), |_| {})
+        Self::launch_in(Arc::new(directory), merged(tls, changes), |_| {})
     }
 
     /// The same, with a hand on the process before it starts.
     pub fn launch(changes: Value, prepare: impl FnOnce(&mut Command)) -> Self {
-        Self::launch_in(tempfile::tempdir().expect("a directory can be made"), changes, prepare)
+        Self::launch_in(Arc::new(tempfile::tempdir().expect("a directory can be made")), changes, prepare)
     }
 
-    fn launch_in(directory: tempfile::TempDir, changes: Value, prepare: impl FnOnce(&mut Command)) -> Self {
+    /// Ends this hub by SIGTERM, and starts another one with these changes in its directory.
+    pub async fn again(mut self, changes: Value) -> Self {
+        let directory = Arc::clone(&self.directory);
+        self.terminate();
+        assert!(self.exit().await.success(), "the first one ends well");
+        Self::launch_in(directory, changes, |_| {})
+    }
+
+    fn launch_in(directory: Arc<tempfile::TempDir>, changes: Value, prepare: impl FnOnce(&mut Command)) -> Self {
         let config = merged(default_config(), changes);
         let config_file = directory.path().join("aether.toml");
         std::fs::write(&config_file, as_toml(&config)).expect("the configuration can be written");
