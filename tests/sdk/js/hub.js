@@ -1,6 +1,6 @@
 // Starts the real hub for one test file, and says what an application would: tokens and server API calls.
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,14 +34,16 @@ export async function eventually(what, probe) {
 }
 
 export class Hub {
-  static async start() {
+  /** `variables`: options of this hub alone, as environment variables. */
+  static async start(variables = {}) {
     const binary = process.env.AETHER_BIN;
     if (!binary) throw new Error('AETHER_BIN must name the hub to test');
     const config = fileURLToPath(new URL('../hub.toml', import.meta.url));
     const folder = mkdtempSync(join(tmpdir(), 'aether-sdk-'));
-    const env = { ...process.env, AETHER_DATA_DIR: folder };
+    const env = { ...process.env, ...variables, AETHER_DATA_DIR: folder };
     const child = spawn(binary, ['serve', '--config', config], { stdio: ['ignore', 'pipe', 'pipe'], env });
     const hub = new Hub(child);
+    hub.command = (args, input) => execFileSync(binary, [...args, '--config', config], { env, input, stdio: ['pipe', 'pipe', 'pipe'] });
     child.stderr.on('data', (chunk) => hub.log.push(chunk.toString()));
     const ready = new Promise((resolve, reject) => {
       createInterface({ input: child.stdout }).on('line', (line) => line.startsWith('ready ') && resolve(line.split(' ')[1]));
