@@ -11,7 +11,7 @@ mod watchdog;
 
 use crate::auth::accounts::{AccountParts, Accounts};
 use crate::auth::passwords::Passwords;
-use crate::auth::{ApiKey, Jwks};
+use crate::auth::{ApiKey, Blocks, Jwks};
 use crate::broker::{Broker, MemoryBroker, Publisher};
 use crate::channel::ChannelRules;
 use crate::clock::Clock;
@@ -35,6 +35,7 @@ use crate::session::worker::{Shared, Worker};
 use crate::store::{self, Store};
 use crate::telemetry::emit;
 use crate::telemetry::http::ConnectionsReaped;
+use crate::telemetry::tokens::BlocksNotRead;
 use crate::tls::{CertificatePaths, CertificateWatch, ReloadingResolver, WatchTiming, server_config};
 use crate::topic::fanout::Fan;
 use crate::topic::registry::{Topics, WORKERS_MAX};
@@ -139,8 +140,12 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     let serving = actix_rt::spawn(server);
     let reaper = Reaper::start(Arc::clone(&gate.watches), house.clock.clone(), |count| emit(ConnectionsReaped { count }))?;
 
+    if let Err(why) = house.sessions.blocks.read().await {
+        emit(BlocksNotRead { why: &why });
+    }
     // From before the first client on: the first one may bring a token of somebody whose keys have to be read.
-    let keepers: Vec<_> = house.published.iter().map(|keys| actix_rt::spawn(watchdog::keep(Arc::clone(keys)))).collect();
+    let mut keepers: Vec<_> = house.published.iter().map(|keys| actix_rt::spawn(watchdog::keep_keys(Arc::clone(keys)))).collect();
+    keepers.push(actix_rt::spawn(watchdog::keep_blocks(Arc::clone(&house), config.client.block_refresh_interval.duration())));
     wait_until_ready(&house.readiness).await?;
     // Feeds begin when what they bring can be delivered.
     let watchdog = actix_rt::spawn(watchdog::watch(Arc::clone(&house)));
@@ -288,6 +293,7 @@ impl House {
                 tokens,
                 subscription_tokens,
                 hub: Arc::clone(&hub),
+                blocks: Arc::new(Blocks::new(Arc::clone(&store), clock.clone())),
                 procedures: Arc::new(NoProcedures),
                 clock: clock.clone(),
             },

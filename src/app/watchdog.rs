@@ -11,7 +11,9 @@ use crate::telemetry::emit;
 use crate::telemetry::watchdog::SingletonRestarted;
 use crate::upstream::{Ping, UpstreamPool};
 use actix::{Actor, Addr, Context};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::Duration;
 
 /// Between two rounds.
@@ -84,12 +86,37 @@ async fn watch_pool(house: &House, pool: &mut Singleton) {
 }
 
 /// Keeps published keys up to date, for as long as the task lives.
-pub async fn keep(keys: Arc<Jwks>) {
+pub async fn keep_keys(keys: Arc<Jwks>) {
+    keep("jwks", || Arc::clone(&keys).keep()).await;
+}
+
+/// Keeps up to date who is kept out, and ends the connections of those, for as long as the task lives.
+pub async fn keep_blocks(house: Arc<House>, interval: Duration) {
+    keep("blocks", || Arc::clone(&house.sessions.blocks).keep(interval, Arc::clone(&house.hub) as _)).await;
+}
+
+/// Runs a task without an end, anew if it ends all the same, which only a panic does.
+async fn keep<F: Future<Output = ()> + 'static>(name: &'static str, run: impl Fn() -> F) {
     loop {
-        // Left by a panic only: without it, keys that are new would never be known.
-        let _ = actix_rt::spawn(Arc::clone(&keys).keep()).await;
-        emit(SingletonRestarted { actor: "jwks" });
+        Owned(actix_rt::spawn(run())).await;
+        emit(SingletonRestarted { actor: name });
         tokio::time::sleep(Duration::from_millis(PAUSE_MS.1)).await;
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct Owned(tokio::task::JoinHandle<()>);
+
+impl Future for Owned {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(cx).map(|_| ())
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

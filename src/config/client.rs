@@ -56,6 +56,9 @@ pub struct ClientConfig {
     pub idle_timeout: HumanDuration,
     /// How long a connection may last; clients come back at once, with their token and their positions (3005). 0: no such limit.
     pub session_max_age: HumanDuration,
+    /// Between two looks at the stored blocks (revoked tokens, banned users and addresses): what other nodes and the command line have changed
+    /// arrives with them.
+    pub block_refresh_interval: HumanDuration,
     /// Publications in one answer to a client's history command.
     pub history_max_publication_limit: usize,
     /// Missed publications that one subscription recovers. Beyond it the client is told that it could not recover.
@@ -93,6 +96,7 @@ impl Default for ClientConfig {
             rpc_timeout: HumanDuration::from_secs(10),
             idle_timeout: HumanDuration::from_secs(0),
             session_max_age: HumanDuration::from_secs(0),
+            block_refresh_interval: HumanDuration::from_secs(5),
             history_max_publication_limit: 300,
             recovery_max_publication_limit: 300,
             connect_include_server_time: false,

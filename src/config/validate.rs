@@ -138,6 +138,7 @@ fn client(config: &Config, check: &mut Check) {
     check.positive("client.queue_max_age", client.queue_max_age);
     check.within("client.rpc_limit", client.rpc_limit, 1, 1_000);
     check.positive("client.rpc_timeout", client.rpc_timeout);
+    check.positive("client.block_refresh_interval", client.block_refresh_interval);
     check.not_negative("client.idle_timeout", client.idle_timeout);
     check.not_negative("client.session_max_age", client.session_max_age);
     check.within("client.channel_limit", client.channel_limit, 1, 1_000_000);

@@ -2,11 +2,11 @@
 //!
 //! Written by the session as it goes on, read by anybody at any time without asking the session. Costs an idle connection a few hundred bytes.
 
-use crate::auth::{Bearer, ConnectionClaims, Role};
+use crate::auth::{Bearer, Blocks, ConnectionClaims, Role, Visitor};
 use crate::channel::{SessionId, UserId};
 use crate::clock::Millis;
 use crate::protocol::centrifuge::Codec;
-use crate::store::LoginId;
+use crate::store::{BlockKind, LoginId};
 use parking_lot::Mutex;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -100,6 +100,12 @@ impl SessionFacts {
 
     pub fn credentials(&self) -> Credentials {
         self.credentials.lock().clone()
+    }
+
+    /// Why the client is kept out, if it is.
+    pub(super) fn block(&self, blocks: &Blocks) -> Option<BlockKind> {
+        let credentials = self.credentials.lock();
+        blocks.find(&Visitor { user: &self.user, jti: credentials.jti.as_deref(), address: self.peer.address })
     }
 
     pub(super) fn set_credentials(&self, credentials: Credentials) {

@@ -4,11 +4,14 @@
 //! and addresses are looked for among all sessions, which takes about a millisecond for 25,000 and happens when somebody steers, never on the
 //! way of a message.
 
-use super::Session;
 use super::facts::SessionFacts;
-use crate::auth::Role;
+use super::{Disconnected, Session};
+use crate::auth::{Blocks, Evict, Role};
 use crate::channel::{SessionId, UserId};
-use crate::store::LoginId;
+use crate::protocol::codes::Disconnect;
+use crate::store::{BlockKind, LoginId};
+use crate::telemetry::emit;
+use crate::telemetry::tokens::Evicted;
 use actix::{Addr, WeakAddr};
 use ipnet::IpNet;
 use parking_lot::Mutex;
@@ -186,6 +189,31 @@ impl Hub {
 
     fn user_shard(&self, user: &UserId) -> &Mutex<HashMap<UserId, Vec<SessionId>>> {
         &self.users[(self.hasher.hash_one(user) % SHARDS as u64) as usize]
+    }
+}
+
+impl Evict for Hub {
+    fn evict(&self, blocks: &Blocks) {
+        let mut count = 0;
+        self.each(&SessionQuery::default(), |Entry { addr, facts }| {
+            if let Some(kind) = facts.block(blocks)
+                && let Some(addr) = addr.upgrade()
+            {
+                addr.do_send(Disconnected::because(why_blocked(kind)));
+                count += 1;
+            }
+        });
+        if count > 0 {
+            emit(Evicted { count });
+        }
+    }
+}
+
+/// What a client is told that is kept out. A revoked token is told apart from no other that is refused.
+pub(super) const fn why_blocked(kind: BlockKind) -> Disconnect {
+    match kind {
+        BlockKind::Token => Disconnect::INVALID_TOKEN,
+        BlockKind::User | BlockKind::Address => Disconnect::FORCE_NO_RECONNECT,
     }
 }
 

@@ -5,7 +5,7 @@ use super::hub::{Hub, SessionQuery};
 use super::procedures::{CallError, Caller, Procedures};
 use super::worker::{Shared, Worker};
 use super::{Connection, Disconnected, Source};
-use crate::auth::{Algorithm, MintConnection, TokenKey, TokenSettings, TokenSigner, TokenVerifier};
+use crate::auth::{Algorithm, Blocks, MintConnection, TokenKey, TokenSettings, TokenSigner, TokenVerifier};
 use crate::broker::{Answer, Broker, IDEMPOTENCY_TTL, MemoryBroker, MemoryBrokerSettings, Publisher};
 use crate::channel::{ChannelOptions, ChannelRules, NameSyntax};
 use crate::clock::Clock;
@@ -16,6 +16,7 @@ use crate::guard::reaper::Watches;
 use crate::outbox::{Outbox, OutboxLimits, Socket};
 use crate::protocol::centrifuge::Codec;
 use crate::protocol::codes::{Disconnect, ErrorCode};
+use crate::store::{Block, BlockKind};
 use crate::topic::TopicSettings;
 use crate::topic::fanout::Fan;
 use crate::topic::registry::Topics;
@@ -68,10 +69,12 @@ struct House {
     hub: Arc<Hub>,
     clock: Clock,
     gate: Arc<Notify>,
+    blocks: Arc<Blocks>,
+    _store: tempfile::TempDir,
 }
 
 impl House {
-    fn new(change: impl FnOnce(&mut Config)) -> Self {
+    async fn new(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         change(&mut config);
         let clock = Clock::manual(WALL_MS);
@@ -94,21 +97,39 @@ impl House {
         let tokens = Arc::new(TokenVerifier::new(&tokens).unwrap());
         let (hub, slow) = (Arc::new(Hub::default()), Slow::default());
         let gate = Arc::clone(&slow.gate);
+        let directory = tempfile::tempdir().unwrap();
+        let store = crate::store::open(&config.store, directory.path()).await.unwrap();
+        let blocks = Arc::new(Blocks::new(store, clock.clone()));
         let shared = Shared {
             settings: Arc::new(crate::app::settings::session(&config)),
             publisher: Publisher { rules, content: Arc::default(), broker },
             tokens: Arc::clone(&tokens),
             subscription_tokens: tokens,
             hub: Arc::clone(&hub),
+            blocks: Arc::clone(&blocks),
             procedures: Arc::new(slow),
             clock: clock.clone(),
         };
         let outbox = OutboxLimits { bytes_max: 1 << 20, age_ms_max: 30_000, close_ms_max: 5_000 };
         let worker = Worker::start(shared, Fan::new(0, &topics, &clock), outbox);
-        Self { worker, hub, clock, gate }
+        Self { worker, hub, clock, gate, blocks, _store: directory }
     }
 
     async fn client(&self, token: &str) -> Client {
+        let mut client = self.open().await;
+        let reply = client.call(json!({ "connect": { "token": token } })).await;
+        assert!(reply.get("connect").is_some(), "{reply}");
+        client
+    }
+
+    /// What a client that is not let in is told.
+    async fn refused(&self, token: &str) -> Value {
+        let mut client = self.open().await;
+        client.send(json!({ "connect": { "token": token } })).await;
+        client.message().await
+    }
+
+    async fn open(&self) -> Client {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (socket, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         let (accepted, peer) = accepted.unwrap();
@@ -117,10 +138,7 @@ impl House {
         let outbox = Outbox::new(Socket::Plain(writer), ticket, Codec::Json, Rc::clone(&self.worker.outbox_limits), self.clock.clone());
         let peer = Peer { address: peer.ip(), device: device(b"a test"), transport: Transport::Websocket, codec: Codec::Json };
         super::start(&self.worker, Connection { source: Source::Plain(reader), outbox, read_ahead: BytesMut::new(), pings_by_frame: false, peer });
-        let mut client = Client { socket: socket.unwrap(), unread: BytesMut::new(), messages: VecDeque::new(), last_id: 0 };
-        let reply = client.call(json!({ "connect": { "token": token } })).await;
-        assert!(reply.get("connect").is_some(), "{reply}");
-        client
+        Client { socket: socket.unwrap(), unread: BytesMut::new(), messages: VecDeque::new(), last_id: 0 }
     }
 }
 
@@ -205,7 +223,7 @@ async fn until(what: &str, is: impl Fn() -> bool) {
 
 #[actix_rt::test]
 async fn a_call_is_answered_by_whoever_is_plugged_in() {
-    let house = House::new(|_| {});
+    let house = House::new(|_| {}).await;
     let mut client = house.client(&token("alice", "t1")).await;
     assert_eq!(client.call(json!({ "rpc": { "method": "echo", "data": { "a": 1 } } })).await["rpc"], json!({ "data": { "a": 1 } }));
     let who = client.call(json!({ "rpc": { "method": "who" } })).await;
@@ -217,7 +235,7 @@ async fn a_call_is_answered_by_whoever_is_plugged_in() {
 
 #[actix_rt::test]
 async fn a_late_answer_holds_nobody_back_and_calls_under_way_are_bounded() {
-    let house = House::new(|config| config.client.rpc_limit = 2);
+    let house = House::new(|config| config.client.rpc_limit = 2).await;
     let mut client = house.client(&token("alice", "t1")).await;
     let first = client.send(json!({ "rpc": { "method": "slow" } })).await;
     let second = client.send(json!({ "rpc": { "method": "slow" } })).await;
@@ -234,7 +252,7 @@ async fn a_late_answer_holds_nobody_back_and_calls_under_way_are_bounded() {
 
 #[actix_rt::test]
 async fn a_call_that_is_never_answered_ends_by_its_deadline() {
-    let house = House::new(|config| config.client.rpc_timeout = crate::units::HumanDuration::from_ms(50));
+    let house = House::new(|config| config.client.rpc_timeout = crate::units::HumanDuration::from_ms(50)).await;
     let mut client = house.client(&token("alice", "t1")).await;
     let late = client.call(json!({ "rpc": { "method": "never" } })).await;
     assert_eq!(late["error"], json!({ "code": 100, "message": "the procedure did not answer in time", "temporary": true }));
@@ -242,7 +260,7 @@ async fn a_call_that_is_never_answered_ends_by_its_deadline() {
 
 #[actix_rt::test]
 async fn a_client_that_does_nothing_is_sent_away_after_the_idle_timeout() {
-    let house = House::new(|config| config.client.idle_timeout = crate::units::HumanDuration::from_secs(5));
+    let house = House::new(|config| config.client.idle_timeout = crate::units::HumanDuration::from_secs(5)).await;
     let mut client = house.client(&token("alice", "t1")).await;
     house.clock.advance(Duration::from_secs(4));
     client.call(json!({ "subscribe": { "channel": "a" } })).await;
@@ -257,7 +275,8 @@ async fn no_connection_gets_older_than_it_may() {
     let house = House::new(|config| {
         config.client.session_max_age = crate::units::HumanDuration::from_secs(100);
         config.client.ping_interval = crate::units::HumanDuration::from_secs(-1);
-    });
+    })
+    .await;
     let mut client = house.client(&token("alice", "t1")).await;
     house.clock.advance(Duration::from_secs(89));
     client.call(json!({ "subscribe": { "channel": "a" } })).await;
@@ -267,7 +286,7 @@ async fn no_connection_gets_older_than_it_may() {
 
 #[actix_rt::test]
 async fn the_hub_finds_sessions_by_what_is_known_of_them() {
-    let house = House::new(|_| {});
+    let house = House::new(|_| {}).await;
     let mut alice = house.client(&token("alice", "t1")).await;
     let _bob = house.client(&token("bob", "t2")).await;
     let mut bob_too = house.client(&token("bob", "t3")).await;
@@ -301,4 +320,38 @@ async fn the_hub_finds_sessions_by_what_is_known_of_them() {
     hub.of_token("t3")[0].addr.do_send(Disconnected::because(Disconnect::FORCE_NO_RECONNECT));
     assert_eq!(bob_too.message().await, json!({ "close": 3503 }));
     assert_eq!(hub.of_user(&"bob".into()).len(), 1, "who is being closed is not found any more");
+}
+
+#[actix_rt::test]
+async fn who_is_blocked_is_sent_away_at_once_and_kept_out() {
+    let house = House::new(|_| {}).await;
+    let mut alice = house.client(&token("alice", "t1")).await;
+    let mut alice_too = house.client(&token("alice", "t2")).await;
+    let mut bob = house.client(&token("bob", "t3")).await;
+    let keeping = actix_rt::spawn(Arc::clone(&house.blocks).keep(Duration::from_secs(3_600), Arc::clone(&house.hub) as _));
+    let block = |kind, subject: &str| Block {
+        kind,
+        subject: subject.to_string(),
+        reason: String::new(),
+        by: "tests".to_string(),
+        since: WALL_MS,
+        until: None,
+    };
+    let started = std::time::Instant::now();
+    house.blocks.put(block(BlockKind::Token, "t1")).await.unwrap();
+    assert_eq!(alice.message().await, json!({ "close": 3500 }));
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert_eq!(house.refused(&token("alice", "t1")).await, json!({ "close": 3500 }));
+    assert_eq!(alice_too.call(json!({ "rpc": { "method": "echo", "data": 1 } })).await["rpc"]["data"], 1, "another token of hers is good");
+    alice_too.send(json!({ "refresh": { "token": token("alice", "t1") } })).await;
+    assert_eq!(alice_too.message().await, json!({ "close": 3500 }), "a revoked token refreshes nothing");
+    house.blocks.put(block(BlockKind::User, "bob")).await.unwrap();
+    assert_eq!(bob.message().await, json!({ "close": 3503 }));
+    assert_eq!(house.refused(&token("bob", "t4")).await, json!({ "close": 3503 }));
+    house.blocks.remove(BlockKind::User, "bob").await.unwrap();
+    let mut bob = house.client(&token("bob", "t4")).await;
+    house.blocks.put(block(BlockKind::Address, "127.0.0.0/8")).await.unwrap();
+    assert_eq!(bob.message().await, json!({ "close": 3503 }));
+    until("the hub's being empty", || house.hub.is_empty()).await;
+    keeping.abort();
 }

@@ -4,7 +4,7 @@
 
 use super::procedures::Procedures;
 use super::{Disconnected, Session, Tick};
-use crate::auth::TokenVerifier;
+use crate::auth::{Blocks, TokenVerifier};
 use crate::broker::Publisher;
 use crate::channel::SessionId;
 use crate::clock::{Clock, Millis};
@@ -83,6 +83,7 @@ pub struct Shared {
     pub tokens: Arc<TokenVerifier>,
     pub subscription_tokens: Arc<TokenVerifier>,
     pub hub: Arc<Hub>,
+    pub blocks: Arc<Blocks>,
     pub procedures: Arc<dyn Procedures>,
     pub clock: Clock,
 }

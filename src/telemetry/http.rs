@@ -32,10 +32,11 @@ pub enum HandshakeVerdict {
     Origin,
     Malformed,
     Full,
+    Blocked,
 }
 
 impl HandshakeVerdict {
-    const ALL: [Self; 4] = [Self::Path, Self::Origin, Self::Malformed, Self::Full];
+    const ALL: [Self; 5] = [Self::Path, Self::Origin, Self::Malformed, Self::Full, Self::Blocked];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -43,6 +44,7 @@ impl HandshakeVerdict {
             Self::Origin => "origin",
             Self::Malformed => "malformed",
             Self::Full => "full",
+            Self::Blocked => "blocked",
         }
     }
 }

@@ -19,6 +19,7 @@ mod operations;
 mod presence;
 mod publish;
 mod recovery;
+mod revocation;
 mod server_side;
 mod slow;
 mod subscribe;

@@ -106,12 +106,16 @@ pub async fn upgrade(worker: Rc<Worker>, settings: Arc<WebsocketSettings>, reque
 /// Who is at the other end.
 fn peer(head: &RequestHead, codec: Codec) -> Peer {
     Peer {
-        // A socket that has no peer any more is about to fail; what is said of it does not matter.
-        address: head.peer_addr.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical()),
+        address: peer_address(head),
         device: device(head.headers.get("user-agent").map(|value| value.as_bytes()).unwrap_or_default()),
         transport: Transport::Websocket,
         codec,
     }
+}
+
+/// A socket that has no peer any more is about to fail; what is said of it does not matter.
+fn peer_address(head: &RequestHead) -> IpAddr {
+    head.peer_addr.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical())
 }
 
 /// A handshake that is accepted, with its answer.
@@ -125,6 +129,9 @@ fn judge(worker: &Worker, settings: &WebsocketSettings, head: &RequestHead) -> R
     let turned = |status, text, verdict| Turned { status, text, header: "", verdict };
     if settings.is_disabled || head.uri.path() != settings.path {
         return Err(turned("404 Not Found", "there is no such endpoint\n", HandshakeVerdict::Path));
+    }
+    if worker.blocks.has_address(peer_address(head)) {
+        return Err(turned("403 Forbidden", "this address may not connect\n", HandshakeVerdict::Blocked));
     }
     let mut origins = head.headers.get_all("origin");
     let origin = origins.next();

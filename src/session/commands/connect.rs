@@ -177,6 +177,10 @@ impl Session {
         let Some(place) = hub.enter(&facts, ctx.address().downgrade(), settings.user_connection_limit) else {
             return self.drop_client(Disconnect::CONNECTION_LIMIT);
         };
+        // Asked only now: whoever is blocked from here on is found in the hub by those who close its connections.
+        if let Some(kind) = facts.block(&self.worker.blocks) {
+            return self.keep_out(kind);
+        }
         let info = ClientInfo { user: self.user.clone(), client: self.id, conn_info: claims.info.clone(), chan_info: Bytes::new() };
         self.phase = Phase::Connected(Box::new(Identity {
             info: Arc::new(info),

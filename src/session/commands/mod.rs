@@ -17,6 +17,8 @@ use crate::broker::Answer;
 use crate::channel::{ChannelOptions, ClientInfo};
 use crate::protocol::centrifuge::{Reply, Request};
 use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
+use crate::session::hub::why_blocked;
+use crate::store::BlockKind;
 use actix::prelude::*;
 use std::sync::Arc;
 
@@ -104,6 +106,11 @@ impl Session {
         let granted =
             if self.bearer.grants.is_empty() { Granted::NOTHING } else { self.bearer.grants.of(self.worker.publisher.rules.namespace(channel)) };
         Client { user: &self.user, session: self.id, is_insecure: self.worker.settings.is_insecure, role: self.bearer.role, granted }
+    }
+
+    fn keep_out(&mut self, kind: BlockKind) -> Step {
+        self.token_refused(&format_args!("its {} is blocked", kind.as_str()));
+        self.drop_client(why_blocked(kind))
     }
 
     fn is_subscribed(&self, channel: &str) -> bool {

@@ -37,6 +37,9 @@ impl Session {
         }
         identity.expires_at = claims.expires_at;
         identity.facts.set_credentials(Credentials::from(&claims));
+        if let Some(kind) = identity.facts.block(&self.worker.blocks) {
+            return self.keep_out(kind);
+        }
         // As at the connect: the login may have ended since the token was looked at.
         let still_good = self.worker.tokens.still_good(&claims);
         self.bearer = claims.bearer;
