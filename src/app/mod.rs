@@ -3,6 +3,7 @@
 //! Start: build, bind, say ready. Stop: unready, no new clients, say goodbye to the present ones in batches, end the feeds, stop the
 //! workers, close the store; one deadline over all of it.
 
+mod care;
 mod drain;
 mod logins;
 pub mod settings;
@@ -150,6 +151,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     // Feeds begin when what they bring can be delivered.
     let watchdog = actix_rt::spawn(watchdog::watch(Arc::clone(&house)));
     let store_watch = actix_rt::spawn(store::watch(Arc::clone(&store)));
+    let store_care = actix_rt::spawn(care::care(Arc::clone(&store), house.clock.clone()));
     house.say_how_to_add_users(&config).await;
     ready(&addresses);
 
@@ -166,6 +168,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     serving.await.context("the server's task")?.context("the server")?;
     drop(reaper);
     store_watch.abort();
+    store_care.abort();
     // Last: until here everybody may have had something to write.
     if let Err(error) = store.close().await {
         log::warn!("the store was not closed in time: {error}");
