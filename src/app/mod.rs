@@ -13,7 +13,7 @@ mod watchdog;
 use crate::auth::accounts::{AccountParts, Accounts};
 use crate::auth::passwords::Passwords;
 use crate::auth::{ApiKey, Blocks, Jwks};
-use crate::broker::{Broker, MemoryBroker, Publisher};
+use crate::broker::{Broker, DurableBroker, Loaded, MemoryBroker, Publisher};
 use crate::channel::ChannelRules;
 use crate::clock::Clock;
 use crate::config::{Config, FeedConfig};
@@ -67,6 +67,9 @@ const DEMO_FEED: &str = "demo";
 /// Seconds that HTTP answers under way get when everything else is gone.
 const HTTP_STOP_SECONDS: u64 = 2;
 
+/// Time for history that waits to be written when everybody is gone.
+const HISTORY_STOP_MAX: Duration = Duration::from_secs(5);
+
 /// Where the hub can be reached.
 #[derive(Clone, Debug, Default)]
 pub struct Addresses {
@@ -79,6 +82,10 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     let demo = start_demo(&mut config)?;
     let store = store::open(&config.store, Path::new(&config.data_dir)).await?;
     let house = House::build(&config, Arc::clone(&store))?;
+    if let Some(history) = &house.history {
+        let Loaded { streams, publications, forgotten, left } = history.open().await?;
+        log::info!("history: {streams} streams with {publications} publications taken over, {forgotten} forgotten, {left} left in the store");
+    }
     let workers = worker_count(&config);
     let gate = &house.gate;
 
@@ -169,6 +176,9 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     drop(reaper);
     store_watch.abort();
     store_care.abort();
+    if let Some(history) = &house.history {
+        history.close(HISTORY_STOP_MAX).await;
+    }
     // Last: until here everybody may have had something to write.
     if let Err(error) = store.close().await {
         log::warn!("the store was not closed in time: {error}");
@@ -183,6 +193,8 @@ pub struct House {
     gate: Arc<Gate>,
     topics: Arc<Topics>,
     broker: Arc<MemoryBroker>,
+    /// Where a namespace keeps history in the store.
+    history: Option<Arc<DurableBroker>>,
     hub: Arc<Hub>,
     sessions: Shared,
     published: Vec<Arc<Jwks>>,
@@ -204,9 +216,17 @@ impl House {
         let arbiters = (0..config.topic.threads.max(1)).map(|_| Arbiter::new().handle()).collect();
         let topics = Topics::new(arbiters, Arc::clone(&rules), settings::topics(config), &clock);
         let broker = Arc::new(MemoryBroker::new(settings::broker(config), clock.clone(), Arc::clone(&topics) as _));
-        topics.plug_in(Arc::clone(&broker) as Arc<dyn Broker>);
+        let history = config.channel.keeps_history_in_store().then(|| {
+            let queue_bytes_max = config.store.queue_bytes_max.bytes();
+            DurableBroker::new(Arc::clone(&broker), Arc::clone(&rules), Arc::clone(&store), clock.clone(), queue_bytes_max)
+        });
+        let front: Arc<dyn Broker> = match &history {
+            Some(history) => Arc::clone(history) as Arc<dyn Broker>,
+            None => Arc::clone(&broker) as Arc<dyn Broker>,
+        };
+        topics.plug_in(Arc::clone(&front));
         let content = Arc::new(settings::content(config)?);
-        let publisher = Publisher { rules, content, broker: Arc::clone(&broker) as Arc<dyn Broker> };
+        let publisher = Publisher { rules, content, broker: front };
         let hub_tokens = settings::hub_tokens(config).context("accounts")?;
         let Verifiers { connection: tokens, subscription: subscription_tokens, published } = settings::tokens(config, hub_tokens.as_ref(), &clock)?;
         let draining = Draining::new();
@@ -234,6 +254,7 @@ impl House {
             upstream: upstream.clone(),
             pool: RwLock::default(),
             store: Arc::clone(&store),
+            history: history.clone(),
         });
         let readiness = web::Data::from(Readiness::new(Arc::clone(&topics), Arc::clone(&store), draining.flag(), worker_count(config)));
         let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
@@ -290,6 +311,7 @@ impl House {
             topics,
             broker,
             published,
+            history,
             sessions: Shared {
                 settings: Arc::new(settings::session(config)),
                 publisher,

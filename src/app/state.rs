@@ -1,6 +1,6 @@
 //! What the whole process can be asked about itself: for the metrics, the debug page, and tests that wait for a state.
 
-use crate::broker::MemoryBroker;
+use crate::broker::{DurableBroker, MemoryBroker};
 use crate::clock::Clock;
 use crate::guard::admission::Admission;
 use crate::session::hub::Hub;
@@ -22,6 +22,7 @@ pub struct State {
     pub(super) upstream: Upstream,
     pub(super) pool: RwLock<Option<Addr<UpstreamPool>>>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) history: Option<Arc<DurableBroker>>,
 }
 
 /// Everything that is counted, exact at its own moment.
@@ -53,6 +54,8 @@ pub struct Counts {
     /// Calls of the store that wait.
     pub store_waiting: usize,
     pub store_connections: usize,
+    /// Batches and publications of history that wait for the store.
+    pub history_waiting: usize,
     pub feeds: Vec<FeedCounts>,
 }
 
@@ -96,6 +99,7 @@ impl State {
             store_is_up: store.trouble.is_none(),
             store_waiting: store.waiting,
             store_connections: store.connections,
+            history_waiting: self.history.as_ref().map_or(0, |history| history.waiting()),
             feeds: feeds(&self.upstream.report(self.clock.now())),
         }
     }

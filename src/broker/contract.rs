@@ -408,7 +408,7 @@ pub async fn presence_knows_exactly_who_is_there(rig: &impl Rig) {
     assert_eq!(ok(broker.presence(&"never seen".into())).await, []);
 }
 
-/// Runs the whole contract against the rigs that `$rig` makes.
+/// Runs the whole contract against the rigs that the async function `$rig` makes.
 macro_rules! contract_tests {
     ($rig:path) => {
         $crate::broker::contract::contract_tests! {
@@ -437,9 +437,9 @@ macro_rules! contract_tests {
         $(
             #[actix_rt::test]
             async fn $name() {
-                $crate::broker::contract::$name(&$rig()).await;
+                $crate::broker::contract::$name(&$rig().await).await;
             }
         )+
     };
 }
-pub(super) use contract_tests;
+pub(in crate::broker) use contract_tests;

@@ -18,9 +18,9 @@
 //! Presence has no limit here, since each entry belongs to a session and a subscription, which are limited.
 
 use super::idempotency::{IdempotencyKeys, digest};
-use super::stream::{ByteBudget, STREAM_BYTES, Stream, Version};
+use super::stream::{ByteBudget, Keeping, STREAM_BYTES, Stream, Version};
 use super::{Answer, Broker, BrokerError, ChannelEvent, Deliver, History, HistoryFilter, PresenceStats, Publish, Published, history_meta_ttl};
-use crate::channel::{ChannelName, ChannelOptions, ClientInfo, PresenceSet, Publication, SessionId, StreamPosition};
+use crate::channel::{ChannelName, ChannelOptions, ClientInfo, Epoch, PresenceSet, Publication, SessionId, StreamPosition};
 use crate::clock::{Clock, Millis};
 use crate::telemetry::{Event, emit};
 use crate::units::HumanDuration;
@@ -280,22 +280,152 @@ impl Streams {
     }
 }
 
-impl Broker for MemoryBroker {
-    fn publish(&self, channel: &ChannelName, options: &ChannelOptions, publish: Publish) -> Answer<Result<Published, BrokerError>> {
+/// A publish, ready to be appended.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// Without an offset.
+    pub publication: Publication,
+    pub version: Version,
+    /// The digest of the idempotency key.
+    pub key: Option<u128>,
+    pub has_history: bool,
+}
+
+/// A publication that a stream has just taken in.
+pub(super) struct Kept<'a> {
+    pub publication: &'a Arc<Publication>,
+    pub epoch: &'a Epoch,
+    /// The stream's, after it.
+    pub version: Version,
+    pub key: Option<u128>,
+}
+
+/// A stream as it was when an earlier process ended.
+#[derive(Debug)]
+pub(super) struct Restored {
+    pub position: StreamPosition,
+    pub version: Version,
+    /// Consecutive, the last at the position.
+    pub entries: Vec<Publication>,
+    /// Time that is left to the entries.
+    pub entries_ms: Millis,
+    pub keeping: Keeping,
+    /// Digests of idempotency keys, with their results.
+    pub keys: Vec<(u128, Published)>,
+}
+
+/// What the broker that writes history to the store needs of the streams in memory.
+impl MemoryBroker {
+    pub(super) fn prepare(&self, channel: &ChannelName, options: &ChannelOptions, publish: Publish) -> Prepared {
         let Publish { data, info, tags, skip_history, idempotency_key, version, version_epoch } = publish;
         let has_history = options.has_history() && !skip_history;
-        let now = self.clock.now();
         let key = idempotency_key.filter(|key| !key.is_empty() && self.settings.idempotency_keys_max > 0).map(|key| digest(channel, &key));
         let version = Version { number: version, epoch: if version_epoch.is_empty() { 0 } else { digest("", &version_epoch) } };
         let data = if has_history { data.detached() } else { data };
-        let publication = Publication { offset: 0, data, info, tags };
+        Prepared { publication: Publication { offset: 0, data, info, tags }, version, key, has_history }
+    }
 
+    pub(super) fn keeping(&self, options: &ChannelOptions) -> Keeping {
+        let meta_ttl_ms = history_meta_ttl(options, self.settings.history_meta_ttl).ms();
+        Keeping { size: options.history_size, ttl_ms: options.history_ttl.ms(), meta_ttl_ms }
+    }
+
+    /// The first result of an idempotency key that is remembered.
+    pub(super) fn result_of(&self, key: u128) -> Option<Published> {
+        self.idempotency.lock().get(key, self.clock.now()).cloned()
+    }
+
+    pub(super) fn remember(&self, key: u128, result: Published) {
+        let now = self.clock.now();
+        let forgotten = self.idempotency.lock().remember(key, result, now);
+        self.finish(now, Aftermath { forgotten, ..Aftermath::default() });
+    }
+
+    /// Where the channel's stream stands, and its version. Begins one where there is none.
+    pub(super) fn standing(&self, channel: &ChannelName, keeping: Keeping) -> (StreamPosition, Version) {
+        let now = self.clock.now();
+        let mut aftermath = Aftermath::default();
+        let mut streams = self.shard(channel).streams.lock();
+        let index = self.stream_at(&mut streams, channel, now, &mut aftermath);
+        let stream = &mut streams.by_channel[index];
+        stream.touch(now, keeping.meta_ttl_ms);
+        let standing = (stream.position(), stream.version());
+        drop(streams);
+        self.finish(now, aftermath);
+        standing
+    }
+
+    /// Appends and delivers a publication whose position was settled before, because it has been written already. Where the stream stands
+    /// somewhere else by now, since it had to make room for another one, it takes the place that the position says.
+    pub(super) fn append_at(&self, channel: &ChannelName, keeping: Keeping, position: &StreamPosition, prepared: Prepared) {
+        let now = self.clock.now();
+        let mut aftermath = Aftermath::default();
+        let mut streams = self.shard(channel).streams.lock();
+        let index = self.stream_at(&mut streams, channel, now, &mut aftermath);
+        let before = StreamPosition { offset: position.offset.saturating_sub(1), epoch: position.epoch.clone() };
+        if streams.by_channel[index].position() != before {
+            aftermath.freed.push(self.clear_stream(&mut streams, index));
+            streams.by_channel[index] = Stream::standing_at(before, Version::default());
+        }
+        let Streams { by_channel, publications, .. } = &mut *streams;
+        let stream = &mut by_channel[index];
+        let len_before = stream.len();
+        let appended = stream.append(prepared.publication, prepared.version, keeping, now, &self.budget);
+        *publications = *publications + stream.len() - len_before;
+        aftermath.given_up = appended.given_up;
+        stream.touch(now, keeping.meta_ttl_ms);
+        let position = Some(stream.position());
+        if let Some(key) = prepared.key {
+            aftermath.forgotten = self.idempotency.lock().remember(key, position.clone(), now);
+        }
+        self.deliver.deliver(channel, ChannelEvent::Publication { publication: appended.publication, position });
+        drop(streams);
+        self.finish(now, aftermath);
+    }
+
+    /// Takes over what an earlier process left. To be called before anybody publishes or reads.
+    pub(super) fn restore(&self, channel: &ChannelName, restored: Restored) {
+        let now = self.clock.now();
+        let mut aftermath = Aftermath::default();
+        let mut streams = self.shard(channel).streams.lock();
+        let index = self.stream_at(&mut streams, channel, now, &mut aftermath);
+        aftermath.freed.push(self.clear_stream(&mut streams, index));
+        let mut stream = Stream::standing_at(restored.position, restored.version);
+        stream.refill(restored.entries, restored.entries_ms, now, &self.budget);
+        stream.touch(now, restored.keeping.meta_ttl_ms);
+        streams.publications += stream.len();
+        streams.by_channel[index] = stream;
+        drop(streams);
+        for (key, result) in restored.keys {
+            aftermath.forgotten += self.idempotency.lock().remember(key, result, now);
+        }
+        self.finish(now, aftermath);
+    }
+
+    /// Whether all streams together hold as many bytes, or as many streams, as they may.
+    pub(super) fn is_full(&self) -> bool {
+        self.budget.used() >= self.budget.max() || self.stream_count.load(Ordering::Relaxed) >= self.settings.streams_max
+    }
+
+    /// Drops the entries of a channel; `removed` is called under the lock that keeps the order of the channel.
+    pub(super) fn remove_and(&self, channel: &ChannelName, removed: impl FnOnce()) {
+        let mut streams = self.shard(channel).streams.lock();
+        let freed = streams.by_channel.get_index_of(channel).map(|index| self.clear_stream(&mut streams, index));
+        removed();
+        drop(streams);
+        drop(freed);
+    }
+
+    /// Publishes; `kept` is called for what the stream took in, under the lock that keeps the order of the channel.
+    pub(super) fn publish_and(&self, channel: &ChannelName, keeping: Keeping, prepared: Prepared, kept: impl FnOnce(Kept<'_>)) -> Published {
+        let Prepared { publication, version, key, has_history } = prepared;
+        let now = self.clock.now();
         let mut aftermath = Aftermath::default();
         let mut streams = self.shard(channel).streams.lock();
         if let Some(key) = key
             && let Some(first) = self.idempotency.lock().get(key, now)
         {
-            return Answer::Ready(Ok(first.clone()));
+            return first.clone();
         }
         let (published, publication) = if has_history {
             let index = self.stream_at(&mut streams, channel, now, &mut aftermath);
@@ -303,12 +433,13 @@ impl Broker for MemoryBroker {
             let stream = &mut by_channel[index];
             let publication = (!stream.is_ahead_of(version)).then(|| {
                 let len_before = stream.len();
-                let appended = stream.append(publication, version, options, now, &self.budget);
+                let appended = stream.append(publication, version, keeping, now, &self.budget);
                 *publications = *publications + stream.len() - len_before;
                 aftermath.given_up = appended.given_up;
+                kept(Kept { publication: &appended.publication, epoch: stream.epoch(), version: stream.version(), key });
                 appended.publication
             });
-            stream.touch(now, history_meta_ttl(options, self.settings.history_meta_ttl).ms());
+            stream.touch(now, keeping.meta_ttl_ms);
             (Some(stream.position()), publication)
         } else {
             (None, Some(Arc::new(publication)))
@@ -321,7 +452,14 @@ impl Broker for MemoryBroker {
         }
         drop(streams);
         self.finish(now, aftermath);
-        Answer::Ready(Ok(published))
+        published
+    }
+}
+
+impl Broker for MemoryBroker {
+    fn publish(&self, channel: &ChannelName, options: &ChannelOptions, publish: Publish) -> Answer<Result<Published, BrokerError>> {
+        let prepared = self.prepare(channel, options, publish);
+        Answer::Ready(Ok(self.publish_and(channel, self.keeping(options), prepared, |_| {})))
     }
 
     fn join(&self, channel: &ChannelName, info: Arc<ClientInfo>) -> Answer<Result<(), BrokerError>> {
@@ -359,10 +497,7 @@ impl Broker for MemoryBroker {
     }
 
     fn remove_history(&self, channel: &ChannelName) -> Answer<Result<(), BrokerError>> {
-        let mut streams = self.shard(channel).streams.lock();
-        let freed = streams.by_channel.get_index_of(channel).map(|index| self.clear_stream(&mut streams, index));
-        drop(streams);
-        drop(freed);
+        self.remove_and(channel, || {});
         Answer::Ready(Ok(()))
     }
 

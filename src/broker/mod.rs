@@ -5,11 +5,13 @@
 
 #[cfg(test)]
 mod contract;
+mod durable;
 mod idempotency;
 mod memory;
 mod stream;
 
 pub use crate::channel::PresenceStats;
+pub use durable::{DurableBroker, HistoryError, Loaded};
 pub use memory::{IDEMPOTENCY_TTL, MemoryBroker, MemoryBrokerSettings, MemoryBrokerStats};
 
 use crate::channel::{ChannelError, ChannelName, ChannelOptions, ChannelRules, ClientInfo, Payload, Publication, SessionId, StreamPosition, Tags};

@@ -3,7 +3,7 @@
 //! Knows no lock and no clock: `memory` holds the first and hands in the time.
 
 use super::HistoryFilter;
-use crate::channel::{ChannelOptions, Epoch, Publication, StreamPosition};
+use crate::channel::{Epoch, Publication, StreamPosition};
 use crate::clock::Millis;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -66,9 +66,20 @@ pub(super) struct Version {
 
 impl Version {
     /// Whether a publication of this version comes too late for a stream that has seen `last`.
-    fn is_old_after(self, last: Version) -> bool {
+    pub fn is_old_after(self, last: Version) -> bool {
         self.number > 0 && self.number <= last.number && (self.epoch == 0 || self.epoch == last.epoch)
     }
+}
+
+/// What a stream keeps, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Keeping {
+    /// Publications.
+    pub size: u32,
+    /// From the last publication until all of them are dropped.
+    pub ttl_ms: Millis,
+    /// From the last use until offset and epoch are forgotten, though not before the publications.
+    pub meta_ttl_ms: Millis,
 }
 
 /// What appending did.
@@ -105,6 +116,33 @@ impl Stream {
             stream_until: 0,
             used_at: 0,
         }
+    }
+
+    /// A stream that stands where another one stood, without its entries.
+    pub fn standing_at(position: StreamPosition, version: Version) -> Self {
+        Self { epoch: position.epoch, top: position.offset, version, ..Self::new() }
+    }
+
+    /// Gives a stream without entries those that it had: consecutive ones, the last of them at its top. As many as there is room for, the newest
+    /// first; they last for `entries_ms` more.
+    pub fn refill(&mut self, entries: Vec<Publication>, entries_ms: Millis, now: Millis, budget: &ByteBudget) {
+        for publication in entries.into_iter().rev() {
+            let needed = entry_bytes(&publication);
+            if !budget.exchange(0, needed) {
+                break;
+            }
+            self.bytes += needed;
+            self.entries.push_front(Arc::new(publication));
+        }
+        self.entries_until = now + entries_ms;
+    }
+
+    pub fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     pub fn position(&self) -> StreamPosition {
@@ -146,22 +184,22 @@ impl Stream {
         version.is_old_after(self.version)
     }
 
-    /// Gives the publication the next offset and keeps it, for `options.history_ttl` together with all others.
+    /// Gives the publication the next offset and keeps it, for the TTL together with all others.
     ///
     /// Where the budget is exhausted the stream may not grow: its oldest entries make room, and if all of them are not enough, the
     /// publication itself is not kept either.
-    pub fn append(&mut self, mut publication: Publication, version: Version, options: &ChannelOptions, now: Millis, budget: &ByteBudget) -> Appended {
+    pub fn append(&mut self, mut publication: Publication, version: Version, keeping: Keeping, now: Millis, budget: &ByteBudget) -> Appended {
         self.top += 1;
         publication.offset = self.top;
         if version.number > 0 {
             self.version = version;
         }
-        self.entries_until = now + options.history_ttl.ms();
+        self.entries_until = now + keeping.ttl_ms;
 
         let publication = Arc::new(publication);
         let needed = entry_bytes(&publication);
         let mut freed = 0;
-        while self.entries.len() >= options.history_size as usize {
+        while self.entries.len() >= keeping.size as usize {
             let Some(oldest) = self.entries.pop_front() else { break };
             freed += entry_bytes(&oldest);
         }

@@ -22,6 +22,19 @@ pub enum RecoveryMode {
     Cache,
 }
 
+/// What a publication that was answered has survived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HistoryDurability {
+    /// History is in memory only.
+    #[default]
+    Memory,
+    /// Delivered and answered at once, written to the store behind that. A clean stop keeps everything.
+    Accepted,
+    /// Written to the store before it is delivered and answered.
+    Durable,
+}
+
 /// Bytes that a namespace may allow of a payload that has to be read, and levels of objects and arrays in it: the JSON parser goes down 127.
 pub const READ_BYTES_LIMIT: usize = 1_024 * 1_024;
 pub const READ_DEPTH_LIMIT: u32 = 100;
@@ -73,6 +86,8 @@ pub struct ChannelOptions {
     pub history_ttl: HumanDuration,
     /// Time without use until even offset and epoch of a channel are forgotten. 0: `channel.history_meta_ttl`.
     pub history_meta_ttl: HumanDuration,
+    /// Where history is kept: `memory`, or in the store too, written behind (`accepted`) or before (`durable`) a publication is answered.
+    pub history_durability: HistoryDurability,
     /// Watch the position of every subscriber, unasked: one that missed something is told to subscribe anew.
     pub force_positioning: bool,
     /// Watch the position of subscribers that ask for it.
@@ -288,6 +303,15 @@ impl ChannelRules {
             Some((namespace, rest)) if !self.syntax.namespace_boundary.is_empty() => (Some(namespace), rest),
             _ => (None, name),
         }
+    }
+
+    /// The namespaces whose history is kept in this way, in alphabetical order; the empty text stands for channels without one.
+    pub fn namespaces_of(&self, durability: HistoryDurability) -> Vec<String> {
+        let is_kept = |compiled: &Compiled| compiled.options.has_history() && compiled.options.history_durability == durability;
+        let named = self.namespaces.iter().filter(|(_, compiled)| is_kept(compiled)).map(|(name, _)| name.clone());
+        let mut names: Vec<String> = is_kept(&self.without_namespace).then(String::new).into_iter().chain(named).collect();
+        names.sort();
+        names
     }
 
     /// Whether `channel` may only be subscribed to with a token.

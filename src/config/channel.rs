@@ -1,6 +1,6 @@
 //! Channels: how their names are read, and what each namespace allows.
 
-use crate::channel::{ChannelOptions, ChannelRules, NameSyntax, Namespace};
+use crate::channel::{ChannelOptions, ChannelRules, HistoryDurability, NameSyntax, Namespace};
 use crate::units::HumanDuration;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,12 @@ impl Default for ChannelConfig {
 }
 
 impl ChannelConfig {
+    /// Whether a namespace keeps its history in the store.
+    pub fn keeps_history_in_store(&self) -> bool {
+        let all = self.namespaces.iter().map(|namespace| &namespace.options).chain([&self.without_namespace]);
+        all.into_iter().any(|options| options.has_history() && options.history_durability != HistoryDurability::Memory)
+    }
+
     /// What channel names allow. Fails on a `channel_regex` that does not compile, which a validated configuration does not have.
     pub fn rules(&self) -> Result<ChannelRules, regex::Error> {
         let syntax = NameSyntax {

@@ -1,6 +1,6 @@
 //! Where users, logins, the audit log and durable history live.
 
-use crate::units::HumanDuration;
+use crate::units::{ByteSize, HumanDuration};
 use serde::{Deserialize, Serialize};
 
 /// Where users, logins, the audit log and durable history live.
@@ -14,12 +14,20 @@ pub struct StoreConfig {
     pub timeout: HumanDuration,
     /// Calls that may wait for the store. Beyond it they fail at once.
     pub queue_max: usize,
+    /// Bytes of history that may wait to be written, for each durability. Beyond it durable publications fail, and accepted ones are in memory only.
+    pub queue_bytes_max: ByteSize,
     pub sqlite: SqliteConfig,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { kind: StoreType::Sqlite, timeout: HumanDuration::from_ms(2_500), queue_max: 10_000, sqlite: SqliteConfig::default() }
+        Self {
+            kind: StoreType::Sqlite,
+            timeout: HumanDuration::from_ms(2_500),
+            queue_max: 10_000,
+            queue_bytes_max: ByteSize::mib(64),
+            sqlite: SqliteConfig::default(),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::accounts::AccountsConfig;
 use super::client::TokenConfig;
 use super::load::Problem;
 use super::{Config, FeedConfig};
-use crate::channel::{ChannelOptions, POINTERS_MAX, PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode};
+use crate::channel::{ChannelOptions, HistoryDurability, POINTERS_MAX, PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode};
 use crate::units::{ByteSize, HumanDuration};
 use regex::Regex;
 use std::collections::HashSet;
@@ -259,6 +259,7 @@ fn options(path: &str, config: &Config, options: &ChannelOptions, check: &mut Ch
             ("allow_recovery", options.allow_recovery),
             ("force_recovery_mode", options.force_recovery_mode == RecoveryMode::Cache),
             ("auto_cache_recover", options.auto_cache_recover),
+            ("history_durability", options.history_durability != HistoryDurability::Memory),
         ] {
             check.that(!is_on, format!("{path}.{name}"), || "needs history; set history_size and history_ttl");
         }
@@ -384,6 +385,7 @@ fn store(config: &Config, check: &mut Check) {
     check.that(store.timeout.is_positive() && store.timeout <= TIMEOUT_MAX, "store.timeout", || {
         format!("{} must be longer than 0s and at most {TIMEOUT_MAX}", store.timeout)
     });
+    check.some_bytes("store.queue_bytes_max", store.queue_bytes_max);
     check.within("store.queue_max", store.queue_max, 1, 1_000_000);
 }
 

@@ -17,6 +17,7 @@ pub mod api;
 pub mod audit;
 pub mod certificates;
 pub mod content;
+pub mod history;
 pub mod http;
 pub mod sessions;
 pub mod store;

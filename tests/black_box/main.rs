@@ -9,6 +9,7 @@ mod commands;
 mod connect;
 mod content;
 mod drain;
+mod durable_history;
 mod expiry;
 mod feeds;
 #[cfg(feature = "test-hooks")]

@@ -44,7 +44,11 @@ fn rig() -> MemoryRig {
     rig_of(roomy())
 }
 
-contract_tests!(rig);
+async fn contract_rig() -> MemoryRig {
+    rig()
+}
+
+contract_tests!(contract_rig);
 
 impl MemoryRig {
     fn publish(&self, channel: &str, options: &ChannelOptions, publish: Publish) -> Published {
@@ -163,7 +167,8 @@ fn the_stream_to_drop_is_empty_or_else_the_longest_unused() {
             let mut stream = Stream::new();
             if let Some(options) = options {
                 let publication = Publication { offset: 0, data: Payload::default(), info: None, tags: None };
-                stream.append(publication, Version::default(), options, used_at, &budget);
+                let keeping = Keeping { size: options.history_size, ttl_ms: options.history_ttl.ms(), meta_ttl_ms: 0 };
+                stream.append(publication, Version::default(), keeping, used_at, &budget);
             }
             stream.touch(used_at, 1_000);
             streams.by_channel.insert(name.into(), stream);

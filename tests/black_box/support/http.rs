@@ -72,6 +72,14 @@ pub async fn request(dial: &Dial, method: &str, path: &str, headers: &[(&str, &s
     Answer::parse(&read_to_end(&mut stream).await)
 }
 
+/// The same; `None` where the hub is not there, or goes before it has answered.
+pub async fn try_request(dial: &Dial, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
+    let mut stream = dial.stream().await.ok()?;
+    let _ = within("send a request", stream.write_all(&request_text(dial.to, method, path, headers, body))).await;
+    let received = read_to_end(&mut stream).await;
+    received.windows(4).any(|window| window == b"\r\n\r\n").then(|| Answer::parse(&received))
+}
+
 pub async fn read_to_end(stream: &mut Stream) -> Vec<u8> {
     let mut received = Vec::new();
     within("read an answer", async { while matches!(stream.read(&mut received).await, Ok(1..)) {} }).await;

@@ -28,6 +28,20 @@ pub struct Hub {
     panics_expected: bool,
 }
 
+/// An application that outlives the hub.
+pub struct Caller {
+    dial: Dial,
+}
+
+impl Caller {
+    /// The answer to a call; `None` where the hub is gone.
+    pub async fn try_call(&self, method: &str, params: Value) -> Option<Value> {
+        let headers = [("X-API-Key", API_KEY), ("Content-Type", "application/json")];
+        let answer = http::try_request(&self.dial, "POST", &format!("/api/{method}"), &headers, params.to_string().as_bytes()).await?;
+        serde_json::from_slice(&answer.body).ok()
+    }
+}
+
 impl Hub {
     /// A hub with the tests' configuration, `changes` laid over it.
     pub async fn start(changes: Value) -> Self {
@@ -149,6 +163,11 @@ impl Hub {
         http::request(&self.dial(), "POST", &format!("/api/{method}"), &all, params.to_string().as_bytes()).await
     }
 
+    /// Calls the server API on its own, and bears that the hub ends meanwhile.
+    pub fn caller(&self) -> Caller {
+        Caller { dial: self.dial() }
+    }
+
     /// Publishes by the server API.
     pub async fn publish(&self, channel: &str, data: impl Into<Value>) -> Value {
         self.api("publish", json!({ "channel": channel, "data": data.into() })).await
@@ -191,6 +210,13 @@ impl Hub {
     pub fn terminate(&self) {
         // SAFETY: the process is ours and has not been waited for, so the id cannot belong to another.
         assert_eq!(unsafe { libc::kill(self.pid(), libc::SIGTERM) }, 0);
+    }
+
+    /// SIGKILL: the power went.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("the process is ours");
+        self.process.wait().expect("the process is ours");
+        self.ended = true;
     }
 
     /// Waits until a new client gets in.

@@ -12,7 +12,7 @@ pub mod token;
 mod websocket;
 
 pub use canaries::Canaries;
-pub use client::{Client, Event, many};
+pub use client::{Client, Event, many, recovering};
 pub use codec::{Codec, put_varint};
 pub use feed::Feed;
 pub use http::{Answer, read_to_end, request};

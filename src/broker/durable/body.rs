@@ -1,0 +1,114 @@
+//! How a publication is written into the store: Protobuf, so that later versions may add to it.
+
+use super::super::memory::Prepared;
+use super::super::stream::Version;
+use crate::channel::{ClientInfo, Payload, Publication, SessionId, UserId};
+use bytes::Bytes;
+use prost::Message;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+#[derive(Clone, PartialEq, Message)]
+struct Body {
+    #[prost(bytes = "bytes", tag = "1")]
+    data: Bytes,
+    #[prost(bool, tag = "2")]
+    is_json: bool,
+    #[prost(message, optional, tag = "3")]
+    info: Option<Info>,
+    #[prost(btree_map = "string, string", tag = "4")]
+    tags: BTreeMap<String, String>,
+    /// The stream's version after this publication.
+    #[prost(uint64, tag = "5")]
+    version: u64,
+    /// Big endian; empty: 0.
+    #[prost(bytes = "vec", tag = "6")]
+    version_epoch: Vec<u8>,
+    /// Digest of the idempotency key, big endian; empty: none.
+    #[prost(bytes = "vec", tag = "7")]
+    key: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Info {
+    #[prost(string, tag = "1")]
+    user: String,
+    #[prost(string, tag = "2")]
+    client: String,
+    #[prost(bytes = "bytes", tag = "3")]
+    conn_info: Bytes,
+    #[prost(bytes = "bytes", tag = "4")]
+    chan_info: Bytes,
+}
+
+pub fn encode(publication: &Publication, version: Version, key: Option<u128>) -> Bytes {
+    let info = publication.info.as_ref().map(|info| Info {
+        user: info.user.as_str().to_string(),
+        client: info.client.to_string(),
+        conn_info: info.conn_info.clone(),
+        chan_info: info.chan_info.clone(),
+    });
+    let number = |number: u128| if number == 0 { Vec::new() } else { number.to_be_bytes().to_vec() };
+    let body = Body {
+        data: publication.data.bytes().clone(),
+        is_json: publication.data.is_json(),
+        info,
+        tags: publication.tags.as_ref().map(|tags| tags.as_ref().clone()).unwrap_or_default(),
+        version: version.number,
+        version_epoch: number(version.epoch),
+        key: key.map(|key| key.to_be_bytes().to_vec()).unwrap_or_default(),
+    };
+    body.encode_to_vec().into()
+}
+
+/// `None`: these are not the bytes of a publication.
+pub fn decode(body: Bytes, offset: u64) -> Option<Prepared> {
+    let body = Body::decode(body).ok()?;
+    let number = |bytes: &[u8]| bytes.try_into().ok().map(u128::from_be_bytes);
+    let info = match body.info {
+        None => None,
+        Some(info) => Some(Arc::new(ClientInfo {
+            user: UserId::new(&info.user),
+            client: SessionId::parse(&info.client)?,
+            conn_info: info.conn_info,
+            chan_info: info.chan_info,
+        })),
+    };
+    // That it is JSON was settled when it was published; whoever changed the store since would have clients read what is none.
+    let data = Payload::from_bytes(body.data);
+    if body.is_json != data.is_json() {
+        return None;
+    }
+    Some(Prepared {
+        publication: Publication { offset, data, info, tags: (!body.tags.is_empty()).then(|| Arc::new(body.tags)) },
+        version: Version { number: body.version, epoch: number(&body.version_epoch).unwrap_or_default() },
+        key: number(&body.key),
+        has_history: true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(data in proptest::collection::vec(any::<u8>(), 0..50), tags in proptest::collection::btree_map(".*", ".*", 0..3),
+                                   version in any::<u64>(), epoch in any::<u128>(), key in proptest::option::of(any::<u128>()), user in proptest::option::of(".*")) {
+            let info = user.map(|user| Arc::new(ClientInfo {
+                user: UserId::new(&user), client: SessionId::random(), conn_info: Bytes::from_static(b"{}"), chan_info: Bytes::new(),
+            }));
+            let tags = (!tags.is_empty()).then(|| Arc::new(tags));
+            let publication = Publication { offset: 7, data: Payload::from_bytes(data.into()), info, tags };
+            let version = Version { number: version, epoch };
+            let read = decode(encode(&publication, version, key), 7).unwrap();
+            prop_assert_eq!((read.publication, read.version, read.key), (publication, version, key));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = decode(bytes.into(), 1);
+        }
+    }
+}
