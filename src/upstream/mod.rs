@@ -12,6 +12,7 @@
 mod answer;
 mod backoff;
 mod connection;
+pub mod doctor;
 mod events;
 mod feed;
 mod fetch;

@@ -113,7 +113,7 @@ fn push(parts: &mut [String], text: &str) {
 /// Whether a foreign server may choose a part of a channel name by this event type: only the unreserved characters of URIs (RFC 3986,
 /// 2.3) and the slash. The characters that mean something in channel names (`:` ends a namespace, `#` and `,` name users, `$` makes
 /// private) are not among them, so that no feed can reach into another namespace or a user's own channel.
-fn is_harmless(event_type: &str) -> bool {
+pub(super) fn is_harmless(event_type: &str) -> bool {
     !event_type.is_empty() && event_type.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/'))
 }
 

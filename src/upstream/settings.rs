@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Headers that the connection sets itself; another value would break resuming or framing.
-const HEADERS_OF_OURS: [&str; 9] =
+pub(super) const HEADERS_OF_OURS: [&str; 9] =
     ["accept", "accept-encoding", "cache-control", "connection", "content-length", "host", "last-event-id", "te", "transfer-encoding"];
 
 /// How long and how much one feed may keep us waiting and make us hold.
