@@ -7,6 +7,7 @@ mod bench;
 mod check_config;
 mod default_config;
 mod demo_feed;
+mod feed;
 mod gen_token;
 mod serve;
 mod user;
@@ -49,6 +50,7 @@ Exit codes: 0 done, 1 not done (standard error says why), 2 the command line was
 enum Command {
     Serve(serve::Serve),
     DemoFeed(demo_feed::DemoFeed),
+    Feed(feed::Feed),
     Bench(Box<bench::Bench>),
     CheckConfig(check_config::CheckConfig),
     DefaultConfig(default_config::DefaultConfig),
@@ -62,6 +64,7 @@ impl Cli {
         match self.command {
             Command::Serve(command) => command.run(),
             Command::DemoFeed(command) => command.run(),
+            Command::Feed(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::CheckConfig(command) => command.run(),
             Command::DefaultConfig(command) => command.run(),

@@ -12,8 +12,8 @@ use std::fmt;
 /// What the names of all environment variables of ours begin with.
 pub const VARIABLE_PREFIX: &str = "AETHER_";
 
-/// Variables of ours that are no options: the path of the configuration file.
-const NOT_OPTIONS: [&str; 1] = ["AETHER_CONFIG"];
+/// Variables of ours that are no options: the path of the configuration file, headers for `aether feed check`.
+const NOT_OPTIONS: [&str; 2] = ["AETHER_CONFIG", "AETHER_FEED_HEADERS"];
 
 /// Mistakes that are listed. Whoever has more has the wrong file.
 const PROBLEMS_MAX: usize = 50;

@@ -11,6 +11,7 @@ mod content;
 mod drain;
 mod durable_history;
 mod expiry;
+mod feed_check;
 mod feeds;
 #[cfg(feature = "test-hooks")]
 mod healing;
