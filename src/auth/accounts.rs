@@ -328,17 +328,18 @@ impl Accounts {
         Ok(logins.into_iter().map(own).collect())
     }
 
-    /// Ends one of the user's own logins.
-    pub async fn end_own_login(&self, token: &str, id: LoginId, place: &Place) -> Result<(), AccountError> {
+    /// Ends one of the user's own logins. Whether it is the one that asks.
+    pub async fn end_own_login(&self, token: &str, id: LoginId, place: &Place) -> Result<bool, AccountError> {
         let (user, current) = self.whose(token, place).await?;
         let budget = Budget::new();
         // Another's login is answered like one that is not there.
         let login = budget.of(self.store.login(id)).await?.filter(|login| login.user == user.name && login.ended_at.is_none());
         let login = login.ok_or(AccountError::NoSuchLogin)?;
-        let reason = if login.id == current.id { EndReason::Logout } else { EndReason::Revoked };
+        let is_current = login.id == current.id;
+        let reason = if is_current { EndReason::Logout } else { EndReason::Revoked };
         self.end(&user.name, &Logins::One(login.id), reason, budget).await?;
         self.note(&user.name, place, "login.end", &login.id.to_string(), Value::Null);
-        Ok(())
+        Ok(is_current)
     }
 
     /// Changes the user's own password, and ends all its other logins.

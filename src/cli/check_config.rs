@@ -74,6 +74,10 @@ fn summary(config: &Config) -> String {
             api => format!("{}, with a key", api.handler_prefix),
         },
     ));
+    lines.push((
+        "accounts",
+        if config.accounts.enabled { format!("{}, for users that `aether user` adds", config.accounts.handler_prefix) } else { "none".to_string() },
+    ));
     let pages = [
         (config.health.enabled, config.health.handler_prefix.as_str()),
         (config.ready.enabled, config.ready.handler_prefix.as_str()),
@@ -142,6 +146,7 @@ mod tests {
             "  web pages of  no origin; clients that are no browsers may connect",
             "  namespaces    none",
             "  HTTP API      /api, but every call is refused, since http_api.key is empty",
+            "  accounts      /auth, for users that `aether user` adds",
             "  also serves   /health, /ready",
             "  feeds         none",
         ];
@@ -158,6 +163,7 @@ mod tests {
         config.channel.namespaces.push(Namespace { name: "news".to_string(), ..Namespace::default() });
         config.http_api = HttpApiConfig { key: "hush".into(), ..HttpApiConfig::default() };
         config.live.enabled = true;
+        config.accounts.enabled = false;
         let headers = [("Authorization".to_string(), "hush".into())].into();
         let feed = FeedConfig {
             name: "wiki".to_string(),
@@ -173,6 +179,7 @@ mod tests {
             "  web pages of  https://a.org, https://b.org",
             "  namespaces    news",
             "  HTTP API      /api, with a key",
+            "  accounts      none",
             "  also serves   /health, /ready, / (Live page)",
             "  feeds         1:",
             "                  wiki from https://h/e to news:{event}",

@@ -704,6 +704,25 @@ mod tests {
                 "websocket.message_size_limit = \"65MiB\"".to_string(),
                 "websocket.message_size_limit: 65MiB must be at most 64MiB; a message is held in memory as a whole",
             ),
+            (
+                "accounts.token_key = \"short\"".to_string(),
+                "accounts.token_key: has 5 bytes and needs at least 32; `openssl rand -hex 32` makes one, and empty the hub makes its own",
+            ),
+            (
+                "accounts.token_ttl = \"25h\"".to_string(),
+                "accounts.token_ttl: 25h must be from 1s to 24h; it is for so long that what was taken from somebody may still be used",
+            ),
+            (
+                "accounts.rotation_grace = \"11m\"".to_string(),
+                "accounts.rotation_grace: 11m must be at most 10m; for so long a stolen cookie is as good as its owner's",
+            ),
+            ("accounts.idle_timeout = \"91d\"".to_string(), "accounts.idle_timeout: 2184h must not be longer than accounts.absolute_timeout, 2160h"),
+            ("accounts.tries = 0".to_string(), "accounts.tries: 0 must be from 1 to 1000"),
+            ("accounts.pause = \"16m\"".to_string(), "accounts.pause: 16m must not be longer than accounts.pause_max, 15m"),
+            ("accounts.password.memory = \"7KiB\"".to_string(), "accounts.password.memory: 7KiB must be from 8KiB to 1GiB"),
+            ("accounts.password = { parallelism = 4, memory = \"31KiB\" }".to_string(), "accounts.password.memory: 31KiB must be from 32KiB to 1GiB"),
+            ("accounts.password.iterations = 0".to_string(), "accounts.password.iterations: 0 must be from 1 to 1000"),
+            ("accounts.handler_prefix = \"/api\"".to_string(), "accounts.handler_prefix: \"/api\" is http_api.handler_prefix too"),
             ("shutdown = { timeout = \"5s\" }".to_string(), "shutdown.spread: 5s must be shorter than shutdown.timeout, 5s"),
             ("topic.threads = 0".to_string(), "topic.threads: 0 must be from 1 to 256"),
             (

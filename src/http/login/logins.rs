@@ -1,11 +1,15 @@
 //! `GET /auth/sessions` and `DELETE /auth/sessions/{id}`: the user's own logins, seen and ended.
 
+use super::logout::without_cookie;
 use super::{Call, Refusal, done, ok};
 use crate::auth::accounts::{AccountError, LiveSession, OwnLogin};
 use crate::store::LoginId;
 use actix_web::HttpResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+/// Connections that are told of one login.
+const LIVE_MAX: usize = 100;
 
 /// The user's logins that have not ended, the most recently used first.
 #[derive(Serialize, ToSchema)]
@@ -26,7 +30,7 @@ struct LoginRow {
     last_seen_at: i64,
     /// Whether it is the one that asks.
     is_current: bool,
-    /// Connections that it has let in.
+    /// Connections that it has let in, 100 at most.
     live: Vec<LiveRow>,
 }
 
@@ -49,7 +53,7 @@ impl From<OwnLogin> for LoginRow {
             created_at: login.created_at,
             last_seen_at: login.last_seen_at,
             is_current,
-            live: live.into_iter().map(LiveRow::from).collect(),
+            live: live.into_iter().take(LIVE_MAX).map(LiveRow::from).collect(),
         }
     }
 }
@@ -68,6 +72,6 @@ pub(super) async fn list(call: &Call<'_>) -> Result<HttpResponse, Refusal> {
 /// `id`: `None` where the address names none that could be.
 pub(super) async fn end(call: &Call<'_>, id: Option<LoginId>) -> Result<HttpResponse, Refusal> {
     let id = id.ok_or(AccountError::NoSuchLogin)?;
-    call.accounts.end_own_login(call.refresh_token()?, id, call.place()).await?;
-    Ok(done())
+    let is_current = call.accounts.end_own_login(call.refresh_token()?, id, call.place()).await?;
+    Ok(if is_current { without_cookie(call) } else { done() })
 }

@@ -26,7 +26,8 @@ pub(super) async fn everywhere(call: &Call<'_>) -> Result<HttpResponse, Refusal>
     Ok(without_cookie(call))
 }
 
-fn without_cookie(call: &Call<'_>) -> HttpResponse {
+/// The answer to somebody who is not signed in any more.
+pub(super) fn without_cookie(call: &Call<'_>) -> HttpResponse {
     let mut answer = done();
     answer.headers_mut().append(SET_COOKIE, cookie::clear(call.caller.is_secure));
     answer
