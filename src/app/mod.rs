@@ -14,7 +14,7 @@ use crate::auth::accounts::{AccountParts, Accounts};
 use crate::auth::passwords::Passwords;
 use crate::auth::{ApiKey, Blocks, Jwks};
 use crate::broker::{Broker, DurableBroker, Loaded, MemoryBroker, Publisher};
-use crate::channel::ChannelRules;
+use crate::channel::{ChannelName, ChannelRules};
 use crate::clock::Clock;
 use crate::config::{Config, FeedConfig};
 use crate::demo::{DemoFeed, DemoSettings};
@@ -39,7 +39,7 @@ use crate::telemetry::http::ConnectionsReaped;
 use crate::telemetry::tokens::BlocksNotRead;
 use crate::tls::{CertificatePaths, CertificateWatch, ReloadingResolver, WatchTiming, server_config};
 use crate::topic::fanout::Fan;
-use crate::topic::registry::{Topics, WORKERS_MAX};
+use crate::topic::registry::{Demand, Topics, WORKERS_MAX};
 use crate::upstream::Upstream;
 use actix::Arbiter;
 use actix_http::{HttpService, KeepAlive};
@@ -155,6 +155,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     let mut keepers: Vec<_> = house.published.iter().map(|keys| actix_rt::spawn(watchdog::keep_keys(Arc::clone(keys)))).collect();
     keepers.push(actix_rt::spawn(watchdog::keep_blocks(Arc::clone(&house), config.client.block_refresh_interval.duration())));
     wait_until_ready(&house.readiness).await?;
+    house.restore_feeds(Arc::clone(&store)).await;
     // Feeds begin when what they bring can be delivered.
     let watchdog = actix_rt::spawn(watchdog::watch(Arc::clone(&house)));
     let store_watch = actix_rt::spawn(store::watch(Arc::clone(&store)));
@@ -244,7 +245,8 @@ impl House {
             is_draining: draining.flag(),
         };
         let hub = Arc::new(Hub::default());
-        let upstream = Upstream::new(settings::upstream(config)?)?;
+        let upstream = Upstream::new(settings::upstream(config)?, &clock)?;
+        topics.plug_in_demand(Arc::new(Listeners { upstream: upstream.clone(), clock: clock.clone() }));
         let state = web::Data::new(State {
             admission,
             hub: Arc::clone(&hub),
@@ -364,11 +366,35 @@ impl House {
         }
     }
 
+    /// Feeds go on where the last hub with this store left them.
+    async fn restore_feeds(&self, store: Arc<dyn Store>) {
+        match self.upstream.keep_positions(store).await {
+            Ok(0) => {}
+            Ok(feeds) => log::info!("{feeds} feeds go on where they were"),
+            Err(error) => log::warn!("feeds begin anew, their positions cannot be read: {error}"),
+        }
+    }
+
     async fn stop_feeds(&self) {
         if let Some(pool) = self.state.upstream() {
             let _ = pool.send(crate::upstream::Stop).await;
         }
         self.feeds.stop();
+    }
+}
+
+/// Tells the feeds which channels somebody listens to.
+struct Listeners {
+    upstream: Upstream,
+    clock: Clock,
+}
+
+impl Demand for Listeners {
+    fn wanted(&self, channel: &ChannelName) {
+        self.upstream.wanted(channel);
+    }
+    fn unwanted(&self, channel: &ChannelName) {
+        self.upstream.unwanted(channel, self.clock.now());
     }
 }
 

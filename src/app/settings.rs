@@ -6,7 +6,7 @@ use crate::auth::throttle::ThrottleRules;
 use crate::auth::{HubKey, HubTokens, Jwks, JwksSettings, OriginRule, TokenSettings, TokenVerifier};
 use crate::broker::MemoryBrokerSettings;
 use crate::clock::{Clock, Millis};
-use crate::config::{Config, FeedFormat, SubscriptionTokenConfig, TokenConfig};
+use crate::config::{Config, FeedConfig, FeedFormat, FeedStart, SubscriptionTokenConfig, TokenConfig, UpstreamConfig};
 use crate::content::{ContentRuleError, ContentRules};
 use crate::http::api::NodeInfo;
 use crate::http::connection::Deadlines;
@@ -18,7 +18,9 @@ use crate::protocol::websocket;
 use crate::session::worker::{PersonalChannel, SessionSettings};
 use crate::topic::TopicSettings;
 use crate::units::HumanDuration;
-use crate::upstream::{FeedError, FeedLimits, FeedSettings, Format, PoolSettings};
+use crate::upstream::{
+    BreakerSettings, DegradedSettings, FeedError, FeedLimits, FeedSettings, FeedTemplate, Format, GateSettings, HealthSettings, PoolSettings,
+};
 use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
@@ -205,30 +207,101 @@ pub fn tokens(config: &Config, hub: Option<&Arc<HubTokens>>, clock: &Clock) -> a
 }
 
 pub fn upstream(config: &Config) -> Result<PoolSettings, FeedError> {
-    let feed = |feed: &crate::config::FeedConfig| {
-        let limits = config.upstream.limits(feed);
-        let format = match feed.format {
-            FeedFormat::Data => Format::Data,
-            FeedFormat::Envelope => Format::Envelope,
-        };
-        let headers = feed.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
-        let defaults = FeedLimits::default();
-        let limits = FeedLimits {
-            connect_timeout: limits.connect_timeout.duration(),
-            idle_timeout: limits.idle_timeout.duration(),
-            retry_min: limits.retry_min.duration(),
-            retry_initial: limits.retry_initial.duration(),
-            retry_max: limits.retry_max.duration(),
-            stable_after: limits.stable_after.duration(),
-            stream: EventStreamLimits {
-                line_bytes_max: limits.line_bytes_max.bytes(),
-                event_bytes_max: limits.event_bytes_max.bytes(),
-                ..defaults.stream
+    let UpstreamConfig { pool, health, .. } = &config.upstream;
+    let (mut feeds, mut templates) = (Vec::new(), Vec::new());
+    for feed in &config.upstream.feeds {
+        let event_channels: Vec<(String, String)> = feed.event_channels.iter().map(|(event, channel)| (event.clone(), channel.clone())).collect();
+        let build = |url: &str, channel: &str| feed_settings(config, feed, url, channel);
+        let template = FeedTemplate::new(&feed.name, &feed.url, &feed.channel, &event_channels, build)?;
+        if feed.start == FeedStart::OnDemand || template.has_parameters() { templates.push(template) } else { feeds.push(template.fixed()?) }
+    }
+    Ok(PoolSettings {
+        feeds_max: config.upstream.feeds_max,
+        feeds,
+        templates,
+        on_demand_max: pool.on_demand_max,
+        on_demand_grace: pool.on_demand_grace.duration(),
+        gate: GateSettings {
+            connections_max: pool.connections_max,
+            host_connections_max: pool.host_connections_max,
+            rotation_percent: health.rotation_percent,
+            start_rate: pool.start_rate,
+            start_burst: pool.start_burst,
+            start_jitter: pool.start_jitter.duration(),
+            aging: pool.aging.duration(),
+            breaker: BreakerSettings {
+                failures: pool.breaker_failures,
+                pause: pool.breaker_pause.duration(),
+                pause_max: pool.breaker_pause_max.duration(),
             },
-            ..defaults
-        };
-        FeedSettings::new(&feed.name, &feed.url, &feed.channel, format, headers, limits)
+        },
+        health: HealthSettings {
+            check_interval: health.check_interval.duration(),
+            age_max: health.age_max.duration(),
+            errors_max: health.errors_max,
+            silence_intervals: health.silence_intervals,
+            upkeep_interval: health.upkeep_interval.duration(),
+            upkeep_age_max: health.upkeep_age_max.duration(),
+            failure_percent: health.failure_percent,
+            degraded: DegradedSettings {
+                interval: health.sample_interval.duration(),
+                rate_min: health.rate_min,
+                rate_percent: health.rate_percent,
+                errors_max: health.errors_per_minute_max,
+                latency_max: health.latency_max.duration(),
+                retries_max: health.retries_max,
+                bad_samples: health.bad_samples,
+                good_samples: health.good_samples,
+            },
+        },
+        save_interval: config.upstream.save_interval.duration(),
+        report_interval: pool.report_interval.duration(),
+        errors_warned: pool.errors_warned,
+        connections_warned: pool.connections_warned,
+        ..PoolSettings::default()
+    })
+}
+
+/// One feed with its parameters filled in, but for the channels of single event types.
+fn feed_settings(config: &Config, feed: &FeedConfig, url: &str, channel: &str) -> Result<FeedSettings, FeedError> {
+    let limits = config.upstream.limits(feed);
+    let format = match feed.format {
+        FeedFormat::Data => Format::Data,
+        FeedFormat::Envelope => Format::Envelope,
     };
-    let feeds = config.upstream.feeds.iter().map(feed).collect::<Result<_, _>>()?;
-    Ok(PoolSettings { feeds_max: config.upstream.feeds_max, feeds })
+    let headers = feed.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
+    let defaults = FeedLimits::default();
+    let limits = FeedLimits {
+        connect_timeout: limits.connect_timeout.duration(),
+        idle_timeout: limits.idle_timeout.duration(),
+        data_idle_timeout: limits.data_idle_timeout.duration(),
+        quick_retries: config.upstream.quick_retries,
+        cool_off: config.upstream.cool_off.duration(),
+        retry_after_max: config.upstream.retry_after_max.duration(),
+        tcp_keepalive: config.upstream.tcp_keepalive.duration(),
+        tcp_user_timeout: config.upstream.tcp_user_timeout.duration(),
+        retry_min: limits.retry_min.duration(),
+        retry_initial: limits.retry_initial.duration(),
+        retry_max: limits.retry_max.duration(),
+        stable_after: limits.stable_after.duration(),
+        duplicate_window: config.upstream.duplicate_window,
+        gap_markers: config.upstream.gap_markers,
+        overlap: config.upstream.health.overlap.duration(),
+        stream: EventStreamLimits {
+            line_bytes_max: limits.line_bytes_max.bytes(),
+            event_bytes_max: limits.event_bytes_max.bytes(),
+            ..defaults.stream
+        },
+        ..defaults
+    };
+    // A feed whose events all have channels of their own needs none for the rest; the template leaves this one out again.
+    let channel = if channel.is_empty() { "none" } else { channel };
+    let files = feed.header_files.iter().map(|(name, file)| (name.as_str(), file.as_str()));
+    let mut settings = FeedSettings::new(&feed.name, url, channel, format, headers, limits)?.with_header_files(files)?;
+    settings.priority = feed.priority;
+    settings.mapping.only_events = feed.only_events.iter().cloned().collect();
+    settings.mapping.except_events = feed.except_events.iter().cloned().collect();
+    settings.mapping.only_where = feed.only_where.iter().map(|(pointer, values)| (pointer.clone(), values.iter().cloned().collect())).collect();
+    settings.mapping.event_time = (!feed.event_time.is_empty()).then(|| feed.event_time.clone());
+    Ok(settings)
 }

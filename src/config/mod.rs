@@ -34,7 +34,7 @@ pub use node::{NodeConfig, ShutdownConfig};
 pub use observe::{DebugConfig, HealthConfig, LiveConfig, LogConfig, LogFormat, LogLevel, PrometheusConfig, ReadyConfig};
 pub use secret::Secret;
 pub use store::{SqliteConfig, StoreConfig, StoreType, Synchronous};
-pub use upstream::{DemoConfig, FeedConfig, FeedFormat, FeedLimits, UpstreamConfig};
+pub use upstream::{DemoConfig, FeedConfig, FeedFormat, FeedHealthConfig, FeedLimits, FeedPoolConfig, FeedStart, UpstreamConfig, is_url_parameter};
 pub use websocket::WebsocketConfig;
 
 use serde::{Deserialize, Serialize};
@@ -110,11 +110,14 @@ mod tests {
         loaded.config
     }
 
+    /// Tables whose members are named by whoever writes them.
+    const OF_ANY_NAME: [&str; 4] = [".headers", ".header_files", ".event_channels", ".only_where"];
+
     /// The options in a tree, as paths; the elements of a list are all one.
     fn paths(tree: &serde_json::Value) -> BTreeSet<String> {
         fn collect(value: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
             match value {
-                serde_json::Value::Object(members) if !members.is_empty() && !path.ends_with(".headers") => {
+                serde_json::Value::Object(members) if !members.is_empty() && !OF_ANY_NAME.iter().any(|table| path.ends_with(table)) => {
                     members.iter().for_each(|(name, value)| collect(value, &format!("{path}.{name}"), found));
                 }
                 serde_json::Value::Array(elements) if elements.first().is_some_and(serde_json::Value::is_object) => {

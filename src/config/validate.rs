@@ -5,7 +5,7 @@
 use super::accounts::AccountsConfig;
 use super::client::TokenConfig;
 use super::load::Problem;
-use super::{Config, FeedConfig};
+use super::{Config, FeedConfig, FeedHealthConfig, FeedPoolConfig, is_url_parameter};
 use crate::channel::{ChannelOptions, HistoryDurability, POINTERS_MAX, PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode};
 use crate::units::{ByteSize, HumanDuration};
 use regex::Regex;
@@ -399,6 +399,17 @@ fn upstream(config: &Config, check: &mut Check) {
     let before = check.0.len();
     feed_limits("upstream", config, &FeedConfig::default(), check);
     let inherited_wrong = check.0.len() > before;
+    check.within("upstream.quick_retries", upstream.quick_retries as usize, 0, 100);
+    check.positive("upstream.cool_off", upstream.cool_off);
+    check.not_negative("upstream.retry_after_max", upstream.retry_after_max);
+    check.positive("upstream.tcp_keepalive", upstream.tcp_keepalive);
+    check.positive("upstream.tcp_user_timeout", upstream.tcp_user_timeout);
+    check.within("upstream.duplicate_window", upstream.duplicate_window, 0, 100_000);
+    check.that(upstream.save_interval >= HumanDuration::from_ms(100), "upstream.save_interval", || {
+        format!("{} must be at least 100ms, or the store has nothing else to do", upstream.save_interval)
+    });
+    feed_pool(&upstream.pool, check);
+    feed_health(&upstream.health, check);
     let mut names = HashSet::new();
     for (index, feed) in upstream.feeds.iter().take(upstream.feeds_max).enumerate() {
         let path = format!("upstream.feeds[{index}]");
@@ -408,13 +419,29 @@ fn upstream(config: &Config, check: &mut Check) {
         if let Err(message) = feed_url(&feed.url) {
             check.that(false, format!("{path}.url"), || message);
         }
-        if let Err(message) = feed_channel(config, feed) {
-            check.that(false, format!("{path}.channel"), || message);
+        let channels = feed.event_channels.iter().map(|(event, channel)| (format!("event_channels.{}", event.escape_debug()), channel));
+        let fallback = (!feed.channel.is_empty() || feed.event_channels.is_empty()).then(|| ("channel".to_string(), &feed.channel));
+        for (option, channel) in channels.chain(fallback) {
+            if let Err(message) = feed_channel(config, feed, channel) {
+                check.that(false, format!("{path}.{option}"), || message);
+            }
+        }
+        let pointers = feed.only_where.keys().chain((!feed.event_time.is_empty()).then_some(&feed.event_time));
+        for pointer in pointers {
+            let is_pointer = pointer.starts_with('/');
+            check.that(is_pointer, format!("{path}.only_where"), || {
+                format!("\"{}\" is not a JSON pointer (RFC 6901); write for instance \"/market\"", pointer.escape_debug())
+            });
+        }
+        let is_header = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+        let not_a_header = |name: &str| format!("\"{}\" is not a header name (RFC 9110, 5.1)", name.escape_debug());
+        for (name, file) in &feed.header_files {
+            check.that(is_header(name), format!("{path}.header_files"), || not_a_header(name));
+            check.that(!file.is_empty(), format!("{path}.header_files.{}", name.escape_debug()), || "name the file that holds the value");
         }
         for (name, value) in &feed.headers {
-            let is_token = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
             let is_text = value.expose().bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f));
-            check.that(is_token, format!("{path}.headers"), || format!("\"{}\" is not a header name (RFC 9110, 5.1)", name.escape_debug()));
+            check.that(is_header(name), format!("{path}.headers"), || not_a_header(name));
             check.that(is_text, format!("{path}.headers.{}", name.escape_debug()), || "must not contain line breaks or control characters");
         }
         if !inherited_wrong {
@@ -425,6 +452,40 @@ fn upstream(config: &Config, check: &mut Check) {
         format!("\"{}\" is not an IP address with a port; write for instance \"127.0.0.1:0\"", config.demo.address)
     });
     check.that(config.demo.interval >= HumanDuration::from_ms(10), "demo.interval", || format!("{} must be at least 10ms", config.demo.interval));
+}
+
+fn feed_pool(pool: &FeedPoolConfig, check: &mut Check) {
+    let path = |name: &str| format!("upstream.pool.{name}");
+    check.within(path("connections_max"), pool.connections_max, 1, 10_000);
+    check.within(path("host_connections_max"), pool.host_connections_max, 0, 10_000);
+    check.within(path("start_rate"), pool.start_rate as usize, 1, 10_000);
+    check.within(path("start_burst"), pool.start_burst as usize, 1, 10_000);
+    check.within(path("on_demand_max"), pool.on_demand_max, 0, 100_000);
+    check.not_negative(path("start_jitter"), pool.start_jitter);
+    check.positive(path("aging"), pool.aging);
+    check.positive(path("breaker_pause"), pool.breaker_pause);
+    check.that(pool.breaker_pause_max >= pool.breaker_pause, path("breaker_pause_max"), || {
+        format!("{} must not be shorter than breaker_pause, {}", pool.breaker_pause_max, pool.breaker_pause)
+    });
+    check.not_negative(path("on_demand_grace"), pool.on_demand_grace);
+    check.positive(path("report_interval"), pool.report_interval);
+}
+
+fn feed_health(health: &FeedHealthConfig, check: &mut Check) {
+    let path = |name: &str| format!("upstream.health.{name}");
+    check.positive(path("check_interval"), health.check_interval);
+    check.positive(path("upkeep_interval"), health.upkeep_interval);
+    check.positive(path("sample_interval"), health.sample_interval);
+    check.positive(path("overlap"), health.overlap);
+    check.not_negative(path("age_max"), health.age_max);
+    check.not_negative(path("upkeep_age_max"), health.upkeep_age_max);
+    check.positive(path("latency_max"), health.latency_max);
+    for (name, percent) in [("failure_percent", health.failure_percent as usize), ("rate_percent", health.rate_percent as usize)] {
+        check.within(path(name), percent, 0, 100);
+    }
+    check.within(path("rotation_percent"), health.rotation_percent, 1, 100);
+    check.within(path("bad_samples"), health.bad_samples as usize, 1, 1_000);
+    check.within(path("good_samples"), health.good_samples as usize, 1, 1_000);
 }
 
 fn feed_limits(path: &str, config: &Config, feed: &FeedConfig, check: &mut Check) {
@@ -440,6 +501,7 @@ fn feed_limits(path: &str, config: &Config, feed: &FeedConfig, check: &mut Check
     check.that(limits.retry_max >= limits.retry_initial, format!("{path}.retry_max"), || {
         format!("{} must not be shorter than retry_initial, {}", limits.retry_max, limits.retry_initial)
     });
+    check.not_negative(format!("{path}.data_idle_timeout"), limits.data_idle_timeout);
     check.not_negative(format!("{path}.stable_after"), limits.stable_after);
     check.some_bytes(format!("{path}.line_bytes_max"), limits.line_bytes_max);
     check.that(limits.event_bytes_max >= limits.line_bytes_max, format!("{path}.event_bytes_max"), || {
@@ -454,6 +516,12 @@ fn feed_url(url: &str) -> Result<(), String> {
         return Err(format!("must begin with http:// or https://; {EXAMPLE}"));
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains(['{', '}']) {
+        return Err("must not have parameters in its host, or a subscriber would choose whom the hub asks".to_string());
+    }
+    if let Some(word) = parameters(url).find(|word| !is_url_parameter(word)) {
+        return Err(format!("\"{{{}}}\" is no parameter; use letters, digits and '_', but not \"name\" or \"event\"", word.escape_debug()));
+    }
     if authority.contains('@') {
         // The address is shown in logs and on pages.
         return Err("must not contain a user or password; send them by headers, where they are kept secret".to_string());
@@ -464,25 +532,49 @@ fn feed_url(url: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn feed_channel(config: &Config, feed: &FeedConfig) -> Result<(), String> {
-    let template = feed.channel.replace("{name}", &feed.name);
+/// What is wrong with one channel of a feed.
+fn feed_channel(config: &Config, feed: &FeedConfig, channel: &str) -> Result<(), String> {
+    let template = channel.replace("{name}", &feed.name);
     if template.is_empty() {
         return Err("name the channel of the feed's events, for instance \"ticks\" or \"ticks:{event}\"".to_string());
     }
-    let fixed = template.replace("{event}", "");
+    // What stands for a word of others: the event's type, a word of its data, a parameter of the URL.
+    let (mut fixed, mut variable_at, mut rest) = (String::new(), Vec::new(), template.as_str());
+    while let Some((before, after)) = rest.split_once('{') {
+        fixed.push_str(before);
+        let Some((word, after)) = after.split_once('}') else { break };
+        let is_known = word == "event" || word.starts_with('/') || feed.url.contains(&format!("{{{word}}}"));
+        if !is_known {
+            return Err(format!(
+                "\"{channel}\" contains braces; only {{name}}, {{event}}, pointers into the data such as {{/symbol}}, and parameters of the url have \
+                 a meaning"
+            ));
+        }
+        variable_at.push(fixed.len());
+        rest = after;
+    }
+    fixed.push_str(rest);
     if fixed.contains(['{', '}']) {
-        return Err(format!("\"{}\" contains braces; only {{name}} and {{event}} have a meaning", feed.channel));
+        return Err(format!("\"{channel}\" has a brace without its partner"));
     }
     if fixed.len() > config.channel.max_length {
         return Err(format!("is longer than channel.max_length, {}", config.channel.max_length));
     }
+    if let Some(missing) = parameters(&feed.url).find(|parameter| !template.contains(&format!("{{{parameter}}}"))) {
+        return Err(format!("\"{channel}\" must name {{{missing}}} too, so that a channel tells which feed it needs"));
+    }
     let boundary = config.channel.namespace_boundary.as_str();
-    let Some((namespace, _)) = template.split_once(boundary).filter(|_| !boundary.is_empty()) else { return Ok(()) };
-    if namespace.contains("{event}") {
-        return Err(format!("\"{}\": the namespace must not depend on {{event}}, since it must be configured", feed.channel));
+    let Some((namespace, _)) = fixed.split_once(boundary).filter(|_| !boundary.is_empty()) else { return Ok(()) };
+    if variable_at.iter().any(|at| *at <= namespace.len()) {
+        return Err(format!("\"{channel}\": the namespace must not depend on what is in braces, since it must be configured"));
     }
     let namespace = namespace.strip_prefix(config.channel.private_prefix.as_str()).unwrap_or(namespace);
     if config.channel.namespaces.iter().any(|known| known.name == namespace) { Ok(()) } else { Err(unknown_namespace(config, namespace)) }
+}
+
+/// The words in braces of a feed's URL.
+fn parameters(url: &str) -> impl Iterator<Item = &str> {
+    url.split('{').skip(1).filter_map(|part| part.split_once('}').map(|(name, _)| name))
 }
 
 /// The options of a namespace; those of channels without one if `name` is empty.
@@ -752,11 +844,37 @@ mod tests {
                 feed_with("http://h/", ""),
                 "upstream.feeds[0].channel: name the channel of the feed's events, for instance \"ticks\" or \"ticks:{event}\"",
             ),
-            (feed_with("http://h/", "{id}"), "upstream.feeds[0].channel: \"{id}\" contains braces; only {name} and {event} have a meaning"),
+            (
+                feed_with("http://h/", "{id}"),
+                "upstream.feeds[0].channel: \"{id}\" contains braces; only {name}, {event}, pointers into the data such as {/symbol}, and parameters of the url have a meaning",
+            ),
             (feed_with("http://h/", "nws:{event}"), "upstream.feeds[0].channel: there is no namespace \"nws\"; the namespaces are: news"),
             (
+                feed_with("http://{host}/", "news:{host}"),
+                "upstream.feeds[0].url: must not have parameters in its host, or a subscriber would choose whom the hub asks",
+            ),
+            (
+                feed_with("http://h/{event}", "news:{event}"),
+                "upstream.feeds[0].url: \"{event}\" is no parameter; use letters, digits and '_', but not \"name\" or \"event\"",
+            ),
+            (
+                feed_with("http://h/?s={symbol}", "news:x"),
+                "upstream.feeds[0].channel: \"news:x\" must name {symbol} too, so that a channel tells which feed it needs",
+            ),
+            (
+                feed("event_channels = { a = \"b:c\" }").replace("channel = \"c\"", "channel = \"\""),
+                "upstream.feeds[0].event_channels.a: there is no namespace \"b\"; add [[channel.namespaces]] with this name",
+            ),
+            (
+                feed("only_where = { market = [\"US\"] }"),
+                "upstream.feeds[0].only_where: \"market\" is not a JSON pointer (RFC 6901); write for instance \"/market\"",
+            ),
+            ("upstream.pool.connections_max = 0".to_string(), "upstream.pool.connections_max: 0 must be from 1 to 10000"),
+            ("[upstream.pool]\nbreaker_pause = \"2m\"".to_string(), "upstream.pool.breaker_pause_max: 1m must not be shorter than breaker_pause, 2m"),
+            ("upstream.health.rotation_percent = 0".to_string(), "upstream.health.rotation_percent: 0 must be from 1 to 100"),
+            (
                 feed_with("http://h/", "{event}:x"),
-                "upstream.feeds[0].channel: \"{event}:x\": the namespace must not depend on {event}, since it must be configured",
+                "upstream.feeds[0].channel: \"{event}:x\": the namespace must not depend on what is in braces, since it must be configured",
             ),
             (
                 "demo.address = \"localhost:1\"".to_string(),

@@ -55,6 +55,8 @@ pub struct StreamEvent {
     pub data: String,
     /// The last id seen up to and including this event. It stays from event to event. Empty: none.
     pub last_event_id: Arc<str>,
+    /// Whether the event brought that id itself. Otherwise it only inherits one, and is not known by it.
+    pub has_id: bool,
 }
 
 impl StreamEvent {
@@ -78,6 +80,8 @@ pub struct EventStreamParser {
     has_data: bool,
     event_type: String,
     id_buffer: Arc<str>,
+    /// The block that is being read has an id.
+    has_id: bool,
     last_event_id: Arc<str>,
     retry: Option<Duration>,
 }
@@ -94,6 +98,7 @@ impl EventStreamParser {
             has_data: false,
             event_type: String::new(),
             id_buffer: Arc::clone(&last_event_id),
+            has_id: false,
             last_event_id,
             retry: None,
         }
@@ -199,6 +204,7 @@ impl EventStreamParser {
                     return Err(EventStreamError::IdTooLong { max });
                 }
                 self.id_buffer = Arc::from(String::from_utf8_lossy(value));
+                self.has_id = !value.is_empty();
             }
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
                 let ms = value.iter().fold(0u64, |ms, digit| ms.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
@@ -228,10 +234,11 @@ impl EventStreamParser {
     fn dispatch(&mut self) -> Option<StreamEvent> {
         self.last_event_id = Arc::clone(&self.id_buffer);
         let event_type = std::mem::take(&mut self.event_type);
+        let has_id = std::mem::take(&mut self.has_id);
         if !std::mem::take(&mut self.has_data) {
             return None;
         }
-        Some(StreamEvent { event_type, data: std::mem::take(&mut self.data), last_event_id: Arc::clone(&self.last_event_id) })
+        Some(StreamEvent { event_type, data: std::mem::take(&mut self.data), last_event_id: Arc::clone(&self.last_event_id), has_id })
     }
 }
 

@@ -142,6 +142,15 @@ struct Entry {
     is_lagging: bool,
 }
 
+/// The port through which whoever feeds channels learns which of them somebody on this node listens to. Called in the order of each
+/// channel's life, while it is locked: an implementation takes note, and must neither wait nor call the topics.
+pub trait Demand: Send + Sync {
+    /// The channel has its first subscriber.
+    fn wanted(&self, channel: &ChannelName);
+    /// The channel has lost its last one.
+    fn unwanted(&self, channel: &ChannelName);
+}
+
 pub struct Topics {
     me: Weak<Self>,
     shards: [Mutex<HashMap<ChannelName, Entry>>; SHARDS],
@@ -150,6 +159,7 @@ pub struct Topics {
     workers: RwLock<Vec<Option<Arc<WorkerPort>>>>,
     rules: Arc<ChannelRules>,
     broker: OnceLock<Arc<dyn Broker>>,
+    demand: OnceLock<Arc<dyn Demand>>,
     settings: TopicSettings,
     clock: Clock,
 }
@@ -165,6 +175,7 @@ impl Topics {
             workers: RwLock::default(),
             rules,
             broker: OnceLock::new(),
+            demand: OnceLock::new(),
             settings,
             clock: clock.clone(),
         })
@@ -173,6 +184,11 @@ impl Topics {
     /// Broker and topics need each other: the broker delivers to the topics, the topics read positions from the broker.
     pub fn plug_in(&self, broker: Arc<dyn Broker>) {
         let _ = self.broker.set(broker);
+    }
+
+    /// Whoever wants to know which channels are listened to, if anybody does.
+    pub fn plug_in_demand(&self, demand: Arc<dyn Demand>) {
+        let _ = self.demand.set(demand);
     }
 
     pub fn broker(&self) -> &Arc<dyn Broker> {
@@ -238,16 +254,25 @@ impl Topics {
                 Entry { topic, workers: 0, in_flight, audience: Audience::default(), publications: Meter::default(), is_lagging: false }
             }),
         };
+        let is_first = entry.workers == 0;
         entry.workers |= 1 << index;
         entry.topic.do_send(Attach { worker: index });
-        entry.audience.clone()
+        let audience = entry.audience.clone();
+        if let (true, Some(demand)) = (is_first, self.demand.get()) {
+            demand.wanted(channel);
+        }
+        audience
     }
 
     /// Worker `index` has no subscriber of `channel` any more.
     pub fn detach(&self, channel: &ChannelName, index: usize) {
         if let Some(entry) = self.shards[self.shard_of(channel)].lock().get_mut(channel) {
+            let was_watched = entry.workers != 0;
             entry.workers &= !(1 << index);
             entry.topic.do_send(Detach { worker: index });
+            if let (true, 0, Some(demand)) = (was_watched, entry.workers, self.demand.get()) {
+                demand.unwanted(channel);
+            }
         }
     }
 

@@ -40,6 +40,8 @@ pub fn judge(status: StatusCode, headers: &HeaderMap, asked: &Url, now: SystemTi
             Err(detail) => Verdict::Refused(Ending::new(Reason::Redirect, Pace::Park, detail)),
         },
         204 => refused(Pace::Park, "status 204: the feed asks its readers to stop".to_string()),
+        // A token may have been replaced since it was read.
+        401 | 403 => refused(Pace::Credentials, said()),
         408 | 425 | 429 | 500..=599 => {
             let ending = Ending::new(Reason::HttpStatus, Pace::Retry, said());
             Verdict::Refused(Ending { not_before: retry_after(headers, now), ..ending })
@@ -227,8 +229,15 @@ mod tests {
         for status in [408, 425, 429, 500, 502, 503, 504, 520, 599] {
             assert_eq!(refusal(status, &[]), (Reason::HttpStatus, Pace::Retry, None), "{status}");
         }
-        for status in [201, 204, 206, 300, 304, 305, 400, 401, 403, 404, 405, 406, 410, 415, 418, 451, 600, 999] {
+        for status in [201, 204, 206, 300, 304, 305, 400, 402, 404, 405, 406, 410, 415, 418, 451, 600, 999] {
             assert_eq!(refusal(status, &[]), (Reason::HttpStatus, Pace::Park, None), "{status}");
+        }
+    }
+
+    #[test]
+    fn refused_credentials_have_their_own_pace() {
+        for status in [401, 403] {
+            assert_eq!(refusal(status, &[]), (Reason::HttpStatus, Pace::Credentials, None), "{status}");
         }
     }
 

@@ -72,6 +72,77 @@ impl Backoff {
     }
 }
 
+/// Share of a quick retry's wait by which it is made longer or shorter, in percent: what failed together must not come back together.
+const QUICK_JITTER_PERCENT: u32 = 20;
+
+/// The waits of one feed: first a few quick retries, each one step longer than the one before, then the slow pace with full jitter.
+#[derive(Clone, Debug)]
+pub struct Retries {
+    quick_max: u32,
+    step: Duration,
+    cool_off: Duration,
+    min: Duration,
+    max: Duration,
+    slow: Backoff,
+    failures: u32,
+}
+
+/// Whether a wait is one of the quick ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tempo {
+    Quick,
+    Slow,
+}
+
+impl Retries {
+    /// `quick_max` retries after about 1, 2, 3… times `step`, then random waits below a bound that goes from `cool_off` to `max`.
+    pub fn new(quick_max: u32, step: Duration, cool_off: Duration, min: Duration, max: Duration) -> Self {
+        let max = max.max(min);
+        Self { quick_max, step, cool_off, min, max, slow: Backoff::full_jitter(min, cool_off.max(step), max), failures: 0 }
+    }
+
+    /// The server's own reconnection time takes the place of the step. The limits hold whatever it says.
+    pub fn advise(&mut self, step: Duration) {
+        self.step = step.clamp(self.min, self.max);
+        self.slow.advise(self.cool_off.max(self.step));
+    }
+
+    /// The wait after one more failure. Without `may_be_quick` the quick retries count as used up.
+    pub fn next(&mut self, may_be_quick: bool, dice: &mut SmallRng) -> (Tempo, Duration) {
+        self.failures = self.failures.saturating_add(1);
+        if !may_be_quick {
+            self.failures = self.failures.max(self.quick_max.saturating_add(1));
+        }
+        if self.failures <= self.quick_max { (Tempo::Quick, self.quick(dice)) } else { (Tempo::Slow, self.slow.next(dice)) }
+    }
+
+    /// The wait after an end that is no failure: the pace stays what it is.
+    pub fn same(&self, dice: &mut SmallRng) -> (Tempo, Duration) {
+        match self.failures {
+            // Full jitter: a server that restarts has all its readers come back.
+            0 => (Tempo::Quick, dice.random_range(self.min..=self.step.clamp(self.min, self.max))),
+            failures if failures <= self.quick_max => (Tempo::Quick, self.quick(dice)),
+            _ => (Tempo::Slow, self.slow.same(dice)),
+        }
+    }
+
+    pub fn reset(&mut self) {
+        self.failures = 0;
+        self.slow.reset();
+    }
+
+    /// Failures since the last reset.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    fn quick(&self, dice: &mut SmallRng) -> Duration {
+        let wait = self.step.saturating_mul(self.failures);
+        let share = wait / 100 * QUICK_JITTER_PERCENT;
+        dice.random_range(wait.saturating_sub(share)..=wait.saturating_add(share)).clamp(self.min, self.max)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,5 +206,55 @@ mod tests {
         assert_eq!(spread(&Backoff::full_jitter(500 * MS, 100 * MS, 200 * MS), 3), (500, 500), "a minimum above the maximum wins");
         assert_eq!(spread(&Backoff::full_jitter(Duration::ZERO, Duration::ZERO, Duration::ZERO), 3), (0, 0));
         spread(&Backoff::full_jitter(Duration::ZERO, Duration::MAX, Duration::MAX), 3);
+    }
+
+    #[test]
+    fn three_quick_retries_and_then_the_slow_pace() {
+        let mut bounds = [(u128::MAX, 0); 6];
+        let mut tempi = Vec::new();
+        for seed in 0..500 {
+            let mut dice = SmallRng::seed_from_u64(seed);
+            let mut retries = Retries::new(3, 1_000 * MS, 5_000 * MS, 100 * MS, 30_000 * MS);
+            tempi.clear();
+            for (least, most) in &mut bounds {
+                let (tempo, wait) = retries.next(true, &mut dice);
+                tempi.push(tempo);
+                (*least, *most) = ((*least).min(wait.as_millis()), (*most).max(wait.as_millis()));
+            }
+        }
+        use Tempo::{Quick, Slow};
+        assert_eq!(tempi, [Quick, Quick, Quick, Slow, Slow, Slow]);
+        let expected = [(800, 1_200), (1_600, 2_400), (2_400, 3_600), (100, 5_000), (100, 10_000), (100, 20_000)];
+        for (nth, ((least, most), (low, high))) in bounds.into_iter().zip(expected).enumerate() {
+            assert!(least >= low && most <= high, "wait {nth}: {least} to {most}");
+            assert!(most - least > (high - low) * 9 / 10, "wait {nth} uses its range: {least} to {most}");
+        }
+    }
+
+    #[test]
+    fn the_quick_retries_can_be_forfeited_and_come_back_with_a_reset() {
+        let mut dice = SmallRng::seed_from_u64(1);
+        let mut retries = Retries::new(3, 1_000 * MS, 5_000 * MS, 100 * MS, 30_000 * MS);
+        assert_eq!(retries.next(false, &mut dice).0, Tempo::Slow);
+        assert_eq!(retries.next(true, &mut dice).0, Tempo::Slow, "once forfeited they are gone");
+        assert_eq!(retries.same(&mut dice).0, Tempo::Slow);
+        retries.reset();
+        assert_eq!(retries.next(true, &mut dice).0, Tempo::Quick);
+        let mut none = Retries::new(0, 1_000 * MS, 5_000 * MS, 100 * MS, 30_000 * MS);
+        assert_eq!(none.next(true, &mut dice).0, Tempo::Slow);
+    }
+
+    #[test]
+    fn what_a_stream_asks_for_is_held_within_the_limits() {
+        let mut dice = SmallRng::seed_from_u64(1);
+        for (advised, least, most) in [(0, 100, 120), (5_000, 4_000, 6_000), (3_600_000, 24_000, 30_000)] {
+            let mut retries = Retries::new(3, 1_000 * MS, 5_000 * MS, 100 * MS, 30_000 * MS);
+            retries.advise(advised * MS);
+            let wait = retries.next(true, &mut dice).1.as_millis();
+            assert!((least..=most).contains(&wait), "retry: {advised} gives {wait}");
+        }
+        let mut retries = Retries::new(3, 1_000 * MS, 5_000 * MS, 100 * MS, 30_000 * MS);
+        retries.advise(Duration::MAX);
+        assert!(retries.same(&mut dice).1 <= 30_000 * MS);
     }
 }

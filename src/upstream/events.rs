@@ -1,6 +1,8 @@
 //! What the upstream room tells the log and the counters.
 
+use super::gate::Places;
 use super::machine::{Edge, Reason, State};
+use super::{gap, health};
 use crate::clock::Millis;
 use crate::telemetry::Event;
 use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, register_int_counter, register_int_counter_vec, register_int_gauge_vec};
@@ -14,7 +16,13 @@ struct Figures {
     bytes: IntCounter,
     restarts: IntCounter,
     forgotten: IntCounter,
+    repeated: IntCounter,
+    gaps: IntCounterVec,
+    rotations: IntCounterVec,
+    breakers: IntCounter,
+    unsaved: IntCounter,
     feeds: IntGaugeVec,
+    places: IntGaugeVec,
 }
 
 static FIGURES: LazyLock<Figures> = LazyLock::new(|| {
@@ -35,6 +43,22 @@ static FIGURES: LazyLock<Figures> = LazyLock::new(|| {
         bytes: register_int_counter!("aether_upstream_bytes_total", "Bytes read from feeds.").expect(once),
         restarts: register_int_counter!("aether_upstream_restarts_total", "Feed connections started anew after a fault of ours.").expect(once),
         forgotten: register_int_counter!("aether_upstream_positions_dropped_total", "Positions given up because what follows cannot be read.")
+            .expect(once),
+        repeated: register_int_counter!("aether_upstream_events_repeated_total", "Events left out because they had been published before.")
+            .expect(once),
+        gaps: register_int_counter_vec!("aether_upstream_gaps_total", "Times that events of a feed were missed, and how it is known.", &["cause"])
+            .expect(once),
+        rotations: register_int_counter_vec!(
+            "aether_upstream_rotations_total",
+            "Connections replaced while they worked, or not, and why.",
+            &["cause", "outcome"]
+        )
+        .expect(once),
+        breakers: register_int_counter!("aether_upstream_breakers_opened_total", "Times that a host was left alone because its feeds failed.")
+            .expect(once),
+        unsaved: register_int_counter!("aether_upstream_positions_unsaved_total", "Times that the feeds' positions could not be stored.")
+            .expect(once),
+        places: register_int_gauge_vec!("aether_upstream_places", "Connections held, successors, those that wait, hosts left alone.", &["kind"])
             .expect(once),
         feeds: register_int_gauge_vec!("aether_upstream_feeds", "Feeds by state.", &["state"]).expect(once),
     }
@@ -92,14 +116,16 @@ pub struct FeedMoved<'a> {
 
 impl Event for FeedMoved<'_> {
     fn emit(self) {
-        let Edge { from, to, stayed, reason, detail } = self.edge;
+        let Edge { from, to, stayed, age, reason, detail } = self.edge;
         let label = reason.map_or("none", Reason::as_str);
         FIGURES.transitions.with_label_values(&[from.as_str(), to.as_str(), label]).inc();
         let Some(left_out) = self.line else { return };
         let level = match to {
-            State::Connecting | State::Closed => log::Level::Debug,
-            State::Open => log::Level::Info,
-            State::Backoff | State::Stalled | State::Parked => log::Level::Warn,
+            State::Idle | State::Connecting | State::Closed => log::Level::Debug,
+            State::Open | State::Draining => log::Level::Info,
+            State::Backoff | State::CoolingOff | State::Stalled | State::Degraded => log::Level::Warn,
+            // Somebody has to look at it: an operator's alert.
+            State::Parked => log::Level::Error,
         };
         let wait = self.wait.map(|wait| format!(", next try in {:.1} s", wait.as_secs_f32())).unwrap_or_default();
         let why = match (reason, detail.is_empty()) {
@@ -108,8 +134,10 @@ impl Event for FeedMoved<'_> {
             (Some(reason), false) => format!(" ({}: {detail})", reason.as_str()),
         };
         let (from, to, stayed) = (from.as_str(), to.as_str(), stayed.as_secs_f32());
+        let age = age.map(|age| format!(", connection {:.1} s old", age.as_secs_f32())).unwrap_or_default();
         let Self { feed, bytes, last_event_id, .. } = self;
-        log::log!(level, "feed {feed}: {from} -> {to}{why} after {stayed:.1} s and {bytes} bytes, at id {last_event_id:?}{wait}{}", tail(left_out));
+        let tail = tail(left_out);
+        log::log!(level, "feed {feed}: {from} -> {to}{why} after {stayed:.1} s and {bytes} bytes{age}, at id {last_event_id:?}{wait}{tail}");
     }
 }
 
@@ -119,6 +147,7 @@ pub struct PortionRead<'a> {
     pub bytes: u64,
     pub events: u64,
     pub dropped: u64,
+    pub repeated: u64,
     /// Why the first one was dropped and the right to write a line about it.
     pub dropped_line: Option<(&'a str, u64)>,
 }
@@ -127,6 +156,7 @@ impl Event for PortionRead<'_> {
     fn emit(self) {
         FIGURES.bytes.inc_by(self.bytes);
         FIGURES.events.inc_by(self.events);
+        FIGURES.repeated.inc_by(self.repeated);
         if self.dropped == 0 {
             return;
         }
@@ -171,6 +201,105 @@ impl Event for FeedsCounted {
         for (state, feeds) in self.0 {
             FIGURES.feeds.with_label_values(&[state.as_str()]).set(feeds as i64);
         }
+    }
+}
+
+/// Events of a feed were missed, and that is known.
+pub struct GapFound<'a> {
+    pub feed: &'a str,
+    pub cause: gap::Cause,
+    pub missing: Option<u64>,
+    pub after: &'a str,
+    /// Channels whose subscribers are told.
+    pub channels: usize,
+}
+
+impl Event for GapFound<'_> {
+    fn emit(self) {
+        FIGURES.gaps.with_label_values(&[self.cause.as_str()]).inc();
+        let Self { feed, after, channels, .. } = self;
+        let missing = self.missing.map_or_else(|| "an unknown number of events".to_string(), |missing| format!("{missing} events"));
+        log::warn!("feed {feed}: {missing} missed after id {after:?} ({}), told on {channels} channels", self.cause.as_str());
+    }
+}
+
+/// A connection was replaced while it worked, or could not be.
+pub struct RotationEnded<'a> {
+    pub feed: &'a str,
+    pub cause: health::Cause,
+    pub took_ms: u64,
+    pub failure: Option<&'a str>,
+}
+
+impl Event for RotationEnded<'_> {
+    fn emit(self) {
+        let outcome = if self.failure.is_none() { "done" } else { "failed" };
+        FIGURES.rotations.with_label_values(&[self.cause.as_str(), outcome]).inc();
+        let (feed, cause, took_ms) = (self.feed, self.cause.as_str(), self.took_ms);
+        match self.failure {
+            None => log::info!("feed {feed}: rotated ({cause}) in {took_ms} ms"),
+            Some(why) => log::warn!("feed {feed}: could not be rotated ({cause}), goes on with the connection it has: {why}"),
+        }
+    }
+}
+
+/// Several feeds of one host failed in a row: it is left alone for a while.
+pub struct BreakerOpened<'a> {
+    pub host: &'a str,
+}
+
+impl Event for BreakerOpened<'_> {
+    fn emit(self) {
+        FIGURES.breakers.inc();
+        log::error!("host {}: its feeds fail one after the other; it is asked by one of them at a time until it answers", self.host);
+    }
+}
+
+/// The feeds' positions could not be stored; it is tried again.
+pub struct PositionsUnsaved {
+    pub reason: String,
+}
+
+impl Event for PositionsUnsaved {
+    fn emit(self) {
+        FIGURES.unsaved.inc();
+        log::warn!("the positions of the feeds could not be stored: {}", self.reason);
+    }
+}
+
+/// How many hold a connection or wait for one.
+pub struct PlacesCounted(pub Places);
+
+impl Event for PlacesCounted {
+    fn emit(self) {
+        let Places { held, rotating, waiting, breakers_open } = self.0;
+        for (kind, count) in [("held", held), ("rotating", rotating), ("waiting", waiting), ("breakers_open", breakers_open)] {
+            FIGURES.places.with_label_values(&[kind]).set(count as i64);
+        }
+    }
+}
+
+/// What the pool did in the time since the last report.
+pub struct PoolReported {
+    pub places: Places,
+    pub events: u64,
+    pub bytes: u64,
+    pub errors: u64,
+    /// From this many errors or connections on it is a warning.
+    pub errors_warned: u64,
+    pub connections_warned: usize,
+}
+
+impl Event for PoolReported {
+    fn emit(self) {
+        let Self { places: Places { held, rotating, waiting, breakers_open }, events, bytes, errors, .. } = self;
+        let is_warning = errors > self.errors_warned || held > self.connections_warned;
+        let level = if is_warning { log::Level::Warn } else { log::Level::Debug };
+        log::log!(
+            level,
+            "feeds: {held} connections, {rotating} successors, {waiting} waiting, {breakers_open} hosts left alone; since the last report {events} \
+             events, {bytes} bytes, {errors} errors"
+        );
     }
 }
 

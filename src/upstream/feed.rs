@@ -3,6 +3,7 @@
 //! The ledger outlives the connection actor, and the pool too: after a panic of either, reading resumes where the last event was handed
 //! on, and the figures go on counting.
 
+use super::figures::Figures;
 use super::machine::{Reason, State};
 use super::settings::FeedSettings;
 use crate::clock::Millis;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub struct Feed {
     pub settings: FeedSettings,
     pub client: Client,
+    /// Host and port: what the gate counts connections by.
+    pub host: Arc<str>,
     ledger: Mutex<Ledger>,
 }
 
@@ -40,18 +43,34 @@ pub struct Ledger {
     pub dropped: u64,
     /// Ends of attempts and connections other than our own and clean ones.
     pub errors: u64,
-    /// Attempts after the first.
+    /// Attempts after the first, other than to rotate.
     pub reconnects: u64,
+    /// All attempts, and those that led to no stream.
+    pub attempts: u64,
+    pub failed_attempts: u64,
+    /// Connections replaced while they worked.
+    pub rotations: u64,
+    /// Events left out because they had been published.
+    pub repeated: u64,
+    /// Events left out because the configuration does not want them.
+    pub unwanted: u64,
+    /// Times that events were missed and subscribers told so.
+    pub gaps: u64,
     /// Connection actors that died of a panic.
     pub panics: u64,
     pub waits_for_broker: bool,
+    /// When the connection that is read was opened.
+    pub opened_at: Option<Millis>,
+    /// Failures in a row.
+    pub failures: u32,
+    pub figures: Figures,
 }
 
 impl Feed {
     pub fn new(settings: FeedSettings, client: Client) -> Self {
         let ledger = Ledger {
             tenure: 0,
-            state: State::Closed,
+            state: State::Idle,
             since: 0,
             reason: None,
             detail: Cow::Borrowed(""),
@@ -63,14 +82,39 @@ impl Feed {
             dropped: 0,
             errors: 0,
             reconnects: 0,
+            attempts: 0,
+            failed_attempts: 0,
+            rotations: 0,
+            repeated: 0,
+            unwanted: 0,
+            gaps: 0,
             panics: 0,
             waits_for_broker: false,
+            opened_at: None,
+            failures: 0,
+            figures: Figures::new(0),
         };
-        Self { settings, client, ledger: Mutex::new(ledger) }
+        let host = settings.url.host_str().unwrap_or_default();
+        let host = Arc::from(format!("{host}:{}", settings.url.port_or_known_default().unwrap_or_default()));
+        Self { settings, client, host, ledger: Mutex::new(ledger) }
     }
 
     pub fn ledger(&self) -> Ledger {
         self.ledger.lock().clone()
+    }
+
+    pub fn state(&self) -> State {
+        self.ledger.lock().state
+    }
+
+    /// Everything up to this id has been handed on.
+    pub fn last_event_id(&self) -> Arc<str> {
+        Arc::clone(&self.ledger.lock().last_event_id)
+    }
+
+    /// What is read off the ledger without copying all of it.
+    pub fn read<T>(&self, of: impl FnOnce(&Ledger) -> T) -> T {
+        of(&self.ledger.lock())
     }
 
     /// Makes the caller the only one who may write the ledger, until the next one comes.

@@ -2,11 +2,12 @@
 
 use super::answer::{Verdict, ending_of, judge, may_see_headers};
 use super::machine::{Ending, Pace, Reason};
-use super::settings::FeedSettings;
+use super::settings::{FeedLimits, FeedSettings};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, Url, redirect};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
+use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -14,24 +15,26 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// As many as the Fetch standard allows is twenty; more than ten is a loop in all but name.
 const REDIRECTS_MAX: usize = 10;
 
-/// Probes on a silent connection, so that a peer that vanished is noticed by the kernel before `idle_timeout`, where that is long.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+/// Bytes of a file that holds the value of a header.
+const CREDENTIAL_BYTES_MAX: u64 = 16 * 1_024;
+
+/// Between two probes of the kernel on a silent connection, and how many go unanswered before it is given up.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
-
-/// Bytes of ours (a request, a probe) that nobody acknowledges for this long end the connection (`TCP_USER_TIMEOUT`).
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 
 /// What distinguishes HTTP clients of one pool; feeds with the same share one, since each holds a copy of the system's certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientKind {
     connect_timeout: Duration,
+    tcp_keepalive: Duration,
+    tcp_user_timeout: Duration,
     uses_proxy: bool,
 }
 
 impl ClientKind {
     pub fn of(settings: &FeedSettings) -> Self {
-        Self { connect_timeout: settings.limits.connect_timeout, uses_proxy: !is_loopback(&settings.url) }
+        let FeedLimits { connect_timeout, tcp_keepalive, tcp_user_timeout, .. } = settings.limits;
+        Self { connect_timeout, tcp_keepalive, tcp_user_timeout, uses_proxy: !is_loopback(&settings.url) }
     }
 
     /// A client that keeps no connection for later: every attempt resolves the name anew and opens a socket of its own, because what is
@@ -55,10 +58,10 @@ impl ClientKind {
             // Per address, where a name has several: shared out by the connector, so that a dead first address leaves time for the next.
             .connect_timeout(self.connect_timeout)
             .tcp_nodelay(true)
-            .tcp_keepalive(KEEPALIVE_IDLE)
+            .tcp_keepalive(self.tcp_keepalive)
             .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
             .tcp_keepalive_retries(KEEPALIVE_PROBES)
-            .tcp_user_timeout(UNACKNOWLEDGED_MAX);
+            .tcp_user_timeout(self.tcp_user_timeout);
         // The usual proxy variables of the environment count, but a proxy cannot reach this machine's own loopback.
         if self.uses_proxy { builder } else { builder.no_proxy() }
     }
@@ -79,8 +82,9 @@ pub struct Opened {
 /// Asks `start` for the events after `last_event_id` and follows redirects.
 pub async fn open(settings: &FeedSettings, client: &Client, start: Url, last_event_id: &str) -> Result<Opened, Ending> {
     let (mut url, mut moved_to, mut all_permanent) = (start, None, true);
+    let credentials = credentials(settings).await?;
     for _ in 0..=REDIRECTS_MAX {
-        let body = request(settings, client, &url, last_event_id).await?;
+        let body = request(settings, &credentials, client, &url, last_event_id).await?;
         match judge(body.status(), body.headers(), &url, SystemTime::now()) {
             Verdict::Stream => return Ok(Opened { body, moved_to }),
             Verdict::Refused(ending) => return Err(ending),
@@ -96,17 +100,39 @@ pub async fn open(settings: &FeedSettings, client: &Client, start: Url, last_eve
     Err(Ending::new(Reason::Redirect, Pace::Park, format!("redirected more than {REDIRECTS_MAX} times")))
 }
 
-async fn request(settings: &FeedSettings, client: &Client, url: &Url, last_event_id: &str) -> Result<Response, Ending> {
+/// The headers of the configuration, those from files included.
+async fn credentials(settings: &FeedSettings) -> Result<HeaderMap, Ending> {
+    let mut headers = settings.headers.clone();
+    for (name, file) in &settings.header_files {
+        let fault = |what: &str| Ending::new(Reason::Credentials, Pace::Retry, format!("the file of header {name} {what}"));
+        let read = async {
+            let mut bytes = Vec::new();
+            let file = tokio::fs::File::open(file).await?;
+            file.take(CREDENTIAL_BYTES_MAX).read_to_end(&mut bytes).await.map(|_| bytes)
+        };
+        let bytes = match timeout(settings.limits.connect_timeout, read).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(error)) => return Err(fault(&format!("cannot be read: {}", error.kind()))),
+            Err(_) => return Err(fault("cannot be read in time")),
+        };
+        let mut value = HeaderValue::from_bytes(bytes.trim_ascii()).map_err(|_| fault("holds what a header cannot"))?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+async fn request(settings: &FeedSettings, credentials: &HeaderMap, client: &Client, url: &Url, last_event_id: &str) -> Result<Response, Ending> {
     let limit = settings.limits.connect_timeout;
-    let headers = request_headers(settings, url, last_event_id);
+    let headers = request_headers(settings, credentials, url, last_event_id);
     match timeout(limit, client.get(url.clone()).headers(headers).send()).await {
         Ok(answer) => answer.map_err(|error| ending_of(&error)),
         Err(_) => Err(Ending::new(Reason::Timeout, Pace::Retry, format!("no answer within {limit:?}"))),
     }
 }
 
-fn request_headers(settings: &FeedSettings, url: &Url, last_event_id: &str) -> HeaderMap {
-    let mut headers = if may_see_headers(&settings.url, url) { settings.headers.clone() } else { HeaderMap::new() };
+fn request_headers(settings: &FeedSettings, credentials: &HeaderMap, url: &Url, last_event_id: &str) -> HeaderMap {
+    let mut headers = if may_see_headers(&settings.url, url) { credentials.clone() } else { HeaderMap::new() };
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // A proxy that compresses holds events back until its window is full.
@@ -124,7 +150,6 @@ fn request_headers(settings: &FeedSettings, url: &Url, last_event_id: &str) -> H
 mod tests {
     use super::*;
     use crate::upstream::publication::Format;
-    use crate::upstream::settings::FeedLimits;
 
     fn settings() -> FeedSettings {
         let headers = [("Authorization", "Bearer x"), ("X-Key", "y")];
@@ -134,20 +159,20 @@ mod tests {
     #[test]
     fn a_request_names_what_it_wants_and_where_it_was() {
         let settings = settings();
-        let headers = request_headers(&settings, &settings.url, "ä7");
+        let headers = request_headers(&settings, &settings.headers, &settings.url, "ä7");
         let pairs = [("accept", "text/event-stream"), ("cache-control", "no-cache"), ("accept-encoding", "identity"), ("authorization", "Bearer x")];
         for (name, value) in pairs {
             assert_eq!(headers.get(name).unwrap().to_str().unwrap(), value, "{name}");
         }
         assert_eq!(headers.get("last-event-id").unwrap().as_bytes(), "ä7".as_bytes());
         for unusable in ["", "a\u{1}b", "a\u{7f}"] {
-            assert!(!request_headers(&settings, &settings.url, unusable).contains_key("last-event-id"), "{unusable:?}");
+            assert!(!request_headers(&settings, &settings.headers, &settings.url, unusable).contains_key("last-event-id"), "{unusable:?}");
         }
     }
 
     #[test]
     fn another_host_gets_no_headers_of_the_configuration() {
-        let headers = request_headers(&settings(), &Url::parse("http://elsewhere.example/events").unwrap(), "7");
+        let headers = request_headers(&settings(), &settings().headers, &Url::parse("http://elsewhere.example/events").unwrap(), "7");
         assert!(!headers.contains_key("authorization") && !headers.contains_key("x-key"));
         assert!(headers.contains_key("last-event-id") && headers.contains_key("accept"));
     }

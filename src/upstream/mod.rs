@@ -1,30 +1,47 @@
 //! Reads live feeds (event streams over HTTP) and publishes their events: one connection a feed, however many subscribers.
 //!
 //! `app` makes an [`Upstream`] of the configuration, starts an [`UpstreamPool`] of it on an arbiter of its own, and watches it. The pool
-//! starts a connection actor for each feed. What a connection does is decided by pure parts: `machine` (states), `backoff` (waits),
-//! `answer` (what an HTTP answer means), `publication` (which channel, which payload); `fetch` and `reader` do the I/O.
+//! starts a connection actor for each feed that is to run: always, or while `demand` says that somebody listens. What a connection does is
+//! decided by pure parts: `machine` (states), `backoff` (waits), `answer` (what an HTTP answer means), `publication` (which channel, which
+//! payload), `sieve` (what is a repetition), `gap` (what is missing); when it is replaced by `health` from `figures`; whether it may connect by
+//! `gate` and `breaker`. `fetch` and `reader` do the I/O, `outlet` hands events on, `positions` keeps in the store where each feed stands.
 //!
-//! The promise is *at least once*: an id counts as read only after the broker has taken its event, and every connection resumes there,
-//! after a failure of the feed, of a connection actor, or of the pool. What a feed cannot repeat is lost while it is away.
+//! The promise is *at least once, and once wherever that can be known*: an id counts as read only after the broker has taken its event, and every
+//! connection resumes there, after a failure of the feed, of a connection actor, of the pool, or of the process. What a feed cannot repeat is
+//! lost while it is away; subscribers are told.
 //!
-//! Deliberately not here: dropping of repeated events, several connections to one feed, positions on disk.
+//! Deliberately not here: what operators decide. Nothing in this room is started or stopped by a person's command but a rotation.
 
 mod answer;
 mod backoff;
+mod breaker;
 mod connection;
+mod demand;
 pub mod doctor;
 mod events;
 mod feed;
 mod fetch;
+mod figures;
+mod gap;
+mod gate;
+mod health;
 mod machine;
+mod outlet;
 mod pool;
+mod positions;
 mod publication;
 mod reader;
 mod settings;
+mod sieve;
 
+pub use breaker::BreakerSettings;
+pub use demand::{FeedTemplate, url_parameters};
+pub use gap::GAP_EVENT;
+pub use gate::{GateSettings, Places};
+pub use health::{Cause, DegradedSettings, HealthSettings};
 pub use machine::{Reason, State};
 #[cfg(any(test, feature = "test-hooks"))]
 pub use pool::Panic;
-pub use pool::{FeedReport, Observe, Ping, PoolReport, Stop, Upstream, UpstreamError, UpstreamPool};
-pub use publication::{ChannelTemplate, Format, TemplateError};
+pub use pool::{FeedReport, Observe, Ping, PoolReport, RotateFeed, Stop, Upstream, UpstreamError, UpstreamPool};
+pub use publication::{ChannelTemplate, Format, Mapping, TemplateError};
 pub use settings::{FeedError, FeedLimits, FeedSettings, PoolSettings};

@@ -1,32 +1,35 @@
-//! ACTOR, one a process: the supervisor of all feeds. Knows which run, starts them, and starts them anew.
+//! ACTOR, one a process: the supervisor of all feeds. Knows which run, starts them, starts them anew, judges them, has them rotated.
 //!
 //! Born at start-up, ends with `Stop`. Watched by the watchdog, which pings it and, when it is gone, makes a new one from the same
-//! [`Upstream`]: positions and figures live there and outlast it. Its connections end with it.
+//! [`Upstream`]: positions and figures live there and outlast it, and so does the gate that counts connections. Its connections end with it.
 
 use super::backoff::Backoff;
 use super::connection::{self, Connection};
-use super::events::{ConnectionDied, FeedsCounted};
+use super::demand::Demand;
+use super::events::{ConnectionDied, FeedsCounted, PoolReported};
 use super::feed::Feed;
 use super::fetch::ClientKind;
+use super::gate::{Gate, Places};
+use super::health::{Cause, Facts, Keeper, Order};
 use super::machine::{Reason, State};
-use super::settings::PoolSettings;
+use super::positions::{self, Positions};
+use super::settings::{FeedSettings, PoolSettings};
 use crate::broker::Publisher;
+use crate::channel::ChannelName;
 use crate::clock::{Clock, Millis};
+use crate::store::{Store, StoreError};
 use crate::telemetry::emit;
 use actix::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use reqwest::Client;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// Watchdog, admin console, tests: few, and each waits for its answer.
 const MAILBOX_CAPACITY: usize = 64;
-
-/// Between two looks at the connections.
-const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Waits before a connection that died of a panic is started anew.
 const RESTART_MIN: Duration = Duration::from_millis(200);
@@ -37,6 +40,9 @@ const RESTART_STABLE_AFTER_MS: Millis = 60_000;
 
 /// Time that all connections together get to end when the pool stops. Each needs one turn of the loop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Time for the last positions to be stored when the pool stops.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
@@ -51,40 +57,96 @@ pub enum UpstreamError {
 /// All feeds, checked and ready: what a pool is made from, as often as it must be made.
 #[derive(Clone, Debug)]
 pub struct Upstream {
+    /// Those that always run.
     feeds: Arc<[Arc<Feed>]>,
-    feeds_max: usize,
+    demand: Arc<Demand>,
+    gate: Arc<Gate>,
+    settings: Arc<PoolSettings>,
+    store: Arc<OnceLock<Kept>>,
+}
+
+/// Where positions are kept.
+#[derive(Clone)]
+struct Kept(Arc<dyn Store>);
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.kind())
+    }
 }
 
 impl Upstream {
-    pub fn new(settings: PoolSettings) -> Result<Self, UpstreamError> {
-        let PoolSettings { feeds_max, feeds } = settings;
-        if feeds.len() > feeds_max {
-            return Err(UpstreamError::TooManyFeeds { count: feeds.len(), max: feeds_max });
+    pub fn new(mut settings: PoolSettings, clock: &Clock) -> Result<Self, UpstreamError> {
+        let (feeds, templates) = (std::mem::take(&mut settings.feeds), std::mem::take(&mut settings.templates));
+        let count = feeds.len() + templates.len();
+        if count > settings.feeds_max {
+            return Err(UpstreamError::TooManyFeeds { count, max: settings.feeds_max });
         }
         let mut names = HashSet::new();
         let mut clients: Vec<(ClientKind, Client)> = Vec::new();
-        let mut ready = Vec::with_capacity(feeds.len());
-        for feed in feeds {
+        let mut client_of = |feed: &FeedSettings| {
             if !names.insert(Arc::clone(&feed.name)) {
                 return Err(UpstreamError::DuplicateName { name: feed.name.to_string() });
             }
-            let kind = ClientKind::of(&feed);
-            let client = match clients.iter().find(|(known, _)| *known == kind) {
-                Some((_, client)) => client.clone(),
-                None => {
-                    let client = kind.build().map_err(|source| UpstreamError::Client { source })?;
-                    clients.push((kind, client.clone()));
-                    client
-                }
-            };
+            let kind = ClientKind::of(feed);
+            if let Some((_, client)) = clients.iter().find(|(known, _)| *known == kind) {
+                return Ok(client.clone());
+            }
+            let client = kind.build().map_err(|source| UpstreamError::Client { source })?;
+            clients.push((kind, client.clone()));
+            Ok(client)
+        };
+        let mut ready = Vec::with_capacity(feeds.len());
+        for feed in feeds {
+            let client = client_of(&feed)?;
             ready.push(Arc::new(Feed::new(feed, client)));
         }
-        Ok(Self { feeds: ready.into(), feeds_max })
+        let mut prepared = Vec::with_capacity(templates.len());
+        for template in templates {
+            let client = client_of(template.prototype())?;
+            prepared.push((template, client));
+        }
+        let demand = Arc::new(Demand::new(prepared, settings.on_demand_max, settings.on_demand_grace));
+        let gate = Gate::new(settings.gate, clock.clone());
+        Ok(Self { feeds: ready.into(), demand, gate, settings: Arc::new(settings), store: Arc::default() })
+    }
+
+    /// Takes up the positions that are stored, and keeps them there from now on. To be called before the pool starts. How many feeds go on
+    /// where they were.
+    pub async fn keep_positions(&self, store: Arc<dyn Store>) -> Result<usize, StoreError> {
+        let restored = positions::restore(&*store, &self.feeds).await;
+        // What cannot be read can still be written: the hub comes up without positions rather than not at all.
+        let _ = self.store.set(Kept(store));
+        restored
+    }
+
+    /// `channel` has its first subscriber on this node. Quick; may be called under a lock.
+    pub fn wanted(&self, channel: &ChannelName) {
+        self.demand.wanted(channel);
+    }
+
+    /// `channel` has lost its last subscriber on this node.
+    pub fn unwanted(&self, channel: &ChannelName, now: Millis) {
+        self.demand.unwanted(channel, now);
     }
 
     /// The state of every feed, without asking the actor.
     pub fn report(&self, now: Millis) -> PoolReport {
-        PoolReport { feeds_max: self.feeds_max, feeds: self.feeds.iter().map(|feed| FeedReport::new(feed, now)).collect() }
+        let (wanted_channels, unserved_channels) = self.demand.counts();
+        PoolReport {
+            feeds_max: self.settings.feeds_max,
+            places: self.gate.places(),
+            wanted_channels,
+            unserved_channels,
+            feeds: self.all(now).iter().map(|feed| FeedReport::new(feed, now)).collect(),
+        }
+    }
+
+    /// Those that always run, in the order of the configuration, then those that somebody listens to.
+    fn all(&self, now: Millis) -> Vec<Arc<Feed>> {
+        let mut all = self.feeds.to_vec();
+        all.extend(self.demand.feeds(now));
+        all
     }
 }
 
@@ -96,28 +158,48 @@ pub struct UpstreamPool {
     lease: watch::Sender<()>,
     slots: Vec<Slot>,
     dice: SmallRng,
+    positions: Positions,
+    is_saving: bool,
+    save_at: Millis,
+    report_at: Millis,
+    /// Sums at the last report: events, bytes, errors.
+    reported: (u64, u64, u64),
 }
 
 /// One feed's place in the pool.
 struct Slot {
     feed: Arc<Feed>,
+    keeper: Keeper,
     connection: Option<Addr<Connection>>,
     started_at: Millis,
     restart: Backoff,
     restart_at: Millis,
+    /// A rotation that the gate had no room for.
+    pending: Option<Cause>,
 }
 
 impl UpstreamPool {
     pub fn new(upstream: Upstream, publisher: Publisher, clock: Clock) -> Self {
-        let restart = Backoff::full_jitter(RESTART_MIN, RESTART_INITIAL, RESTART_MAX);
-        let slot = |feed: &Arc<Feed>| Slot { feed: Arc::clone(feed), connection: None, started_at: 0, restart: restart.clone(), restart_at: 0 };
-        let slots = upstream.feeds.iter().map(slot).collect();
-        Self { upstream, publisher, clock, lease: watch::Sender::new(()), slots, dice: SmallRng::from_os_rng() }
+        let now = clock.now();
+        Self {
+            upstream,
+            publisher,
+            clock,
+            lease: watch::Sender::new(()),
+            slots: Vec::new(),
+            dice: SmallRng::from_os_rng(),
+            positions: Positions::default(),
+            is_saving: false,
+            save_at: now,
+            report_at: now,
+            reported: (0, 0, 0),
+        }
     }
 
-    /// Finds connections that died, and starts those that are due.
-    fn sweep(&mut self) {
+    /// Finds connections that died, starts those that are due, ends those that nobody needs, and looks after all.
+    fn sweep(&mut self, ctx: &mut Context<Self>) {
         let now = self.clock.now();
+        self.follow_demand(now);
         for slot in &mut self.slots {
             if slot.connection.as_ref().is_some_and(|connection| !connection.connected()) {
                 slot.connection = None;
@@ -136,17 +218,134 @@ impl UpstreamPool {
                     ledger.panics += 1;
                     ledger.errors += 1;
                     ledger.waits_for_broker = false;
+                    ledger.opened_at = None;
+                    ledger.figures.ended();
                 });
                 emit(ConnectionDied { feed: &slot.feed.settings.name, restart_in });
             }
             if slot.connection.is_none() && slot.restart_at <= now {
-                let connection = Connection::new(slot.feed.take_over(), self.publisher.clone(), self.clock.clone(), self.lease.subscribe());
+                let (publisher, gate, clock) = (self.publisher.clone(), Arc::clone(&self.upstream.gate), self.clock.clone());
+                let connection = Connection::new(slot.feed.take_over(), publisher, gate, clock, self.lease.subscribe());
                 slot.connection = Some(connection.start());
                 slot.started_at = now;
             }
+            slot.look_after(&self.upstream.settings, now, &mut self.dice, ctx);
         }
-        let states: Vec<State> = self.slots.iter().map(|slot| slot.feed.ledger().state).collect();
+        let states: Vec<State> = self.slots.iter().map(|slot| slot.feed.state()).collect();
         emit(FeedsCounted(State::ALL.map(|state| (state, states.iter().filter(|&&of_feed| of_feed == state).count()))));
+        if now >= self.save_at {
+            self.save_at = now + self.upstream.settings.save_interval.as_millis() as Millis;
+            self.save(ctx);
+        }
+        if now >= self.report_at {
+            self.report_at = now + self.upstream.settings.report_interval.as_millis() as Millis;
+            self.tell();
+        }
+    }
+
+    fn follow_demand(&mut self, now: Millis) {
+        let feeds = self.upstream.all(now);
+        self.slots.retain(|slot| {
+            let is_needed = feeds.iter().any(|feed| Arc::ptr_eq(feed, &slot.feed));
+            if let (false, Some(connection)) = (is_needed, &slot.connection) {
+                // One that is dead already needs no message.
+                let _ = connection.try_send(connection::Stop);
+            }
+            is_needed
+        });
+        for feed in feeds {
+            if !self.slots.iter().any(|slot| Arc::ptr_eq(&slot.feed, &feed)) {
+                self.slots.push(Slot {
+                    feed,
+                    keeper: Keeper::new(&self.upstream.settings.health, now, &mut self.dice),
+                    connection: None,
+                    started_at: 0,
+                    restart: Backoff::full_jitter(RESTART_MIN, RESTART_INITIAL, RESTART_MAX),
+                    restart_at: 0,
+                    pending: None,
+                });
+            }
+        }
+    }
+
+    /// Writes the positions that have moved. One write at a time: a store that hangs is not asked again before it has answered.
+    fn save(&mut self, ctx: &mut Context<Self>) {
+        let Some(Kept(store)) = self.upstream.store.get().cloned() else { return };
+        if self.is_saving {
+            return;
+        }
+        let Some(bytes) = self.positions.changed(&self.upstream.feeds) else { return };
+        self.is_saving = true;
+        let written = bytes.clone();
+        ctx.spawn(positions::write(store, bytes).into_actor(self).map(move |is_written, pool, _| {
+            pool.is_saving = false;
+            if is_written {
+                pool.positions.written(written);
+            }
+        }));
+    }
+
+    fn tell(&mut self) {
+        let settings = &self.upstream.settings;
+        let sums = self.slots.iter().fold((0, 0, 0), |(events, bytes, errors), slot| {
+            slot.feed.read(|ledger| (events + ledger.events, bytes + ledger.bytes, errors + ledger.errors))
+        });
+        let before = std::mem::replace(&mut self.reported, sums);
+        emit(PoolReported {
+            places: self.upstream.gate.places(),
+            // Feeds that nobody needs any more take their sums along.
+            events: sums.0.saturating_sub(before.0),
+            bytes: sums.1.saturating_sub(before.1),
+            errors: sums.2.saturating_sub(before.2),
+            errors_warned: settings.errors_warned,
+            connections_warned: settings.connections_warned,
+        });
+    }
+}
+
+impl Slot {
+    /// The rounds of health: judged by pure rules, carried out by the connection.
+    fn look_after(&mut self, settings: &PoolSettings, now: Millis, dice: &mut SmallRng, ctx: &mut Context<UpstreamPool>) {
+        let Some(connection) = &self.connection else { return };
+        let (keeper, limits) = (&mut self.keeper, &self.feed.settings.limits);
+        let orders = self.feed.read(|ledger| {
+            let Some(opened_at) = ledger.opened_at else {
+                keeper.disconnected();
+                return Vec::new();
+            };
+            let facts = Facts {
+                opened_at,
+                errors: ledger.errors,
+                attempts: ledger.attempts,
+                failed_attempts: ledger.failed_attempts,
+                failures: ledger.failures,
+                data_idle_timeout: limits.data_idle_timeout,
+                figures: &ledger.figures,
+            };
+            keeper.look(&settings.health, &facts, now, dice)
+        });
+        for order in orders {
+            // A mailbox that is full belongs to a connection that does not move; the next look says the same.
+            match order {
+                Order::Rotate(cause) => self.pending = Some(cause),
+                Order::Degrade { flaps, detail } => {
+                    let _ = connection.try_send(connection::Judge::Degraded { flaps, detail });
+                }
+                Order::Recover => {
+                    let _ = connection.try_send(connection::Judge::Recovered);
+                }
+            }
+        }
+        if let Some(cause) = self.pending.take() {
+            let (asked, name) = (connection.send(connection::Rotate(cause)), Arc::clone(&self.feed.settings.name));
+            // Where there was no room it is asked again at the next sweep, as long as there is a connection.
+            ctx.spawn(actix::fut::wrap_future::<_, UpstreamPool>(asked).map(move |answer, pool, _| {
+                let is_refused = matches!(answer, Ok(false));
+                if let Some(slot) = pool.slots.iter_mut().find(|slot| is_refused && slot.feed.settings.name == name) {
+                    slot.pending = slot.feed.state().is_connected().then_some(cause);
+                }
+            }));
+        }
     }
 }
 
@@ -155,8 +354,21 @@ impl Actor for UpstreamPool {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
-        self.sweep();
-        ctx.run_interval(SWEEP_INTERVAL, |pool, _| pool.sweep());
+        self.sweep(ctx);
+        ctx.run_interval(self.upstream.settings.sweep_interval, |pool, ctx| pool.sweep(ctx));
+        self.await_demand(ctx);
+    }
+}
+
+impl UpstreamPool {
+    /// The first subscriber of a feed's channel does not wait for the next sweep.
+    fn await_demand(&self, ctx: &mut Context<Self>) {
+        let changed = self.upstream.demand.changed();
+        let wanted = async move { changed.notified().await };
+        ctx.spawn(wanted.into_actor(self).map(|(), pool, ctx| {
+            pool.sweep(ctx);
+            pool.await_demand(ctx);
+        }));
     }
 }
 
@@ -180,7 +392,11 @@ pub struct Observe;
 #[derive(Clone, Debug)]
 pub struct PoolReport {
     pub feeds_max: usize,
-    /// In the order of the configuration.
+    pub places: Places,
+    /// Channels of feeds on demand that somebody listens to, and of these those whose feed there is no room for.
+    pub wanted_channels: usize,
+    pub unserved_channels: usize,
+    /// Those that always run in the order of the configuration, then those that somebody listens to.
     pub feeds: Vec<FeedReport>,
 }
 
@@ -206,7 +422,27 @@ pub struct FeedReport {
     pub bytes: u64,
     pub errors: u64,
     pub reconnects: u64,
+    /// All attempts to connect, and those that led to no stream.
+    pub attempts: u64,
+    pub failed_attempts: u64,
+    pub rotations: u64,
+    /// Events left out: published before, or not wanted by the configuration.
+    pub repeated: u64,
+    pub unwanted: u64,
+    /// Times that events were missed for sure.
+    pub gaps: u64,
     pub panics: u64,
+    pub priority: i32,
+    /// How old the connection is; `None`: there is none.
+    pub age: Option<Duration>,
+    /// In the last minute.
+    pub events_per_minute: u64,
+    pub bytes_per_minute: u64,
+    pub errors_per_minute: u64,
+    /// Mean lateness in the last minute, where the feed tells its time.
+    pub latency: Option<Duration>,
+    /// What is usual for this feed; `None`: not known yet.
+    pub usual_per_minute: Option<f64>,
     /// `None`: nothing was ever read.
     pub silent_for: Option<Duration>,
     /// `None`: it is not waiting.
@@ -217,6 +453,7 @@ pub struct FeedReport {
 impl FeedReport {
     fn new(feed: &Feed, now: Millis) -> Self {
         let ledger = feed.ledger();
+        let minute = ledger.figures.last_minute(now);
         Self {
             name: Arc::clone(&feed.settings.name),
             state: ledger.state,
@@ -229,7 +466,20 @@ impl FeedReport {
             bytes: ledger.bytes,
             errors: ledger.errors,
             reconnects: ledger.reconnects,
+            attempts: ledger.attempts,
+            failed_attempts: ledger.failed_attempts,
+            rotations: ledger.rotations,
+            repeated: ledger.repeated,
+            unwanted: ledger.unwanted,
+            gaps: ledger.gaps,
             panics: ledger.panics,
+            priority: feed.settings.priority,
+            age: ledger.opened_at.map(|at| Duration::from_millis(now.saturating_sub(at))),
+            events_per_minute: minute.events,
+            bytes_per_minute: minute.bytes,
+            errors_per_minute: minute.errors,
+            latency: minute.latency(),
+            usual_per_minute: ledger.figures.usual_per_minute(),
             silent_for: ledger.last_byte_at.map(|at| Duration::from_millis(now.saturating_sub(at))),
             next_try_in: ledger.next_try_at.map(|at| Duration::from_millis(at.saturating_sub(now))),
             waits_for_broker: ledger.waits_for_broker,
@@ -244,8 +494,24 @@ impl Handler<Observe> for UpstreamPool {
     }
 }
 
+// === RotateFeed ===
+/// Replaces the connection of the named feed, as soon as there is room. Answered whether there is such a feed.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct RotateFeed(pub String);
+
+impl Handler<RotateFeed> for UpstreamPool {
+    type Result = bool;
+    fn handle(&mut self, RotateFeed(name): RotateFeed, ctx: &mut Self::Context) -> bool {
+        let Some(slot) = self.slots.iter_mut().find(|slot| *slot.feed.settings.name == *name) else { return false };
+        slot.pending = Some(Cause::Asked);
+        self.sweep(ctx);
+        true
+    }
+}
+
 // === Stop ===
-/// Ends every connection, then the pool. Answered when the connections are gone.
+/// Ends every connection, stores where the feeds stand, then ends the pool. Answered when that is done.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Stop;
@@ -264,7 +530,18 @@ impl Handler<Stop> for UpstreamPool {
                 log::warn!("not every feed let go within {STOP_TIMEOUT:?}");
             }
         };
-        Box::pin(in_time.into_actor(self).map(|_, _, ctx| ctx.stop()))
+        let save = |pool: &Self| {
+            let kept = pool.upstream.store.get().cloned();
+            let last = kept.and_then(|Kept(store)| Some((store, pool.positions.changed(&pool.upstream.feeds)?)));
+            async move {
+                if let Some((store, bytes)) = last
+                    && tokio::time::timeout(SAVE_TIMEOUT, positions::write(store, bytes)).await.is_err()
+                {
+                    log::warn!("the positions of the feeds were not stored within {SAVE_TIMEOUT:?}");
+                }
+            }
+        };
+        Box::pin(in_time.into_actor(self).then(move |(), pool, _| save(pool).into_actor(pool)).map(|(), _, ctx| ctx.stop()))
     }
 }
 

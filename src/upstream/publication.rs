@@ -5,11 +5,13 @@ use crate::channel::{ChannelName, ChannelRules, Payload, Tags};
 use crate::protocol::event_stream::StreamEvent;
 use bytes::Bytes;
 use serde::Serialize;
-use std::collections::HashMap;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Event types whose channel a connection remembers. A feed that invents ever new ones empties the memory, nothing more.
-const CHANNELS_REMEMBERED: usize = 64;
+/// Channels that a connection remembers. A feed that invents ever new ones empties the memory, nothing more.
+const CHANNELS_REMEMBERED: usize = 256;
 
 /// What the payload is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -55,18 +57,24 @@ fn json_or_string(data: String) -> Payload {
     Payload::from_json(json.into())
 }
 
-/// The channel of a feed's events: text with `{name}` (settled at once) and `{event}`.
+/// The channel of a feed's events: text with `{name}` (settled at once), `{event}`, and `{/pointer}` into the event's data (RFC 6901).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelTemplate {
-    /// The text around the places of `{event}`: one part more than there are places.
-    parts: Vec<String>,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Event,
+    Pointer(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     #[error("its channel is empty")]
     Empty,
-    #[error("its channel holds {placeholder:?}; only {{name}} and {{event}} are known")]
+    #[error("its channel holds {placeholder:?}; only {{name}}, {{event}} and pointers into the data such as {{/symbol}} are known")]
     UnknownPlaceholder { placeholder: String },
     #[error("its channel has a brace without its partner")]
     LoneBrace,
@@ -77,7 +85,7 @@ impl ChannelTemplate {
         if text.is_empty() {
             return Err(TemplateError::Empty);
         }
-        let mut parts = vec![String::new()];
+        let mut parts = Vec::new();
         let mut rest = text;
         while let Some(open) = rest.find(['{', '}']) {
             push(&mut parts, &rest[..open]);
@@ -86,7 +94,8 @@ impl ChannelTemplate {
             let close = close.ok_or(TemplateError::LoneBrace)?;
             match &inside[..close] {
                 "name" => push(&mut parts, feed_name),
-                "event" => parts.push(String::new()),
+                "event" => parts.push(Part::Event),
+                pointer if pointer.starts_with('/') => parts.push(Part::Pointer(pointer.to_string())),
                 other => return Err(TemplateError::UnknownPlaceholder { placeholder: format!("{{{other}}}") }),
             }
             rest = &inside[close + 1..];
@@ -95,62 +104,172 @@ impl ChannelTemplate {
         Ok(Self { parts })
     }
 
-    fn depends_on_event(&self) -> bool {
-        self.parts.len() > 1
+    fn needs_data(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Pointer(_)))
     }
 
-    fn fill(&self, event_type: &str) -> String {
-        self.parts.join(event_type)
+    /// `None` where a foreign server's word is missing or not fit for a channel name.
+    fn fill(&self, event_type: &str, data: Option<&Value>) -> Option<String> {
+        let mut name = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => name.push_str(text),
+                Part::Event if is_harmless(event_type) => name.push_str(event_type),
+                Part::Event => return None,
+                Part::Pointer(pointer) => name.push_str(&scalar(data?.pointer(pointer)?).filter(|word| is_harmless(word))?),
+            }
+        }
+        Some(name)
     }
 }
 
-fn push(parts: &mut [String], text: &str) {
-    if let Some(last) = parts.last_mut() {
-        last.push_str(text);
+fn push(parts: &mut Vec<Part>, text: &str) {
+    match parts.last_mut() {
+        _ if text.is_empty() => {}
+        Some(Part::Text(last)) => last.push_str(text),
+        _ => parts.push(Part::Text(text.to_string())),
     }
 }
 
-/// Whether a foreign server may choose a part of a channel name by this event type: only the unreserved characters of URIs (RFC 3986,
+/// A text as it is, numbers and booleans as JSON writes them; nothing else is one word.
+fn scalar(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Which of a feed's events are published, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// Where an event goes whose type has no channel of its own; `None`: nowhere.
+    pub fallback: Option<ChannelTemplate>,
+    pub by_event: HashMap<String, ChannelTemplate>,
+    /// Empty: all types.
+    pub only_events: HashSet<String>,
+    pub except_events: HashSet<String>,
+    /// Each pointer into the data must lead to one of its values.
+    pub only_where: Vec<(String, HashSet<String>)>,
+    /// Where the data tells when the event happened: Unix time in seconds or milliseconds.
+    pub event_time: Option<String>,
+}
+
+impl Mapping {
+    /// Everything to one template.
+    pub fn to(template: ChannelTemplate) -> Self {
+        Self {
+            fallback: Some(template),
+            by_event: HashMap::new(),
+            only_events: HashSet::new(),
+            except_events: HashSet::new(),
+            only_where: Vec::new(),
+            event_time: None,
+        }
+    }
+
+    fn template(&self, event_type: &str) -> Option<&ChannelTemplate> {
+        self.by_event.get(event_type).or(self.fallback.as_ref())
+    }
+
+    fn needs_data(&self, template: &ChannelTemplate) -> bool {
+        template.needs_data() || !self.only_where.is_empty() || self.event_time.is_some()
+    }
+
+    fn takes_type(&self, event_type: &str) -> bool {
+        (self.only_events.is_empty() || self.only_events.contains(event_type)) && !self.except_events.contains(event_type)
+    }
+
+    fn takes_data(&self, data: Option<&Value>) -> bool {
+        self.only_where.iter().all(|(pointer, values)| {
+            let found = data.and_then(|data| data.pointer(pointer)).and_then(scalar);
+            found.is_some_and(|found| values.contains(&*found))
+        })
+    }
+}
+
+/// Milliseconds since 1970 of a number that may be seconds: what is below this many is, until the year 5138, and what is above is not,
+/// since 1973.
+const SECONDS_MAX: f64 = 100_000_000_000.0;
+
+fn unix_ms(value: &Value) -> Option<i64> {
+    let number = match value {
+        Value::String(text) => text.parse().ok()?,
+        value => value.as_f64()?,
+    };
+    let ms = if number < SECONDS_MAX { number * 1_000.0 } else { number };
+    // Beyond these it is no time; the cast would saturate anyway.
+    (ms.is_finite() && ms > 0.0).then_some(ms as i64)
+}
+
+/// Whether a foreign server may choose a part of a channel name by this word: only the unreserved characters of URIs (RFC 3986,
 /// 2.3) and the slash. The characters that mean something in channel names (`:` ends a namespace, `#` and `,` name users, `$` makes
 /// private) are not among them, so that no feed can reach into another namespace or a user's own channel.
-pub(super) fn is_harmless(event_type: &str) -> bool {
-    !event_type.is_empty() && event_type.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/'))
+pub fn is_harmless(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/'))
+}
+
+/// What becomes of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    To {
+        channel: ChannelName,
+        event_time_ms: Option<i64>,
+    },
+    /// It leads to no channel that a client could name.
+    Nowhere,
+    /// The configuration does not want it.
+    Unwanted,
 }
 
 /// Finds the channel of each event of one feed, and remembers.
 #[derive(Debug)]
 pub struct Channels {
-    template: ChannelTemplate,
+    mapping: Mapping,
     rules: Arc<ChannelRules>,
     /// `None`: there is no such channel.
     known: HashMap<String, Option<ChannelName>>,
 }
 
 impl Channels {
-    pub fn new(template: ChannelTemplate, rules: Arc<ChannelRules>) -> Self {
-        Self { template, rules, known: HashMap::new() }
+    pub fn new(mapping: Mapping, rules: Arc<ChannelRules>) -> Self {
+        Self { mapping, rules, known: HashMap::new() }
     }
 
-    /// `None` where the event's type does not lead to a channel that a client could name: such events are dropped and counted.
-    pub fn find(&mut self, event_type: &str) -> Option<ChannelName> {
-        let key = if self.template.depends_on_event() { event_type } else { "" };
-        if let Some(known) = self.known.get(key) {
+    /// The data is read as JSON only where the mapping asks what is in it.
+    pub fn route(&mut self, event_type: &str, data: &str) -> Route {
+        if !self.mapping.takes_type(event_type) {
+            return Route::Unwanted;
+        }
+        let Some(template) = self.mapping.template(event_type) else { return Route::Nowhere };
+        let data: Option<Value> = if self.mapping.needs_data(template) { serde_json::from_str(data).ok() } else { None };
+        if !self.mapping.takes_data(data.as_ref()) {
+            return Route::Unwanted;
+        }
+        let Some(name) = template.fill(event_type, data.as_ref()) else { return Route::Nowhere };
+        let pointer = self.mapping.event_time.as_deref();
+        let event_time_ms = pointer.and_then(|pointer| data.as_ref()?.pointer(pointer)).and_then(unix_ms);
+        match self.find(name) {
+            Some(channel) => Route::To { channel, event_time_ms },
+            None => Route::Nowhere,
+        }
+    }
+
+    /// The channels that events have led to, as far as they are remembered.
+    pub fn known(&self) -> Vec<ChannelName> {
+        self.known.values().flatten().cloned().collect()
+    }
+
+    fn find(&mut self, name: String) -> Option<ChannelName> {
+        if let Some(known) = self.known.get(&name) {
             return known.clone();
         }
-        let channel = self.resolve(key);
+        let channel = self.rules.options_for_client(&name).ok().map(|_| ChannelName::new(&name));
         if self.known.len() >= CHANNELS_REMEMBERED {
             self.known.clear();
         }
-        self.known.insert(key.to_string(), channel.clone());
+        self.known.insert(name, channel.clone());
         channel
-    }
-
-    fn resolve(&self, event_type: &str) -> Option<ChannelName> {
-        if self.template.depends_on_event() && !is_harmless(event_type) {
-            return None;
-        }
-        let name = self.template.fill(event_type);
-        self.rules.options_for_client(&name).ok().map(|_| ChannelName::new(&name))
     }
 }
 
@@ -161,13 +280,21 @@ mod tests {
     use proptest::prelude::*;
 
     fn event(event_type: &str, id: &str, data: &str) -> StreamEvent {
-        StreamEvent { event_type: event_type.to_string(), data: data.to_string(), last_event_id: Arc::from(id) }
+        StreamEvent { event_type: event_type.to_string(), data: data.to_string(), last_event_id: Arc::from(id), has_id: !id.is_empty() }
     }
 
     fn channels(template: &str) -> Channels {
         let namespaces = vec![Namespace { name: "ticks".to_string(), options: ChannelOptions::default() }];
         let rules = ChannelRules::new(NameSyntax::default(), ChannelOptions::default(), namespaces).unwrap();
-        Channels::new(ChannelTemplate::parse(template, "host").unwrap(), Arc::new(rules))
+        Channels::new(Mapping::to(ChannelTemplate::parse(template, "host").unwrap()), Arc::new(rules))
+    }
+
+    fn found(channels: &mut Channels, event_type: &str, data: &str) -> Option<String> {
+        match channels.route(event_type, data) {
+            Route::To { channel, .. } => Some(channel.to_string()),
+            Route::Nowhere => None,
+            Route::Unwanted => Some("unwanted".to_string()),
+        }
     }
 
     #[test]
@@ -206,7 +333,7 @@ mod tests {
 
     #[test]
     fn templates() {
-        let find = |template: &str, event_type: &str| channels(template).find(event_type).map(|name| name.to_string());
+        let find = |template: &str, event_type: &str| found(&mut channels(template), event_type, "");
         assert_eq!(find("news", "x y").as_deref(), Some("news"), "a fixed channel takes every event");
         assert_eq!(find("ticks:{event}", "pulse").as_deref(), Some("ticks:pulse"));
         assert_eq!(find("ticks:{name}/{event}/{event}", "a").as_deref(), Some("ticks:host/a/a"));
@@ -228,17 +355,76 @@ mod tests {
     #[test]
     fn no_event_type_reaches_out_of_its_namespace() {
         for hostile in ["", "other:x", "x#42", "#42", "$x", "a,b", "a b", "a*", "é", "a\u{0}", "a{b}", "a\\b"] {
-            assert_eq!(channels("ticks:{event}").find(hostile), None, "{hostile:?}");
-            assert_eq!(channels("{event}").find(hostile), None, "{hostile:?}");
+            assert_eq!(found(&mut channels("ticks:{event}"), hostile, ""), None, "{hostile:?}");
+            assert_eq!(found(&mut channels("{event}"), hostile, ""), None, "{hostile:?}");
+            let data = serde_json::json!({ "a": hostile }).to_string();
+            assert_eq!(found(&mut channels("ticks:{/a}"), "", &data), None, "{hostile:?}");
         }
-        assert_eq!(channels("ticks:{event}").find(&"x".repeat(250)), None, "longer than a channel name may be");
+        assert_eq!(found(&mut channels("ticks:{event}"), &"x".repeat(250), ""), None, "longer than a channel name may be");
+    }
+
+    #[test]
+    fn a_channel_can_be_named_by_what_is_in_the_data() {
+        let mut channels = channels("ticks:{/quote/symbol}-{/n}");
+        let cases = [
+            (r#"{"quote":{"symbol":"ACME"},"n":7}"#, Some("ticks:ACME-7")),
+            (r#"{"quote":{"symbol":["ACME"]},"n":7}"#, None),
+            (r#"{"quote":{"symbol":"ACME"}}"#, None),
+            ("ACME", None),
+            ("", None),
+        ];
+        for (data, channel) in cases {
+            assert_eq!(found(&mut channels, "", data).as_deref(), channel, "{data}");
+        }
+    }
+
+    #[test]
+    fn types_have_channels_of_their_own_and_filters_leave_the_rest_out() {
+        let template = |text| ChannelTemplate::parse(text, "f").unwrap();
+        let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<HashSet<_>>();
+        let mut with = channels("unused");
+        with.mapping = Mapping {
+            fallback: None,
+            by_event: HashMap::from([("trade".to_string(), template("ticks:t")), ("quote".to_string(), template("ticks:q"))]),
+            except_events: words(&["ping"]),
+            only_where: vec![("/market".to_string(), words(&["US", "5", "true"]))],
+            ..Mapping::to(template("x"))
+        };
+        let cases = [
+            ("trade", r#"{"market":"US"}"#, Some("ticks:t")),
+            ("quote", r#"{"market":5}"#, Some("ticks:q")),
+            ("quote", r#"{"market":true}"#, Some("ticks:q")),
+            ("quote", r#"{"market":"EU"}"#, Some("unwanted")),
+            ("quote", r#"{"market":null}"#, Some("unwanted")),
+            ("quote", "no JSON", Some("unwanted")),
+            ("ping", r#"{"market":"US"}"#, Some("unwanted")),
+            ("other", r#"{"market":"US"}"#, None),
+        ];
+        for (event_type, data, channel) in cases {
+            assert_eq!(found(&mut with, event_type, data).as_deref(), channel, "{event_type} {data}");
+        }
+        with.mapping.only_events = words(&["trade"]);
+        assert_eq!(found(&mut with, "quote", r#"{"market":"US"}"#).as_deref(), Some("unwanted"));
+    }
+
+    #[test]
+    fn the_time_of_an_event_is_seconds_or_milliseconds() {
+        let mut channels = channels("x");
+        channels.mapping.event_time = Some("/t".to_string());
+        let mut time = |data: &str| match channels.route("", data) {
+            Route::To { event_time_ms, .. } => event_time_ms,
+            other => panic!("{other:?}"),
+        };
+        let ms = Some(1_795_255_200_500);
+        assert_eq!([time(r#"{"t":1795255200.5}"#), time(r#"{"t":1795255200500}"#), time(r#"{"t":"1795255200500"}"#)], [ms; 3]);
+        assert_eq!([time("{}"), time("x"), time(r#"{"t":-1}"#), time(r#"{"t":"NaN"}"#), time(r#"{"t":{}}"#)], [None; 5]);
     }
 
     #[test]
     fn the_memory_for_event_types_is_bounded() {
         let mut channels = channels("ticks:{event}");
         for n in 0..10_000 {
-            assert!(channels.find(&n.to_string()).is_some());
+            assert!(found(&mut channels, &n.to_string(), "").is_some());
         }
         assert!(channels.known.len() <= CHANNELS_REMEMBERED);
     }

@@ -1,9 +1,13 @@
 //! What a feed is, checked: made from the configuration before anything is started.
 
-use super::publication::{ChannelTemplate, Format, TemplateError};
+use super::demand::FeedTemplate;
+use super::gate::GateSettings;
+use super::health::HealthSettings;
+use super::publication::{ChannelTemplate, Format, Mapping, TemplateError};
 use crate::protocol::event_stream::EventStreamLimits;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +22,20 @@ pub struct FeedLimits {
     pub connect_timeout: Duration,
     /// Without a byte, comments included, until the connection counts as dead.
     pub idle_timeout: Duration,
+    /// Without an event, though bytes come, until the connection counts as dead, if the feed is known never to be that silent. Zero: never.
+    pub data_idle_timeout: Duration,
     /// No wait is shorter, and no `retry:` below it is followed.
     pub retry_min: Duration,
-    /// Bound of the first random wait, until the feed says `retry:`.
+    /// Retries at about 1, 2, 3… times `retry_initial` before the slow pace begins.
+    pub quick_retries: u32,
+    /// The wait before the first quick retry, until the feed says `retry:`.
     pub retry_initial: Duration,
+    /// Bound of the first random wait after the quick retries. It doubles with each further failure.
+    pub cool_off: Duration,
     /// No wait is longer (but after `Retry-After` or a refusal), and no `retry:` above it is followed.
     pub retry_max: Duration,
+    /// The longest wait that a server's `Retry-After` can cause; more would be a way to switch a feed off.
+    pub retry_after_max: Duration,
     /// A connection must last this long for the waits to be short again.
     pub stable_after: Duration,
     /// Bound of the first wait after a refusal (a status that trying again soon does not change); at least half of it is waited.
@@ -31,6 +43,16 @@ pub struct FeedLimits {
     pub park_max: Duration,
     /// How long the broker may take for one event, retries included, before the connection is given up, to resume where it was.
     pub publish_timeout: Duration,
+    /// The kernel's probes on a silent connection begin after this time, so that a peer that vanished is noticed before `idle_timeout`.
+    pub tcp_keepalive: Duration,
+    /// Bytes of ours (a request, a probe) that nobody acknowledges for this long end the connection (`TCP_USER_TIMEOUT`, tcp(7)).
+    pub tcp_user_timeout: Duration,
+    /// Events with ids that are remembered, to know those again that a feed repeats after a reconnect.
+    pub duplicate_window: usize,
+    /// Whether subscribers are told where events were missed.
+    pub gap_markers: bool,
+    /// How long a connection and its successor may stay open side by side.
+    pub overlap: Duration,
     pub stream: EventStreamLimits,
 }
 
@@ -39,13 +61,22 @@ impl Default for FeedLimits {
         Self {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(90),
+            data_idle_timeout: Duration::from_secs(10 * 60),
             retry_min: Duration::from_millis(100),
+            quick_retries: 3,
             retry_initial: Duration::from_secs(1),
+            cool_off: Duration::from_secs(5),
             retry_max: Duration::from_secs(30),
-            stable_after: Duration::from_secs(10),
+            retry_after_max: Duration::from_secs(15 * 60),
+            stable_after: Duration::from_secs(30),
             park_initial: Duration::from_secs(60),
             park_max: Duration::from_secs(15 * 60),
             publish_timeout: Duration::from_secs(30),
+            tcp_keepalive: Duration::from_secs(15),
+            tcp_user_timeout: Duration::from_secs(30),
+            duplicate_window: 1_024,
+            gap_markers: true,
+            overlap: Duration::from_secs(30),
             stream: EventStreamLimits::default(),
         }
     }
@@ -56,9 +87,13 @@ impl Default for FeedLimits {
 pub struct FeedSettings {
     pub name: Arc<str>,
     pub url: Url,
-    pub channel: ChannelTemplate,
+    pub mapping: Mapping,
+    /// The more, the sooner it is let in where there are not enough places.
+    pub priority: i32,
     pub format: Format,
     pub headers: HeaderMap,
+    /// Headers whose values are read from files anew for each attempt, so that a credential can be replaced while the hub runs.
+    pub header_files: Vec<(HeaderName, PathBuf)>,
     pub limits: FeedLimits,
 }
 
@@ -78,6 +113,8 @@ pub enum FeedError {
     Scheme { feed: String, scheme: String },
     #[error("feed {feed}: {source}")]
     Channel { feed: String, source: TemplateError },
+    #[error("feed {feed}: its URL names the parameter {parameter}, which is not in each of its channels")]
+    Parameter { feed: String, parameter: String },
     #[error("feed {feed}: {header:?} is not the name of a header")]
     HeaderName { feed: String, header: String },
     #[error("feed {feed}: the value of header {header} contains a line end or another control character")]
@@ -103,29 +140,77 @@ impl FeedSettings {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(FeedError::Scheme { feed: feed(), scheme: url.scheme().to_string() });
         }
-        let channel = ChannelTemplate::parse(channel, name).map_err(|source| FeedError::Channel { feed: feed(), source })?;
+        let template = ChannelTemplate::parse(channel, name).map_err(|source| FeedError::Channel { feed: feed(), source })?;
         let mut map = HeaderMap::new();
         for (header, value) in headers {
-            let bad_name = |_| FeedError::HeaderName { feed: feed(), header: header.to_string() };
-            let key = HeaderName::from_bytes(header.as_bytes()).map_err(bad_name)?;
-            if HEADERS_OF_OURS.contains(&key.as_str()) {
-                return Err(FeedError::ReservedHeader { feed: feed(), header: key.to_string() });
-            }
+            let key = header_name(name, header)?;
             let bad_value = |_| FeedError::HeaderValue { feed: feed(), header: key.to_string() };
             let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(bad_value)?;
             value.set_sensitive(true);
             map.append(key, value);
         }
-        Ok(Self { name: Arc::from(name), url, channel, format, headers: map, limits })
+        Ok(Self { name: Arc::from(name), url, mapping: Mapping::to(template), priority: 0, format, headers: map, header_files: Vec::new(), limits })
+    }
+
+    /// The same feed, with these headers read from files at every attempt.
+    pub fn with_header_files<'a>(mut self, files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, FeedError> {
+        for (header, file) in files {
+            self.header_files.push((header_name(&self.name, header)?, PathBuf::from(file)));
+        }
+        Ok(self)
     }
 }
 
-/// Every feed of a pool.
+fn header_name(feed: &str, header: &str) -> Result<HeaderName, FeedError> {
+    let fault = |_| FeedError::HeaderName { feed: feed.to_string(), header: header.to_string() };
+    let name = HeaderName::from_bytes(header.as_bytes()).map_err(fault)?;
+    if HEADERS_OF_OURS.contains(&name.as_str()) {
+        return Err(FeedError::ReservedHeader { feed: feed.to_string(), header: name.to_string() });
+    }
+    Ok(name)
+}
+
+/// Every feed of a pool, and the rules for all of them together.
 #[derive(Clone, Debug)]
 pub struct PoolSettings {
     /// More feeds than this are refused when the pool is made.
     pub feeds_max: usize,
     pub feeds: Vec<FeedSettings>,
+    /// Feeds that run while somebody listens.
+    pub templates: Vec<FeedTemplate>,
+    /// Feeds of templates at once.
+    pub on_demand_max: usize,
+    /// How long such a feed runs on when nobody listens any more.
+    pub on_demand_grace: Duration,
+    pub gate: GateSettings,
+    pub health: HealthSettings,
+    /// Between two looks of the pool at its feeds.
+    pub sweep_interval: Duration,
+    /// Between two writes of the feeds' positions to the store.
+    pub save_interval: Duration,
+    /// Between two reports, and what makes one a warning.
+    pub report_interval: Duration,
+    pub errors_warned: u64,
+    pub connections_warned: usize,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            feeds_max: 500,
+            feeds: Vec::new(),
+            templates: Vec::new(),
+            on_demand_max: 1_000,
+            on_demand_grace: Duration::from_secs(30),
+            gate: GateSettings::default(),
+            health: HealthSettings::default(),
+            sweep_interval: Duration::from_millis(500),
+            save_interval: Duration::from_secs(1),
+            report_interval: Duration::from_secs(60),
+            errors_warned: 100,
+            connections_warned: 40,
+        }
+    }
 }
 
 #[cfg(test)]

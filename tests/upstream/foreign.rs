@@ -164,7 +164,7 @@ async fn a_killed_server_is_found_again_when_it_is_back() {
         let last = (round * 10).to_string();
         eventually("published", || world.show(), || (world.broker.data().last() == Some(&last)).then_some(())).await;
         nginx.kill();
-        let down = world.until("noticed", |feed| feed.state == State::Backoff && feed.reconnects > reconnects + 1).await;
+        let down = world.until("noticed", |feed| feed.state.is_waiting() && feed.reconnects > reconnects + 1).await;
         assert!(down.reason.is_some_and(|reason| matches!(reason.as_str(), "refused" | "rst" | "eof")), "{down:?}");
         // Its memory died with it: what it says from now on is all there is.
         nginx.restart().await;

@@ -4,9 +4,13 @@
 //! when they come back, and where they resume.
 
 mod broker_trouble;
+mod faults;
 mod foreign;
 mod misbehaving;
 mod oracle;
 #[cfg(feature = "test-hooks")]
 mod panics;
+mod pool;
+mod rotation;
+mod source;
 mod support;

@@ -1,6 +1,7 @@
 //! A server that does everything wrong, one way at a time. Each time the feed must end in the right state, and go on where it can.
 
 use crate::support::*;
+use aether::clock::Clock;
 use aether::protocol::event_stream::EventStreamLimits;
 use aether::upstream::{FeedLimits, FeedSettings, Format, PoolSettings, Reason, State, Upstream};
 use std::rc::Rc;
@@ -115,7 +116,9 @@ async fn answers_that_say_never_are_parked_for_minutes() {
         let report = world.until(way, |feed| feed.state == State::Parked).await;
         let next = report.next_try_in.expect("it will be tried again");
         assert!((Duration::from_secs(25)..=Duration::from_secs(60)).contains(&next), "{way}: {next:?}");
-        assert_eq!((report.reason, server.requests().len(), report.events), (Some(reason), 1, 0), "{way}: {}", report.detail);
+        // Credentials may have been replaced since they were read: they are tried once more.
+        let requests = if matches!(way, "401" | "403") { 2 } else { 1 };
+        assert_eq!((report.reason, server.requests().len(), report.events), (Some(reason), requests, 0), "{way}: {}", report.detail);
         world.stop().await;
     }
 }
@@ -434,7 +437,7 @@ async fn stop_lets_go_in_every_state() {
 fn a_pool_that_cannot_be_is_refused() {
     let make = |feeds_max, names: &[&str]| {
         let feeds = names.iter().map(|name| feed(name, "http://127.0.0.1:1/", quick())).collect();
-        Upstream::new(PoolSettings { feeds_max, feeds }).err().map(|error| error.to_string())
+        Upstream::new(PoolSettings { feeds_max, feeds, ..PoolSettings::default() }, &Clock::system()).err().map(|error| error.to_string())
     };
     assert_eq!(make(2, &["a", "b"]), None);
     assert_eq!(make(1, &["a", "b"]).as_deref(), Some("2 feeds are configured, at most 1 may be"));

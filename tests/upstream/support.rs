@@ -4,7 +4,9 @@ use actix::prelude::*;
 use aether::broker::{Answer, Broker, BrokerError, History, HistoryFilter, PresenceStats, Publish, Published, Publisher};
 use aether::channel::{ChannelName, ChannelOptions, ChannelRules, ClientInfo, NameSyntax, Namespace, SessionId};
 use aether::clock::Clock;
-use aether::upstream::{FeedLimits, FeedReport, FeedSettings, Format, Observe, PoolReport, PoolSettings, Stop, Upstream, UpstreamPool};
+use aether::upstream::{
+    FeedLimits, FeedReport, FeedSettings, Format, GAP_EVENT, GateSettings, Observe, PoolReport, PoolSettings, Stop, Upstream, UpstreamPool,
+};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -41,10 +43,17 @@ pub fn quick() -> FeedLimits {
         idle_timeout: Duration::from_secs(5),
         retry_min: Duration::from_millis(10),
         retry_initial: Duration::from_millis(20),
+        cool_off: Duration::from_millis(50),
         retry_max: Duration::from_millis(100),
         stable_after: Duration::from_secs(5),
         ..FeedLimits::default()
     }
+}
+
+/// Without the pauses that spread the starts of a real pool.
+pub fn pool_settings() -> PoolSettings {
+    let gate = GateSettings { start_jitter: Duration::ZERO, start_rate: 1_000, start_burst: 1_000, ..GateSettings::default() };
+    PoolSettings { gate, sweep_interval: Duration::from_millis(50), save_interval: Duration::from_millis(20), ..PoolSettings::default() }
 }
 
 // === broker ===
@@ -79,8 +88,12 @@ impl Recorder {
     pub fn records(&self) -> MutexGuard<'_, Vec<Recorded>> {
         self.records.lock().unwrap()
     }
+    /// What feeds said: everything but the markers of gaps.
     pub fn data(&self) -> Vec<String> {
-        self.records().iter().map(|record| record.data.clone()).collect()
+        self.records().iter().filter(|record| record.event.as_deref() != Some(GAP_EVENT)).map(|record| record.data.clone()).collect()
+    }
+    pub fn gaps(&self) -> Vec<String> {
+        self.records().iter().filter(|record| record.event.as_deref() == Some(GAP_EVENT)).map(|record| record.data.clone()).collect()
     }
 }
 
@@ -153,16 +166,39 @@ pub struct World {
     pub clock: Clock,
 }
 
+/// A world whose pool has not begun.
+pub struct Prepared {
+    pub upstream: Upstream,
+    publisher: Publisher,
+    broker: Arc<Recorder>,
+    clock: Clock,
+}
+
+impl Prepared {
+    pub fn begin(self) -> World {
+        let Self { upstream, publisher, broker, clock } = self;
+        let pool = UpstreamPool::new(upstream.clone(), publisher.clone(), clock.clone()).start();
+        World { pool, upstream, publisher, broker, clock }
+    }
+}
+
 impl World {
     pub fn start(feeds: Vec<FeedSettings>) -> Self {
+        Self::with(PoolSettings { feeds, ..pool_settings() })
+    }
+
+    pub fn with(settings: PoolSettings) -> Self {
+        Self::prepare(settings).begin()
+    }
+
+    /// Everything but the pool itself.
+    pub fn prepare(settings: PoolSettings) -> Prepared {
         let broker = Arc::new(Recorder { records: Mutex::default(), mood: watch::Sender::new(Mood::Ready) });
         let namespaces = vec![Namespace { name: "ticks".to_string(), options: ChannelOptions::default() }];
         let rules = Arc::new(ChannelRules::new(NameSyntax::default(), ChannelOptions::default(), namespaces).unwrap());
         let publisher = Publisher { rules, content: Arc::default(), broker: Arc::new(Handle(Arc::clone(&broker))) };
-        let upstream = Upstream::new(PoolSettings { feeds_max: 50, feeds }).unwrap();
         let clock = Clock::system();
-        let pool = UpstreamPool::new(upstream.clone(), publisher.clone(), clock.clone()).start();
-        Self { pool, upstream, publisher, broker, clock }
+        Prepared { upstream: Upstream::new(settings, &clock).unwrap(), publisher, broker, clock }
     }
 
     /// A world with one feed, called `feed`.

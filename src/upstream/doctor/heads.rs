@@ -174,7 +174,8 @@ impl Answer<'_> {
 pub fn what_the_hub_does(ending: &Ending) -> String {
     match (ending.pace, ending.not_before) {
         (Pace::Park, _) => "The hub parks such a feed: it asks again only every few minutes.".to_string(),
-        (_, Some(wait)) => format!("The hub tries again after {} or later.", time(wait)),
+        (Pace::Credentials, _) => "The hub reads the credentials anew and asks once more, then parks the feed.".to_string(),
+        (_, Some(_)) => "The hub waits that long, within bounds, before it tries again.".to_string(),
         _ => "The hub tries again, ever more slowly.".to_string(),
     }
 }
@@ -243,7 +244,7 @@ mod tests {
             (401, &[("www-authenticate", "Bearer realm=\"x\"")], "401", "It asks for \"Bearer\""),
             (403, &[], "403", "parks"),
             (404, &[], "404", "no feed at this path"),
-            (429, &[("retry-after", "120")], "Retry-After: 2 min", "after 2 min or later"),
+            (429, &[("retry-after", "120")], "Retry-After: 2 min", "waits that long"),
             (503, &[("retry-after", "Sat, 21 Nov 2026 10:00:30 GMT")], "Retry-After: 30.0 s", "in trouble"),
             (500, &[], "500", "ever more slowly"),
             (418, &[], "418", "not the answer of a feed"),
