@@ -1,7 +1,10 @@
 //! `aether feed check`: a doctor for a feed, before the hub is told to read it, or when it does not.
 
+use super::ConfigArgs;
+use crate::protocol::event_stream::EventStreamLimits;
 use crate::units::HumanDuration;
 use crate::upstream::doctor::{Check, DURATION_MAX, DURATION_MIN, Diagnosis, Examination, Finding, Level, Trust, examine};
+use crate::upstream::{FeedLimits, url_parameters};
 use anyhow::{Context, anyhow, ensure};
 use clap::{Args, Subcommand};
 use rustls::pki_types::CertificateDer;
@@ -68,6 +71,7 @@ impl Feed {
 Examples:
   aether feed check https://example.org/events
   aether feed check https://example.org/events --duration 5m         a quiet feed needs time
+  aether feed check --feed wiki --config aether.toml                 one that is configured, with its headers
   aether feed check https://example.org/events --header-file headers.txt
   AETHER_FEED_HEADERS='Authorization: Bearer …' aether feed check https://example.org/events
   aether feed check https://localhost:8443/events --ca data/certificate.pem
@@ -78,7 +82,15 @@ Ctrl-C ends it early, with what is known by then.
 Exit codes: 0 the hub can read it (there may be warnings), 1 there are problems, 2 the command line was not understood.")]
 struct CheckFeed {
     /// Where the feed is: http or https
-    url: String,
+    #[arg(required_unless_present = "feed")]
+    url: Option<String>,
+
+    /// Examine this feed of the configuration, with its headers and limits; with a URL as well, at that address
+    #[arg(long, value_name = "NAME")]
+    feed: Option<String>,
+
+    #[command(flatten)]
+    config: ConfigArgs,
 
     /// How long to listen: 10s, 5m
     #[arg(short, long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
@@ -126,7 +138,10 @@ impl CheckFeed {
     }
 
     fn examination(&self) -> anyhow::Result<Examination> {
-        let mut headers = Vec::new();
+        let Configured { url, mut headers, limits } = match &self.feed {
+            Some(name) => self.configured(name)?,
+            None => Configured::default(),
+        };
         for header in &self.headers {
             headers.push(parse_header(header).map_err(|error| anyhow!("--header: {error}"))?);
         }
@@ -138,15 +153,52 @@ impl CheckFeed {
             let text = text.into_string().map_err(|_| anyhow!("{ENVIRONMENT}: the value is not UTF-8"))?;
             headers.extend(parse_headers(&text).map_err(|error| anyhow!("{ENVIRONMENT}, {error}"))?);
         }
-        let examination = Examination::new(&self.url, headers.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+        let url = self.url.as_deref().unwrap_or(&url);
+        let examination = Examination::new(url, headers.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
         let mut examination = examination.with_last_event_id(&self.last_event_id)?;
         examination.duration = self.duration.duration();
+        examination.limits = limits;
         examination.trust = match &self.ca {
             _ if self.insecure => Trust::Anybody,
             None => Trust::System,
             Some(path) => Trust::Also(certificates(path)?),
         };
         Ok(examination)
+    }
+
+    fn configured(&self, name: &str) -> anyhow::Result<Configured> {
+        let config = self.config.load()?.config.upstream;
+        let feed = config.feeds.iter().find(|feed| feed.name == name);
+        let names = || config.feeds.iter().map(|feed| feed.name.as_str()).collect::<Vec<_>>().join(", ");
+        let feed = feed.with_context(|| match config.feeds.is_empty() {
+            true => "the configuration has no feed; name it by --config".to_string(),
+            false => format!("there is no feed {name:?}; the feeds are: {}", names()),
+        })?;
+        let parameters = url_parameters(&feed.url);
+        let has_address = self.url.is_some() || parameters.is_empty();
+        ensure!(has_address, "the feed {name:?} has parameters ({}); name the URL of one of its feeds as well", parameters.join(", "));
+        let (limits, defaults) = (config.limits(feed), FeedLimits::default());
+        let stream =
+            EventStreamLimits { line_bytes_max: limits.line_bytes_max.bytes(), event_bytes_max: limits.event_bytes_max.bytes(), ..defaults.stream };
+        let limits = FeedLimits {
+            connect_timeout: limits.connect_timeout.duration(),
+            idle_timeout: limits.idle_timeout.duration(),
+            retry_min: limits.retry_min.duration(),
+            retry_max: limits.retry_max.duration(),
+            stream,
+            ..defaults
+        };
+        let mut headers: Vec<_> = feed.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_string())).collect();
+        for (name, file) in &feed.header_files {
+            let text = String::from_utf8(read(Path::new(file), HEADER_BYTES_MAX)?).map_err(|_| anyhow!("{file}: not UTF-8"))?;
+            headers.push((name.clone(), text.trim_ascii().to_string()));
+        }
+        Ok(Configured { url: feed.url.clone(), headers, limits })
+    }
+
+    /// Who has configured a feed needs no lines for it.
+    fn without_config_if_known(&self, diagnosis: Diagnosis) -> Diagnosis {
+        if self.feed.is_some() { Diagnosis { config: None, ..diagnosis } } else { diagnosis }
     }
 
     async fn report(&self, examination: &Examination) -> anyhow::Result<Diagnosis> {
@@ -160,7 +212,7 @@ impl CheckFeed {
         let url = examination.shown_url();
         if self.json {
             let mut findings = Vec::new();
-            let diagnosis = examine(examination, stop, &mut |finding| findings.push(finding)).await;
+            let diagnosis = self.without_config_if_known(examine(examination, stop, &mut |finding| findings.push(finding)).await);
             let report = Report {
                 url: &url,
                 healthy: diagnosis.is_healthy(),
@@ -181,9 +233,18 @@ impl CheckFeed {
         })
         .await;
         outcome?;
+        let diagnosis = self.without_config_if_known(diagnosis);
         super::print(&verdict(&diagnosis))?;
         Ok(diagnosis)
     }
+}
+
+/// What the configuration says of a feed.
+#[derive(Default)]
+struct Configured {
+    url: String,
+    headers: Vec<(String, String)>,
+    limits: FeedLimits,
 }
 
 #[derive(Serialize)]

@@ -504,6 +504,36 @@ fn secrets_are_sent_and_never_shown() {
 }
 
 #[test]
+fn a_configured_feed_is_examined_with_its_headers_and_limits() {
+    let server = Server::start(|request, stream| {
+        assert!(request.header("authorization") == Some("bearer hush-1"), "{}", request.head);
+        assert!(request.header("x-key") == Some("hush-2"), "{}", request.head);
+        stream.write_all(HEAD.as_bytes())?;
+        stream.write_all(format!("data: {}\n\n", "x".repeat(2_000)).as_bytes())?;
+        hang(stream)
+    });
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let file = directory.path().join("aether.toml");
+    let key = directory.path().join("key");
+    std::fs::write(&key, "hush-2\n").expect("a file can be written");
+    let config = format!(
+        "[upstream]\nretry_min = \"2s\"\nretry_initial = \"2s\"\n[[upstream.feeds]]\nname = \"mine\"\nurl = {:?}\nchannel = \"c\"\nline_bytes_max = 1000\n\
+         headers = {{ Authorization = \"Bearer hush-1\" }}\nheader_files = {{ X-Key = {key:?} }}\n\
+         [[upstream.feeds]]\nname = \"many\"\nurl = \"http://h/{{symbol}}\"\nchannel = \"c-{{symbol}}\"\n",
+        server.url()
+    );
+    std::fs::write(&file, config).expect("a file can be written");
+    let file = file.to_str().expect("text");
+    let said = check(&["--feed", "mine", "--config", file, "--duration", "1s"]);
+    assert_eq!(said.code, Some(1), "{}{}", said.out, said.err);
+    assert!(said.out.contains("line_bytes_max, 1000 B") && !said.out.contains("[[") && !said.out.contains("hush"), "{}", said.out);
+    let said = check(&["--feed", "yours", "--config", file]);
+    assert!(said.code == Some(2) && said.err.contains("the feeds are: mine, many"), "{}", said.err);
+    let said = check(&["--feed", "many", "--config", file]);
+    assert!(said.code == Some(2) && said.err.contains("parameters (symbol)"), "{}", said.err);
+}
+
+#[test]
 fn what_was_not_understood_is_exit_code_2_without_a_secret() {
     let directory = tempfile::tempdir().expect("a directory can be made");
     let file = directory.path().join("headers.txt");
@@ -521,6 +551,7 @@ fn what_was_not_understood_is_exit_code_2_without_a_secret() {
         (&["http://h/", "--duration", "0s"], "1s to 24h"),
         (&["http://h/", "--insecure", "--ca", "x"], "cannot be used with"),
         (&[], "URL"),
+        (&["--feed", "x"], "no feed"),
     ] {
         let said = check(arguments);
         assert!(said.code == Some(2) && said.out.is_empty() && said.err.contains(word), "{arguments:?}: {:?} {}{}", said.code, said.out, said.err);

@@ -244,10 +244,13 @@ impl<S: Future<Output = ()> + Send> Doctor<'_, S> {
     async fn open(&mut self, client: &Client, trusted: &Trusted) -> Option<Opened> {
         let examination = self.examination;
         let (mut url, mut configure, mut all_permanent) = (examination.url.clone(), examination.url.clone(), true);
+        let mut been_at = None;
         for _ in 0..=REDIRECTS_MAX {
-            if !self.go_there(&url, trusted).await {
+            // A redirect within a server needs no second look at the way to it.
+            if been_at.as_ref() != Some(&url.origin()) && !self.go_there(&url, trusted).await {
                 return None;
             }
+            been_at = Some(url.origin());
             let began = Instant::now();
             let mut body = match request(examination, client, Method::GET, &url, &examination.last_event_id).await {
                 Ok(body) => body,
@@ -515,6 +518,15 @@ mod tests {
         let examination = Examination::new("https://h/e?token=hush#x", []).unwrap();
         assert_eq!(examination.shown_url(), "https://h/e?…");
         assert_eq!(examination.with_last_event_id("a\nb").err(), Some(ExaminationError::LastEventId));
+    }
+
+    /// So that whoever answers commands can have it done on another thread.
+    #[test]
+    fn it_can_be_handed_to_another_thread() {
+        fn is_send<T: Send>(_: &T) {}
+        let examination = Examination::new("http://127.0.0.1:9/", []).unwrap();
+        let mut tell = |_| {};
+        is_send(&examine(&examination, std::future::ready(()), &mut tell));
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub fn toml(url: &Url, header_names: &[&str], seen: &Observation, length: Durati
     let format = if seen.json > 0 && seen.not_json > 0 { "envelope" } else { "data" };
     let mut address = url.clone();
     address.set_fragment(None);
+    // In a configuration braces mean something.
+    let address = address.as_str().replace('{', "%7B").replace('}', "%7D");
     let mut lines = String::new();
     let mut line = |text: std::fmt::Arguments<'_>| {
         // A `String` takes everything.
@@ -76,7 +78,7 @@ pub fn toml(url: &Url, header_names: &[&str], seen: &Observation, length: Durati
     line(format_args!(""));
     line(format_args!("[[upstream.feeds]]"));
     line(format_args!("name = {}", quote(&name)));
-    line(format_args!("url = {}", quote(address.as_str())));
+    line(format_args!("url = {}", quote(&address)));
     line(format_args!("channel = {}", quote(&channel)));
     line(format_args!("format = {}", quote(format)));
     if let Some(idle) = idle_timeout_for(seen, length, limits) {
@@ -142,11 +144,11 @@ mod tests {
 
     #[test]
     fn the_hub_accepts_what_is_suggested() {
-        let url = "https://stream.example.org/v2/stream?a=1&b=%22x%22#part";
+        let url = "https://stream.example.org/v2/stream?a=1&b=%22x%22&c={d}#part";
         let (text, config) = suggested(url, &["Authorization", "X-Key"], &[(0, b"event: a\ndata: {}\n\nevent: b\ndata: {}\n\n")], 30);
         let feed = &config.upstream.feeds[0];
         assert_eq!((feed.name.as_str(), feed.channel.as_str()), ("example", "example:{event}"));
-        assert_eq!(feed.url, "https://stream.example.org/v2/stream?a=1&b=%22x%22", "{text}");
+        assert_eq!(feed.url, "https://stream.example.org/v2/stream?a=1&b=%22x%22&c=%7Bd%7D", "{text}");
         assert_eq!(feed.headers.keys().collect::<Vec<_>>(), ["Authorization", "X-Key"]);
         assert_eq!((feed.idle_timeout, feed.line_bytes_max), (None, None));
         // Also with what may be cautiously commented out.
