@@ -262,6 +262,7 @@ impl House {
         let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
         let node = settings::node(config, &clock);
         let live = config.live.enabled.then(|| Live::new(&settings::live(config, &node), publisher.clone(), Arc::clone(&topics), clock.clone()));
+        let blocks = Arc::new(Blocks::new(Arc::clone(&store), clock.clone()));
         let login = match hub_tokens {
             Some(tokens) => Some(LoginState {
                 prefix: config.accounts.handler_prefix.clone(),
@@ -274,6 +275,7 @@ impl House {
                         live: Arc::new(HubLogins(Arc::clone(&hub))),
                         journal: Arc::new(LogJournal),
                         rules: Arc::clone(&publisher.rules),
+                        blocks: Arc::clone(&blocks),
                     },
                     settings::accounts(config),
                 )),
@@ -320,7 +322,7 @@ impl House {
                 tokens,
                 subscription_tokens,
                 hub: Arc::clone(&hub),
-                blocks: Arc::new(Blocks::new(Arc::clone(&store), clock.clone())),
+                blocks,
                 procedures: Arc::new(NoProcedures),
                 clock: clock.clone(),
             },

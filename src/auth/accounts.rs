@@ -15,6 +15,7 @@ mod tests;
 pub use names::{NAME_RULE, user_name};
 pub use users::{NewUser, UserInfo, Users};
 
+use super::blocks::{Blocks, Visitor};
 use super::hub_tokens::{HubTokens, MintLogin, RefreshToken};
 use super::passwords::{Looked, PASSWORD_BYTES, PasswordError, Passwords};
 use super::permissions::may_have_subscription_token;
@@ -125,6 +126,9 @@ pub enum AccountError {
     Paused { for_ms: u64 },
     #[error("not signed in ({})", reason.as_str())]
     SignedOut { reason: EndReason },
+    /// By an operator: the user, or the address.
+    #[error("{user} is kept out")]
+    Banned { user: UserId },
     #[error("there is no such login")]
     NoSuchLogin,
     #[error("{user} may not subscribe to {channel}")]
@@ -209,6 +213,7 @@ pub struct Accounts {
     live: Arc<dyn LiveSessions>,
     journal: Arc<dyn Journal>,
     rules: Arc<ChannelRules>,
+    blocks: Arc<Blocks>,
     settings: AccountSettings,
 }
 
@@ -221,6 +226,7 @@ pub struct AccountParts {
     pub live: Arc<dyn LiveSessions>,
     pub journal: Arc<dyn Journal>,
     pub rules: Arc<ChannelRules>,
+    pub blocks: Arc<Blocks>,
 }
 
 /// Until when the store may be asked on behalf of one request.
@@ -242,9 +248,21 @@ impl Budget {
 
 impl Accounts {
     pub fn new(parts: AccountParts, settings: AccountSettings) -> Self {
-        let AccountParts { store, clock, tokens, passwords, live, journal, rules } = parts;
+        let AccountParts { store, clock, tokens, passwords, live, journal, rules, blocks } = parts;
         let users = Users::new(Arc::clone(&store), clock.clone());
-        Self { users, store, clock, tokens, passwords, throttle: Mutex::new(Throttle::new(settings.throttle)), live, journal, rules, settings }
+        Self {
+            users,
+            store,
+            clock,
+            tokens,
+            passwords,
+            throttle: Mutex::new(Throttle::new(settings.throttle)),
+            live,
+            journal,
+            rules,
+            blocks,
+            settings,
+        }
     }
 
     /// A new login for whoever knows the password. An unknown name takes the same work and gets the same answer as a wrong password.
@@ -262,6 +280,8 @@ impl Accounts {
             return Err(self.wrong(&tried, name.as_ref(), place));
         };
         self.throttle.lock().right(&tried);
+        // Told to those alone who know the password.
+        self.must_not_be_banned(&user.name, place)?;
         let user = self.users.keep_anew(user, looked, Budget::new()).await;
         let login = self.begin_login(&user, place).await?;
         self.note(&user.name, place, "login", "", json!({ "login": login.id.to_string(), "device": login.device }));
@@ -439,6 +459,16 @@ impl Accounts {
         })
     }
 
+    fn must_not_be_banned(&self, user: &UserId, place: &Place) -> Result<(), AccountError> {
+        match self.blocks.find(&Visitor { user, jti: None, address: place.address }) {
+            None => Ok(()),
+            Some(_) => {
+                emit(LoginRefused { reason: LoginRefused::BANNED, address: place.address });
+                Err(AccountError::Banned { user: user.clone() })
+            }
+        }
+    }
+
     async fn look(&self, tried: &Try, password: SecretString, user: Option<&User>) -> Result<Looked, AccountError> {
         let hash = user.map(|user| user.password.clone());
         self.passwords.verify(password, hash).await.map_err(|error| {
@@ -518,6 +548,8 @@ impl Accounts {
             self.end(&login.user, &Logins::One(login.id), reason, budget).await?;
             return Err(AccountError::SignedOut { reason });
         }
+        // The login stays: whoever is let in again is where it was.
+        self.must_not_be_banned(&login.user, place)?;
         match budget.of(self.store.user(&login.user)).await? {
             Some(user) => Ok((user, login)),
             None => Err(AccountError::SignedOut { reason: EndReason::Revoked }),

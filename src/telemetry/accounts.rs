@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 
 static BEGAN: LazyLock<IntCounter> = LazyLock::new(|| counter("aether_logins_total", "Logins that began."));
 static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let reasons: &[&[&str]] = &[&[LoginRefused::WRONG], &[LoginRefused::PAUSED], &[LoginRefused::ORIGIN], &[LoginRefused::MALFORMED]];
+    let reasons: &[&[&str]] =
+        &[&[LoginRefused::WRONG], &[LoginRefused::PAUSED], &[LoginRefused::BANNED], &[LoginRefused::ORIGIN], &[LoginRefused::MALFORMED]];
     counter_vec("aether_logins_refused_total", "Requests to sign in, or of somebody signed in, that were refused, by reason.", &["reason"], reasons)
 });
 static ENDED: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -39,6 +40,8 @@ impl LoginRefused {
     pub const WRONG: &'static str = "wrong";
     /// Too many tries before.
     pub const PAUSED: &'static str = "paused";
+    /// By an operator.
+    pub const BANNED: &'static str = "banned";
     /// A page of somebody else's sent it.
     pub const ORIGIN: &'static str = "origin";
     /// It is not what this address takes.

@@ -6,6 +6,7 @@ use super::super::{HubKey, TokenFault};
 use super::*;
 use crate::channel::{ChannelOptions, NameSyntax, Namespace};
 use crate::config::StoreConfig;
+use crate::store::{Block, BlockKind};
 use std::net::Ipv4Addr;
 use tempfile::TempDir;
 
@@ -45,6 +46,7 @@ struct Rig {
     clock: Clock,
     ledger: Arc<Ledger>,
     verifier: TokenVerifier,
+    blocks: Arc<Blocks>,
     _directory: TempDir,
 }
 
@@ -74,6 +76,7 @@ impl Rig {
         let ledger = Arc::new(Ledger::default());
         let limited = ChannelOptions { allow_user_limited_channels: true, ..ChannelOptions::default() };
         let namespaces = vec![Namespace { name: "chat".to_string(), options: limited }];
+        let blocks = Arc::new(Blocks::new(Arc::clone(&store), clock.clone()));
         let parts = AccountParts {
             store: Arc::clone(&store),
             clock: clock.clone(),
@@ -81,6 +84,7 @@ impl Rig {
             passwords: Arc::new(Passwords::start(&cheap).unwrap()),
             live: Arc::clone(&ledger) as _,
             journal: Arc::clone(&ledger) as _,
+            blocks: Arc::clone(&blocks),
             rules: Arc::new(ChannelRules::new(NameSyntax::default(), ChannelOptions::default(), namespaces).unwrap()),
         };
         let accounts = Accounts::new(parts, settings);
@@ -88,7 +92,7 @@ impl Rig {
         accounts.add_user("alice", PASSWORD.into(), Role::Operator, &grants).await.unwrap();
         accounts.add_user("root", PASSWORD.into(), Role::Admin, &Grants::NONE).await.unwrap();
         let verifier = TokenVerifier::new(&TokenSettings::default()).unwrap().and_those_of(tokens);
-        Self { accounts, store, clock, ledger, verifier, _directory: directory }
+        Self { accounts, store, clock, ledger, verifier, blocks, _directory: directory }
     }
 
     async fn login(&self) -> SignedIn {
@@ -422,6 +426,27 @@ async fn a_password_that_was_kept_at_another_cost_is_kept_anew_at_the_login() {
     assert_eq!(rig.lets_in(&signed_in.token), Ok(()), "its token is for the user as it is now");
     rig.login().await;
     assert_eq!(rig.store.user(&alice()).await.unwrap().unwrap(), kept, "and then it stays");
+}
+
+#[actix_rt::test]
+async fn who_is_banned_does_not_get_in_and_is_where_it_was_when_it_is_let_in_again() {
+    let rig = Rig::new().await;
+    let signed_in = rig.login().await;
+    let by_address = Block { kind: BlockKind::Address, subject: "127.0.0.0/8".to_string(), ..banned("alice") };
+    for block in [banned("alice"), by_address] {
+        let (kind, subject) = (block.kind, block.subject.clone());
+        rig.blocks.put(block).await.unwrap();
+        assert!(matches!(rig.refresh(&signed_in.refresh).await, Err(AccountError::Banned { .. })), "{subject}");
+        assert!(matches!(rig.accounts.login("alice", PASSWORD.into(), &here()).await, Err(AccountError::Banned { .. })), "{subject}");
+        let guess = rig.accounts.login("alice", "wrong horse".into(), &here()).await;
+        assert!(matches!(guess, Err(AccountError::Wrong { .. })), "who does not know the password is not told");
+        assert!(rig.blocks.remove(kind, &subject).await.unwrap());
+        assert!(rig.accounts.whose(&signed_in.refresh, &here()).await.is_ok(), "{subject}");
+    }
+}
+
+fn banned(user: &str) -> Block {
+    Block { kind: BlockKind::User, subject: user.to_string(), reason: String::new(), by: "root".to_string(), since: START, until: None }
 }
 
 #[actix_rt::test]

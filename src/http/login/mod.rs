@@ -313,6 +313,7 @@ impl From<AccountError> for Refusal {
                 };
                 Self { reason: Some(reason.as_str()), ..Self::new(StatusCode::UNAUTHORIZED, "signed_out", message) }
             }
+            AccountError::Banned { .. } => Self::new(StatusCode::FORBIDDEN, "banned", "This account is kept out."),
             AccountError::NoSuchLogin => Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such login."),
             AccountError::NotGranted { .. } => Self::new(StatusCode::FORBIDDEN, "forbidden", "You may not subscribe to this channel."),
             AccountError::PasswordLength => {

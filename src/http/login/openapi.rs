@@ -87,7 +87,7 @@ impl About<'_> {
         if method != Get {
             refusals.push((
                 "403",
-                "`origin`: a page of another origin asks; `insecure`: without TLS, and not on this machine; `forbidden`: not granted.",
+                "`origin`: a page of another origin asks; `insecure`: without TLS, and not on this machine; `forbidden`: not granted; `banned`: kept out by an operator.",
             ));
             refusals.push(("415", "The body is not said to be JSON."));
         }
