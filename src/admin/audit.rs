@@ -6,6 +6,8 @@
 
 pub mod chain;
 mod refusals;
+#[cfg(test)]
+mod tests;
 
 use crate::clock::{Clock, Millis};
 use crate::store::{AuditQuery, AuditRecord, Store, StoreError, WallMs};
@@ -251,6 +253,14 @@ impl Audit {
                 let draft = self.draft(act, "refused");
                 self.append(draft).await.map(|_| ())
             }
+        }
+    }
+
+    /// Like [`Audit::refused`], without waiting.
+    pub fn refused_later(&self, act: Act) {
+        if self.shared.refusals.lock().on(&act.actor, self.shared.clock.now()) == Verdict::Record {
+            let draft = self.draft(act, "refused");
+            self.append_later(draft);
         }
     }
 

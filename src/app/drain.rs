@@ -4,6 +4,7 @@
 //! over `shutdown.spread`, so that the clients do not all come back in the same moment. A second signal means now.
 
 use super::House;
+use crate::clock::Millis;
 use crate::config::ShutdownConfig;
 use crate::protocol::codes::Disconnect;
 use crate::session::worker::Worker;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 /// Between two looks at what is left.
 const LOOK: Duration = Duration::from_millis(50);
@@ -24,15 +26,27 @@ pub struct Draining {
     is_draining: Arc<AtomicBool>,
     /// Milliseconds on the clock by which the last session is told goodbye.
     until: Arc<AtomicU64>,
+    /// An operator's wish, and the time that it gives.
+    asked: watch::Sender<Option<Option<Duration>>>,
 }
 
 impl Draining {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { is_draining: Arc::default(), until: Arc::default() })
+        Arc::new(Self { is_draining: Arc::default(), until: Arc::default(), asked: watch::Sender::new(None) })
     }
 
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_draining)
+    }
+
+    /// Asks for what otherwise a signal asks for. `within`: the time until the last session has been told. `false`: it was asked for before.
+    pub fn ask(&self, within: Option<Duration>) -> bool {
+        let is_new = |asked: &mut Option<_>| asked.is_none() && asked.replace(within).is_none();
+        !self.is_draining.load(Ordering::Acquire) && self.asked.send_if_modified(is_new)
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire) || self.asked.borrow().is_some()
     }
 
     /// Lets a worker know when it is time.
@@ -59,11 +73,16 @@ impl Draining {
     pub async fn drain(&self, shutdown: &ShutdownConfig, house: &House) -> Drained {
         let started = Instant::now();
         let told = house.hub.len();
-        log::info!("draining {told} sessions within {}", shutdown.timeout);
-        self.until.store(house.clock.now() + shutdown.spread.ms(), Ordering::Release);
+        let (spread, timeout) = match self.asked.borrow().flatten() {
+            // Whoever gives more time gives it to the goodbyes; the sessions get as long to close as ever.
+            Some(within) => (within, within + (shutdown.timeout.duration().saturating_sub(shutdown.spread.duration()))),
+            None => (shutdown.spread.duration(), shutdown.timeout.duration()),
+        };
+        log::info!("draining {told} sessions within {} s", timeout.as_secs_f32());
+        self.until.store(house.clock.now() + spread.as_millis() as Millis, Ordering::Release);
         self.is_draining.store(true, Ordering::Release);
         let mut again = Signals::listen().ok();
-        let deadline = tokio::time::Instant::now() + shutdown.timeout.duration();
+        let deadline = tokio::time::Instant::now() + timeout;
         loop {
             let sessions: usize = house.topics.count_workers().await.iter().map(|worker| worker.sessions).sum();
             if sessions == 0 {
@@ -107,13 +126,15 @@ impl Signals {
     }
 }
 
-/// Waits for the signal to stop. Until then SIGHUP has the certificate loaded anew.
-pub async fn wait_for_signal(certificate: Option<&CertificateWatch>) -> anyhow::Result<()> {
+/// Waits for the signal to stop, or for an operator to say so. Until then SIGHUP has the certificate loaded anew.
+pub async fn wait_for_signal(certificate: Option<&CertificateWatch>, draining: &Draining) -> anyhow::Result<()> {
+    let mut asked = draining.asked.subscribe();
     let mut stop = Signals::listen().context("cannot listen for signals")?;
     let mut reload = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     loop {
         tokio::select! {
             () = stop.stop() => return Ok(()),
+            _ = asked.wait_for(Option::is_some) => return Ok(()),
             _ = reload.recv() => if let Some(watch) = certificate {
                 watch.reload_soon();
             },

@@ -8,8 +8,11 @@ mod drain;
 mod logins;
 pub mod settings;
 pub mod state;
+mod steering;
 mod watchdog;
 
+use crate::admin::audit::Audit;
+use crate::admin::{AdminSettings, Desk, DeskParts, Port, publish_record};
 use crate::auth::accounts::{AccountParts, Accounts};
 use crate::auth::passwords::Passwords;
 use crate::auth::{ApiKey, Blocks, Jwks};
@@ -19,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::{Config, FeedConfig};
 use crate::demo::{DemoFeed, DemoSettings};
 use crate::guard::admission::Admission;
+use crate::guard::maintenance::Maintenance;
 use crate::guard::reaper::{Reaper, Watches};
 use crate::http::api::{ApiState, openapi};
 use crate::http::connection::Deadlines;
@@ -31,7 +35,6 @@ use crate::http::routes::Routes;
 use crate::http::transports::websocket::{self, WebsocketSettings};
 use crate::outbox::OutboxLimits;
 use crate::session::hub::Hub;
-use crate::session::procedures::NoProcedures;
 use crate::session::worker::{Shared, Worker};
 use crate::store::{self, Store};
 use crate::telemetry::emit;
@@ -59,6 +62,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use steering::{Reread, Steering};
 use tokio::task::JoinHandle;
 
 /// The demo feed's name, and the namespace of its channels.
@@ -70,6 +74,9 @@ const HTTP_STOP_SECONDS: u64 = 2;
 /// Time for history that waits to be written when everybody is gone.
 const HISTORY_STOP_MAX: Duration = Duration::from_secs(5);
 
+/// Time for the audit log to take what waits for it.
+const AUDIT_STOP_MAX: Duration = Duration::from_secs(3);
+
 /// Where the hub can be reached.
 #[derive(Clone, Debug, Default)]
 pub struct Addresses {
@@ -77,11 +84,16 @@ pub struct Addresses {
     pub tls: Option<SocketAddr>,
 }
 
-/// Runs the hub until it is told to stop. `ready` is told where it can be reached, once everything answers.
-pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::Result<()> {
+/// Runs the hub until it is told to stop. `reread` reads the configuration anew; `ready` is told where the hub can be reached, once everything
+/// answers.
+pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Addresses)) -> anyhow::Result<()> {
+    let as_read = config.clone();
     let demo = start_demo(&mut config)?;
     let store = store::open(&config.store, Path::new(&config.data_dir)).await?;
-    let house = House::build(&config, Arc::clone(&store))?;
+    let clock = Clock::system();
+    let certificate = open_certificate(&config, &clock)?;
+    let watch = certificate.as_ref().map(|(_, watch)| Arc::clone(watch));
+    let house = House::build(&config, Surroundings { clock, store: Arc::clone(&store), certificate: watch, as_read, reread })?;
     if let Some(history) = &house.history {
         let Loaded { streams, publications, forgotten, left } = history.open().await?;
         log::info!("history: {streams} streams with {publications} publications taken over, {forgotten} forgotten, {left} left in the store");
@@ -91,7 +103,6 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
 
     let (mut addresses, mut listeners) = (Addresses::default(), Vec::new());
     let http = &config.http_server;
-    let certificate = open_certificate(&config, &house.clock)?;
     let tls = certificate.as_ref().map(|(resolver, _)| server_config(Arc::clone(resolver))).transpose()?.map(Arc::new);
     let main_tls = if http.tls.enabled { tls.clone() } else { None };
     let wanted = [(http.port, true, main_tls), (http.tls_port, tls.is_some() && wants_second_port(&config), tls)];
@@ -163,7 +174,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     house.say_how_to_add_users(&config).await;
     ready(&addresses);
 
-    drain::wait_for_signal(certificate.as_ref().map(|(_, watch)| watch)).await?;
+    drain::wait_for_signal(certificate.as_ref().map(|(_, watch)| &**watch), &house.draining).await?;
     let drained = house.draining.drain(&config.shutdown, &house).await;
     watchdog.abort();
     keepers.iter().for_each(JoinHandle::abort);
@@ -175,6 +186,10 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     handle.stop(true).await;
     serving.await.context("the server's task")?.context("the server")?;
     drop(reaper);
+    house.operators.stop();
+    if tokio::time::timeout(AUDIT_STOP_MAX, house.desk.audit.stop()).await.is_err() {
+        log::warn!("the audit log did not take all records in time");
+    }
     store_watch.abort();
     store_care.abort();
     if let Some(history) = &house.history {
@@ -186,6 +201,16 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&Addresses)) -> anyhow::
     }
     log::info!("stopped; {drained}");
     Ok(())
+}
+
+/// What the house stands on.
+struct Surroundings {
+    clock: Clock,
+    store: Arc<dyn Store>,
+    certificate: Option<Arc<CertificateWatch>>,
+    /// The configuration as it was read.
+    as_read: Config,
+    reread: Arc<Reread>,
 }
 
 /// What all workers share.
@@ -206,13 +231,15 @@ pub struct House {
     routes: Routes,
     upstream: Upstream,
     feeds: Arbiter,
+    desk: Arc<Desk>,
+    port: Arc<Port>,
+    operators: Arbiter,
     draining: Arc<Draining>,
     worker_indices: Mutex<Vec<bool>>,
 }
 
 impl House {
-    fn build(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Arc<Self>> {
-        let clock = Clock::system();
+    fn build(config: &Config, Surroundings { clock, store, certificate, as_read, reread }: Surroundings) -> anyhow::Result<Arc<Self>> {
         let rules: Arc<ChannelRules> = Arc::new(config.channel.rules().context("channel")?);
         let arbiters = (0..config.topic.threads.max(1)).map(|_| Arbiter::new().handle()).collect();
         let topics = Topics::new(arbiters, Arc::clone(&rules), settings::topics(config), &clock);
@@ -258,7 +285,15 @@ impl House {
             store: Arc::clone(&store),
             history: history.clone(),
         });
-        let readiness = web::Data::from(Readiness::new(Arc::clone(&topics), Arc::clone(&store), draining.flag(), worker_count(config)));
+        let maintenance = Arc::new(Maintenance::default());
+        let readiness =
+            web::Data::from(Readiness::new(Arc::clone(&topics), Arc::clone(&store), draining.flag(), Arc::clone(&maintenance), worker_count(config)));
+        let audit = {
+            let publisher = publisher.clone();
+            Audit::start(Arc::clone(&store), clock.clone(), settings::audit(config), move |record| publish_record(&publisher, record))
+        };
+        let port = Arc::new(Port::new(audit.clone()));
+        let house = Steering { state: state.clone(), draining: Arc::clone(&draining), certificate, config: Mutex::new(as_read), reread };
         let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
         let node = settings::node(config, &clock);
         let live = config.live.enabled.then(|| Live::new(&settings::live(config, &node), publisher.clone(), Arc::clone(&topics), clock.clone()));
@@ -292,7 +327,7 @@ impl House {
             hub: Arc::clone(&hub),
             topics: Arc::clone(&topics),
             clock: clock.clone(),
-            node,
+            node: node.clone(),
             body_bytes_max: config.http_server.request_body_max.bytes(),
             timeout: config.http_server.request_timeout.duration(),
             description: config.http_api.docs.then(|| openapi::document(&config.http_api.handler_prefix, accounts_prefix)),
@@ -310,6 +345,18 @@ impl House {
             websocket: path(!config.websocket.disabled, &config.websocket.handler_prefix),
             is_debug_served: config.debug.enabled,
         };
+        let desk = Desk::new(DeskParts {
+            clock: clock.clone(),
+            hub: Arc::clone(&hub),
+            topics: Arc::clone(&topics),
+            publisher: publisher.clone(),
+            store,
+            audit,
+            maintenance: Arc::clone(&maintenance),
+            upstream: upstream.clone(),
+            house: Arc::new(house),
+            settings: AdminSettings { version: node.version, node: node.name, trace_payloads: config.operators.trace_payloads },
+        });
         Ok(Arc::new(Self {
             gate: Arc::new(gate),
             topics,
@@ -323,7 +370,8 @@ impl House {
                 subscription_tokens,
                 hub: Arc::clone(&hub),
                 blocks,
-                procedures: Arc::new(NoProcedures),
+                procedures: Arc::clone(&port) as _,
+                maintenance,
                 clock: clock.clone(),
             },
             hub,
@@ -335,6 +383,9 @@ impl House {
             routes,
             upstream,
             feeds: Arbiter::new(),
+            desk: Arc::new(desk),
+            port,
+            operators: Arbiter::new(),
             draining,
             worker_indices: Mutex::default(),
         }))
@@ -468,7 +519,7 @@ fn wants_second_port(config: &Config) -> bool {
 }
 
 /// The certificate, and what watches its files, if one is configured.
-fn open_certificate(config: &Config, clock: &Clock) -> anyhow::Result<Option<(Arc<ReloadingResolver>, CertificateWatch)>> {
+fn open_certificate(config: &Config, clock: &Clock) -> anyhow::Result<Option<(Arc<ReloadingResolver>, Arc<CertificateWatch>)>> {
     let tls = &config.http_server.tls;
     if tls.cert_pem_file.is_empty() && tls.key_pem_file.is_empty() {
         return Ok(None);
@@ -476,7 +527,7 @@ fn open_certificate(config: &Config, clock: &Clock) -> anyhow::Result<Option<(Ar
     let paths = CertificatePaths { certificate: tls.cert_pem_file.clone().into(), key: tls.key_pem_file.clone().into() };
     let resolver = ReloadingResolver::open(paths, clock.clone())?;
     let watch = CertificateWatch::start(Arc::clone(&resolver), WatchTiming::default())?;
-    Ok(Some((resolver, watch)))
+    Ok(Some((resolver, Arc::new(watch))))
 }
 
 async fn wait_until_ready(readiness: &Readiness) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! From the configuration, as people write it, to the settings of each room, as it uses them.
 
+use crate::admin::audit::AuditSettings;
 use crate::auth::accounts::AccountSettings;
 use crate::auth::passwords::PasswordSettings;
 use crate::auth::throttle::ThrottleRules;
@@ -204,6 +205,10 @@ pub fn tokens(config: &Config, hub: Option<&Arc<HubTokens>>, clock: &Clock) -> a
     let SubscriptionTokenConfig { enabled, token } = &config.client.subscription_token;
     let subscription = if *enabled { verifier(token).context("client.subscription_token")? } else { Arc::clone(&connection) };
     Ok(Verifiers { connection, subscription, published })
+}
+
+pub fn audit(config: &Config) -> AuditSettings {
+    AuditSettings { retention_ms: config.audit.retention.ms() as i64, records_max: config.audit.records_max }
 }
 
 pub fn upstream(config: &Config) -> Result<PoolSettings, FeedError> {

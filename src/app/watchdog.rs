@@ -5,6 +5,7 @@
 //! because only their threads can start them.
 
 use super::House;
+use crate::admin::{self, Admin};
 use crate::auth::Jwks;
 use crate::clock::Millis;
 use crate::telemetry::emit;
@@ -30,7 +31,7 @@ const STABLE_MS: Millis = 60_000;
 const BROKER_BUDGET: usize = 16_384;
 
 pub async fn watch(house: Arc<House>) {
-    let mut pool = Singleton::default();
+    let (mut pool, mut admin) = (Singleton::default(), Singleton::default());
     let mut rounds = tokio::time::interval(INTERVAL);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -38,6 +39,7 @@ pub async fn watch(house: Arc<House>) {
         house.broker.sweep(BROKER_BUDGET);
         house.topics.heal();
         watch_pool(&house, &mut pool).await;
+        watch_admin(&house, &mut admin).await;
     }
 }
 
@@ -117,6 +119,23 @@ impl Future for Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+async fn watch_admin(house: &House, admin: &mut Singleton) {
+    if let Some(addr) = house.port.admin()
+        && addr.connected()
+        && matches!(tokio::time::timeout(ANSWER_MAX, addr.send(admin::Ping)).await, Ok(Ok(_)))
+    {
+        return;
+    }
+    let now = house.clock.now();
+    if admin.is_due(now) {
+        let desk = Arc::clone(&house.desk);
+        house.port.plug_in(Admin::start_in_arbiter(&house.operators.handle(), move |_: &mut Context<Admin>| Admin::new(desk)));
+        if admin.started(now) {
+            emit(SingletonRestarted { actor: "admin" });
+        }
     }
 }
 

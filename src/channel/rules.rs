@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// How a subscriber that was away catches up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -225,8 +225,16 @@ impl Default for NameSyntax {
     }
 }
 
+/// What the names of the hub's own channels begin with, whatever the configuration makes of such names: operators watch them.
+pub const OWN_PREFIX: &str = "$admin:";
+
+/// The options of the hub's own channels: nothing is kept, and nobody may do anything by them.
+static OWN_OPTIONS: LazyLock<Arc<ChannelOptions>> = LazyLock::new(Arc::default);
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChannelError {
+    #[error("channel {channel} is one of the hub's own")]
+    Reserved { channel: ChannelName },
     #[error("channel {channel} belongs to no configured namespace")]
     UnknownNamespace { channel: ChannelName },
     #[error("channel name is longer than {max} bytes")]
@@ -263,6 +271,12 @@ impl ChannelRules {
         Ok(Self { syntax, without_namespace: Compiled::new(without_namespace)?, namespaces })
     }
 
+    /// The options of one of the hub's own channels, or of any other: for those who carry publications, and those who have asked for the
+    /// right to watch.
+    pub fn options_of_any(&self, channel: &str) -> Result<&Arc<ChannelOptions>, ChannelError> {
+        if channel.starts_with(OWN_PREFIX) { Ok(&OWN_OPTIONS) } else { self.options(channel) }
+    }
+
     /// The options of `channel`, without judging its name further: what the server API needs.
     pub fn options(&self, channel: &str) -> Result<&Arc<ChannelOptions>, ChannelError> {
         self.find(channel).map(|(compiled, _)| &compiled.options)
@@ -282,6 +296,9 @@ impl ChannelRules {
     }
 
     fn find<'name>(&self, channel: &'name str) -> Result<(&Compiled, &'name str), ChannelError> {
+        if channel.starts_with(OWN_PREFIX) {
+            return Err(ChannelError::Reserved { channel: channel.into() });
+        }
         match self.split(channel) {
             (Some(namespace), rest) => {
                 let compiled = self.namespaces.get(namespace).ok_or_else(|| ChannelError::UnknownNamespace { channel: channel.into() })?;
@@ -366,6 +383,23 @@ mod tests {
         assert!(matches!(rules.options("none:1"), Err(ChannelError::UnknownNamespace { .. })));
         assert!(matches!(rules.options(":1"), Err(ChannelError::UnknownNamespace { .. })));
         assert_eq!(["chat:1", "$chat:1:2", "plain", "none:1", ":1"].map(|channel| rules.namespace(channel)), ["chat", "chat", "", "none", ""]);
+    }
+
+    #[test]
+    fn the_hubs_own_channels_are_out_of_everybodys_reach() {
+        let open = ChannelOptions { allow_subscribe_for_client: true, ..ChannelOptions::default() };
+        let named_like_them = vec![Namespace { name: "admin".to_string(), options: open.clone() }];
+        for prefix in ["$", "", "!"] {
+            let syntax = NameSyntax { private_prefix: prefix.to_string(), ..NameSyntax::default() };
+            let rules = ChannelRules::new(syntax, open.clone(), named_like_them.clone()).unwrap();
+            for name in ["$admin:events", "$admin:", "$admin:trace:1"] {
+                assert!(matches!(rules.options(name), Err(ChannelError::Reserved { .. })), "{name}");
+                assert!(matches!(rules.options_for_client(name), Err(ChannelError::Reserved { .. })), "{name}");
+                assert_eq!(**rules.options_of_any(name).unwrap(), ChannelOptions::default());
+            }
+            assert!(rules.options("admin:events").unwrap().allow_subscribe_for_client, "that is a namespace like any other");
+            assert!(rules.options_of_any("admin:events").unwrap().allow_subscribe_for_client);
+        }
     }
 
     #[test]

@@ -6,14 +6,15 @@ use crate::app::{self, Addresses};
 use crate::auth::{Algorithm, MintConnection, TokenSigner, key_file};
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat, unknown_warning};
+use crate::telemetry::logs;
 use crate::tls;
 use anyhow::{Context, bail};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt::Write as _;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// What `--dev` runs with when no other file is named.
 const DEVELOPMENT_TOML: &str = include_str!("../../config/development.toml");
@@ -53,15 +54,18 @@ Examples:
 impl Serve {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let development = if self.dev { Some(Development::prepare(&self.config)?) } else { None };
-        let loaded = match &development {
-            Some(development) => self.config.load_over(DEVELOPMENT_TOML, &development.overrides)?,
-            None => self.config.load()?,
+        let overrides = development.as_ref().map(|development| development.overrides.clone());
+        let (arguments, strict) = (self.config, self.strict);
+        let load = move || match &overrides {
+            Some(overrides) => arguments.load_over(DEVELOPMENT_TOML, overrides),
+            None => arguments.load(),
         };
+        let loaded = load()?;
         let config = loaded.config;
-        start_log(&config)?;
+        logs::start(config.log.level.filter(), config.log.format == LogFormat::Json).context("cannot start the log")?;
         if !loaded.unknown.is_empty() {
             let warning = unknown_warning(&loaded.unknown);
-            if self.strict {
+            if strict {
                 bail!("{warning}");
             }
             log::warn!("{warning}");
@@ -74,7 +78,8 @@ impl Serve {
             _ => None,
         };
         let greeting = development.map(|development| development.greeting(&config, first_admin)).transpose()?;
-        system.block_on(app::run(config, |addresses| {
+        let reread = Arc::new(move || load().map(|loaded| loaded.config));
+        system.block_on(app::run(config, reread, |addresses| {
             let mut text = String::from("ready");
             for (scheme, address) in [("http", addresses.plain), ("https", addresses.tls)] {
                 if let Some(address) = address {
@@ -91,29 +96,6 @@ impl Serve {
         }))?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn start_log(config: &Config) -> anyhow::Result<()> {
-    let mut builder = env_logger::Builder::new();
-    // What libraries say below warnings is about their insides; `RUST_LOG` asks for more of it.
-    builder.filter_level(config.log.level.filter().min(log::LevelFilter::Warn)).filter_module("aether", config.log.level.filter());
-    if let Ok(filters) = std::env::var("RUST_LOG") {
-        builder.parse_filters(&filters);
-    }
-    if config.log.format == LogFormat::Json {
-        builder.format(|out, record| {
-            let line = serde_json::json!({
-                "time": out.timestamp_millis().to_string(),
-                "level": record.level().as_str(),
-                "room": record.target(),
-                "message": record.args().to_string(),
-            });
-            writeln!(out, "{line}")
-        });
-    } else {
-        builder.format_timestamp_millis();
-    }
-    builder.try_init().context("cannot start the log")
 }
 
 /// What `--dev` makes before the hub starts.

@@ -15,6 +15,7 @@ mod known;
 mod load;
 mod node;
 mod observe;
+mod operators;
 mod secret;
 mod store;
 mod upstream;
@@ -32,6 +33,7 @@ pub use known::{Hint, UnknownOption};
 pub use load::{ConfigError, Layers, Loaded, Problem, VARIABLE_PREFIX, unknown_warning};
 pub use node::{NodeConfig, ShutdownConfig};
 pub use observe::{DebugConfig, HealthConfig, LiveConfig, LogConfig, LogFormat, LogLevel, PrometheusConfig, ReadyConfig};
+pub use operators::{AuditConfig, OperatorsConfig};
 pub use secret::Secret;
 pub use store::{SqliteConfig, StoreConfig, StoreType, Synchronous};
 pub use upstream::{DemoConfig, FeedConfig, FeedFormat, FeedHealthConfig, FeedLimits, FeedPoolConfig, FeedStart, UpstreamConfig, is_url_parameter};
@@ -63,6 +65,8 @@ pub struct Config {
     pub memory_broker: MemoryBrokerConfig,
     pub topic: TopicConfig,
     pub store: StoreConfig,
+    pub operators: OperatorsConfig,
+    pub audit: AuditConfig,
     pub upstream: UpstreamConfig,
     pub demo: DemoConfig,
 }
@@ -89,6 +93,8 @@ impl Default for Config {
             memory_broker: MemoryBrokerConfig::default(),
             topic: TopicConfig::default(),
             store: StoreConfig::default(),
+            operators: OperatorsConfig::default(),
+            audit: AuditConfig::default(),
             upstream: UpstreamConfig::default(),
             demo: DemoConfig::default(),
         }

@@ -13,6 +13,9 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
+/// Fewer records would be forgotten before anybody reads them.
+const AUDIT_RECORDS_MIN: u64 = 100;
+
 /// Everything that is wrong with a configuration.
 pub(super) fn problems(config: &Config) -> Vec<Problem> {
     let mut check = Check(Vec::new());
@@ -29,6 +32,10 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     accounts(&config.accounts, &mut check);
     engine(config, &mut check);
     store(config, &mut check);
+    check.not_negative("audit.retention", config.audit.retention);
+    check.that(config.audit.records_max == 0 || config.audit.records_max >= AUDIT_RECORDS_MIN, "audit.records_max", || {
+        format!("{} must be 0, for any number, or at least {AUDIT_RECORDS_MIN}", config.audit.records_max)
+    });
     upstream(config, &mut check);
     check.0
 }

@@ -1,7 +1,9 @@
 //! What every accepted socket is held by, from the accept to the close: its place among the admitted ([`admission`]) and its place among
-//! the watched ([`reaper`]). It stays with the socket when that leaves HTTP and becomes a session's.
+//! the watched ([`reaper`]). It stays with the socket when that leaves HTTP and becomes a session's. And whether there are to be new ones at
+//! all ([`maintenance`]).
 
 pub mod admission;
+pub mod maintenance;
 pub mod reaper;
 
 use admission::Admitted;

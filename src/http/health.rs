@@ -2,6 +2,7 @@
 
 use crate::broker::{Answer, Publish};
 use crate::channel::{ChannelName, ChannelOptions, Payload};
+use crate::guard::maintenance::Maintenance;
 use crate::store::Store;
 use crate::topic::fanout::PROBE;
 use crate::topic::registry::Topics;
@@ -20,6 +21,7 @@ pub struct Readiness {
     /// Live traffic does without it, so that it can be degraded, but not unready.
     pub store: Arc<dyn Store>,
     pub is_draining: Arc<AtomicBool>,
+    pub maintenance: Arc<Maintenance>,
     pub workers: usize,
     last_probe: AtomicU64,
 }
@@ -29,6 +31,8 @@ pub struct Readiness {
 pub enum NotReady {
     #[error("the hub is draining")]
     Draining,
+    #[error("maintenance: {message}")]
+    Maintenance { message: String },
     #[error("{missing} of {workers} workers have not started yet")]
     Starting { missing: usize, workers: usize },
     #[error("the broker does not take publications")]
@@ -38,14 +42,17 @@ pub enum NotReady {
 }
 
 impl Readiness {
-    pub fn new(topics: Arc<Topics>, store: Arc<dyn Store>, is_draining: Arc<AtomicBool>, workers: usize) -> Arc<Self> {
-        Arc::new(Self { topics, store, is_draining, workers, last_probe: AtomicU64::new(0) })
+    pub fn new(topics: Arc<Topics>, store: Arc<dyn Store>, is_draining: Arc<AtomicBool>, maintenance: Arc<Maintenance>, workers: usize) -> Arc<Self> {
+        Arc::new(Self { topics, store, is_draining, maintenance, workers, last_probe: AtomicU64::new(0) })
     }
 
     /// Publishes and receives through the broker and every worker.
     pub async fn check(&self) -> Result<(), NotReady> {
         if self.is_draining.load(Ordering::Relaxed) {
             return Err(NotReady::Draining);
+        }
+        if let Some(notice) = self.maintenance.notice() {
+            return Err(NotReady::Maintenance { message: notice.message.clone() });
         }
         let ports: Vec<_> = (0..self.workers).filter_map(|index| self.topics.worker(index)).collect();
         if ports.len() < self.workers {

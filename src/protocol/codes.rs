@@ -188,6 +188,7 @@ impl ClientError for crate::channel::ChannelError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::UnknownNamespace { .. } => ErrorCode::UNKNOWN_CHANNEL,
+            Self::Reserved { .. } => ErrorCode::PERMISSION_DENIED,
             Self::TooLong { .. } | Self::BadName { .. } => ErrorCode::BAD_REQUEST,
         }
     }

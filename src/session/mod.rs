@@ -11,12 +11,14 @@ pub mod hub;
 pub mod procedures;
 mod recovery;
 mod server;
+mod steered;
 mod subscription;
 #[cfg(test)]
 mod tests;
 pub mod worker;
 
 pub use server::{Disconnected, Refreshed, Subscribed, Unsubscribe};
+pub use steered::{Describe, DescribedSubscription, Description, Told};
 
 use crate::auth::Bearer;
 use crate::channel::{ChannelName, ClientInfo, SessionId, UserId};
@@ -28,6 +30,7 @@ use crate::protocol::codes::{Disconnect, ErrorCode};
 use crate::protocol::websocket::{self, CloseReason, Incoming, Opcode};
 use crate::telemetry::emit;
 use crate::telemetry::sessions::{CommandReceived, CommandRefused, Ended, FrameRefused, SessionClosed, SessionOpened, TokenRefused};
+use crate::telemetry::tap;
 use crate::topic::event::opcode;
 use actix::WeakAddr;
 use actix::fut::ActorFuture;
@@ -156,6 +159,8 @@ pub struct Session {
     ends_at: Option<Millis>,
     /// Why we closed, if we did.
     ended: Option<Ended>,
+    /// Whether it has ever been past the connect command.
+    was_connected: bool,
     place: Place,
 }
 
@@ -189,6 +194,7 @@ impl Session {
             // The last tenth is chance, so that those who came together, after a restart, do not have to come together again.
             ends_at: worker.settings.age_ms.map(|age| now + age - rand::random_range(0..=age / 10)),
             ended: None,
+            was_connected: false,
             place: worker.enter(addr),
         }
     }
@@ -223,7 +229,13 @@ impl Actor for Session {
             Some(Cut::Stuck) => Ended::Stuck,
             None => Ended::ByClient,
         });
-        emit(SessionClosed { session: self.id, user: self.user.clone(), how, lived_ms: self.worker.clock.now() - self.started_at });
+        emit(SessionClosed {
+            session: self.id,
+            user: self.user.clone(),
+            how,
+            lived_ms: self.worker.clock.now() - self.started_at,
+            was_connected: self.was_connected,
+        });
     }
 }
 
@@ -404,6 +416,9 @@ impl Session {
         let id = command.id;
         let request = command.into_request();
         emit(CommandReceived { command: request.name() });
+        if tap::is_tracing() {
+            self.trace_command(id, &request);
+        }
         if self.is_waiting || !self.todo.is_empty() {
             self.todo.push_back((id, request));
         } else {
@@ -518,6 +533,9 @@ impl Session {
     /// Like [`Session::refuse`], with more to say than the code does.
     fn refuse_with(&mut self, id: u32, command: &'static str, error: ErrorCode, message: &str) -> Step {
         emit(CommandRefused { session: self.id, command, error });
+        if tap::is_tracing() {
+            self.trace_refusal(id, command, error);
+        }
         let now = self.worker.clock.now();
         if now >= self.errors_since + ERROR_WINDOW_MS {
             (self.errors, self.errors_since) = (0, now);

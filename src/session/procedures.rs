@@ -21,6 +21,10 @@ pub trait Procedures: Send + Sync {
     /// each other once they are later ones. When the caller leaves, or its time is over, the answer is dropped where it waits: what must not
     /// stop half-way is handed to somebody who finishes it without a listener.
     fn call(&self, caller: Caller, method: String, data: Bytes) -> Answer<Result<Bytes, CallError>>;
+
+    /// Whether `caller` may watch one of the hub's own channels. Asked once, at the subscribe; called on the caller's worker thread, and must
+    /// not wait.
+    fn may_watch(&self, caller: &Caller, channel: &str) -> bool;
 }
 
 /// Who calls: what was known of the connection at the moment of the call.
@@ -70,14 +74,5 @@ impl CallError {
 impl From<ErrorCode> for CallError {
     fn from(code: ErrorCode) -> Self {
         Self { code, message: None }
-    }
-}
-
-/// A hub without procedures.
-pub struct NoProcedures;
-
-impl Procedures for NoProcedures {
-    fn call(&self, _: Caller, _: String, _: Bytes) -> Answer<Result<Bytes, CallError>> {
-        Answer::Ready(Err(ErrorCode::NOT_AVAILABLE.into()))
     }
 }

@@ -62,6 +62,10 @@ impl Procedures for Slow {
             _ => Answer::Ready(Err(ErrorCode::METHOD_NOT_FOUND.into())),
         }
     }
+
+    fn may_watch(&self, _: &Caller, _: &str) -> bool {
+        false
+    }
 }
 
 struct House {
@@ -108,6 +112,7 @@ impl House {
             hub: Arc::clone(&hub),
             blocks: Arc::clone(&blocks),
             procedures: Arc::new(slow),
+            maintenance: Arc::default(),
             clock: clock.clone(),
         };
         let outbox = OutboxLimits { bytes_max: 1 << 20, age_ms_max: 30_000, close_ms_max: 5_000 };

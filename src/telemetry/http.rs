@@ -33,10 +33,11 @@ pub enum HandshakeVerdict {
     Malformed,
     Full,
     Blocked,
+    Maintenance,
 }
 
 impl HandshakeVerdict {
-    const ALL: [Self; 5] = [Self::Path, Self::Origin, Self::Malformed, Self::Full, Self::Blocked];
+    const ALL: [Self; 6] = [Self::Path, Self::Origin, Self::Malformed, Self::Full, Self::Blocked, Self::Maintenance];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -45,6 +46,7 @@ impl HandshakeVerdict {
             Self::Malformed => "malformed",
             Self::Full => "full",
             Self::Blocked => "blocked",
+            Self::Maintenance => "maintenance",
         }
     }
 }

@@ -13,15 +13,18 @@ pub fn emit(event: impl Event) {
 }
 
 pub mod accounts;
+pub mod admin;
 pub mod api;
 pub mod audit;
 pub mod certificates;
 pub mod content;
 pub mod history;
 pub mod http;
+pub mod logs;
 pub mod sessions;
 pub mod store;
 pub mod tokens;
+pub mod tap;
 pub mod topics;
 pub mod watchdog;
 

@@ -1,9 +1,12 @@
 //! What happens to client connections.
 
+use super::tap::{self, Kind};
 use super::{Event, counter, counter_vec};
 use crate::channel::{ChannelName, SessionId, UserId};
 use crate::protocol::codes::{Disconnect, ErrorCode, Unsubscribed};
 use prometheus::{IntCounter, IntCounterVec};
+use serde_json::json;
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
 static OPENED: LazyLock<IntCounterVec> =
@@ -115,6 +118,21 @@ impl Event for SessionOpened {
     }
 }
 
+/// A client has said who it is.
+pub struct SessionConnected<'a> {
+    pub session: SessionId,
+    pub user: &'a UserId,
+    pub address: IpAddr,
+}
+impl Event for SessionConnected<'_> {
+    fn emit(self) {
+        tap::event(
+            Kind::SessionConnected,
+            || json!({ "session": self.session.to_string(), "user": self.user.as_str(), "address": self.address.to_string() }),
+        );
+    }
+}
+
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -153,11 +171,19 @@ pub struct SessionClosed {
     pub user: UserId,
     pub how: Ended,
     pub lived_ms: u64,
+    /// Whether it had said who it is before.
+    pub was_connected: bool,
 }
 impl Event for SessionClosed {
     fn emit(self) {
-        let Self { session, user, how, lived_ms } = self;
+        let Self { session, user, how, lived_ms, was_connected } = self;
         let label = how.label();
+        if was_connected {
+            tap::event(
+                Kind::SessionClosed,
+                || json!({ "session": session.to_string(), "user": user.as_str(), "how": label.to_string(), "lived_ms": lived_ms }),
+            );
+        }
         match how {
             Ended::ByHub(Disconnect::SLOW) | Ended::Stuck => log::info!("session {session} of user {user:?} cut as slow after {lived_ms} ms"),
             _ => log::debug!("session {session} of user {user:?} closed after {lived_ms} ms: {label}"),

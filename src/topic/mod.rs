@@ -93,7 +93,7 @@ impl Handler<Attach> for Topic {
 impl Topic {
     /// Joined first, position second: an event that comes between the two reaches the worker, which drops it by its offset.
     fn tell_position(&mut self, topics: &Arc<Topics>, worker: usize, port: Arc<WorkerPort>, ctx: &mut Context<Self>) {
-        let Ok(options) = topics.rules().options(&self.channel) else { return };
+        let Ok(options) = topics.rules().options_of_any(&self.channel) else { return };
         if !options.has_history() {
             return port.attached(fanout::Attached { channel: self.channel.clone(), position: None });
         }

@@ -11,9 +11,11 @@ use crate::broker::{Broker, ChannelEvent, Deliver};
 use crate::channel::{ChannelName, ChannelRules};
 use crate::clock::Clock;
 use crate::telemetry::emit;
+use crate::telemetry::tap::{self, Subject};
 use crate::telemetry::topics::{DeliveryDropped, TopicReplaced};
 use actix::{Actor, Addr, ArbiterHandle, Context};
 use parking_lot::{Mutex, RwLock};
+use serde_json::Map;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -79,6 +81,21 @@ pub struct WatchedChannel {
     pub subscribers: usize,
     /// Over the last seconds: see [`Meter`].
     pub publications_per_second: f64,
+}
+
+/// What the registry knows of one topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopicFacts {
+    /// `false`: it died and is about to be replaced.
+    pub is_alive: bool,
+    /// Those that have subscribers, by number.
+    pub workers: Vec<usize>,
+    /// On the way to the topic.
+    pub bytes_in_flight: usize,
+    pub subscribers: usize,
+    pub publications_per_second: f64,
+    /// An event could not be given to it.
+    pub is_lagging: bool,
 }
 
 /// How topics reach one worker.
@@ -339,6 +356,20 @@ impl Topics {
         }
     }
 
+    /// What is known of the topic of `channel` without asking it.
+    pub fn describe(&self, channel: &str) -> Option<TopicFacts> {
+        let now = self.clock.now();
+        let shard = (self.hasher.hash_one(channel) % SHARDS as u64) as usize;
+        self.shards[shard].lock().get(channel).map(|entry| TopicFacts {
+            is_alive: entry.topic.connected(),
+            workers: (0..WORKERS_MAX).filter(|worker| entry.workers & (1 << worker) != 0).collect(),
+            bytes_in_flight: entry.in_flight.0.load(Ordering::Relaxed),
+            subscribers: entry.audience.len(),
+            publications_per_second: entry.publications.per_second(now),
+            is_lagging: entry.is_lagging,
+        })
+    }
+
     /// The topic of `channel`, if one lives.
     pub fn find(&self, channel: &str) -> Option<Addr<Topic>> {
         let shard = (self.hasher.hash_one(channel) % SHARDS as u64) as usize;
@@ -375,8 +406,30 @@ impl Entry {
     }
 }
 
+/// Shows an event to those who trace its channel.
+fn trace(channel: &ChannelName, event: &ChannelEvent) {
+    let channel = Some(channel.as_str());
+    let (what, payload, author) = match event {
+        ChannelEvent::Publication { publication, .. } => ("publication", &publication.data[..], publication.info.as_ref()),
+        ChannelEvent::Join(info) => ("join", &[][..], Some(info)),
+        ChannelEvent::Leave(info) => ("leave", &[][..], Some(info)),
+    };
+    let mut more = Map::new();
+    if let ChannelEvent::Publication { publication, .. } = event {
+        more.insert("offset".to_string(), publication.offset.into());
+    }
+    // The author's own traces have its command already.
+    if let Some(info) = author {
+        more.insert("by".to_string(), info.client.to_string().into());
+    }
+    tap::trace(Subject { channel, ..Subject::default() }, what, payload, more);
+}
+
 impl Deliver for Topics {
     fn deliver(&self, channel: &ChannelName, event: ChannelEvent) {
+        if tap::is_tracing() {
+            trace(channel, &event);
+        }
         let shard_index = self.shard_of(channel);
         let mut shard = self.shards[shard_index].lock();
         let Some(entry) = shard.get_mut(channel) else { return };

@@ -5,7 +5,9 @@ use super::machine::{Edge, Reason, State};
 use super::{gap, health};
 use crate::clock::Millis;
 use crate::telemetry::Event;
+use crate::telemetry::tap::{self, Kind};
 use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, register_int_counter, register_int_counter_vec, register_int_gauge_vec};
+use serde_json::json;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -119,6 +121,10 @@ impl Event for FeedMoved<'_> {
         let Edge { from, to, stayed, age, reason, detail } = self.edge;
         let label = reason.map_or("none", Reason::as_str);
         FIGURES.transitions.with_label_values(&[from.as_str(), to.as_str(), label]).inc();
+        tap::event(
+            Kind::FeedMoved,
+            || json!({ "feed": self.feed, "from": from.as_str(), "to": to.as_str(), "reason": reason.map(Reason::as_str), "detail": detail }),
+        );
         let Some(left_out) = self.line else { return };
         let level = match to {
             State::Idle | State::Connecting | State::Closed => log::Level::Debug,

@@ -42,6 +42,6 @@ pub use health::{Cause, DegradedSettings, HealthSettings};
 pub use machine::{Reason, State};
 #[cfg(any(test, feature = "test-hooks"))]
 pub use pool::Panic;
-pub use pool::{FeedReport, Observe, Ping, PoolReport, RotateFeed, Stop, Upstream, UpstreamError, UpstreamPool};
+pub use pool::{FeedReport, Observe, Pause, Ping, PoolReport, RotateFeed, Stop, Upstream, UpstreamError, UpstreamPool};
 pub use publication::{ChannelTemplate, Format, Mapping, TemplateError};
 pub use settings::{FeedError, FeedLimits, FeedSettings, PoolSettings};

@@ -201,6 +201,16 @@ impl UpstreamPool {
         let now = self.clock.now();
         self.follow_demand(now);
         for slot in &mut self.slots {
+            if slot.feed.is_paused() {
+                // The connection lets go in its own time and writes down that it has stopped. It is not waited for: should it take long, the
+                // next one's tenure keeps it from writing.
+                if let Some(connection) = slot.connection.take() {
+                    connection.do_send(connection::Stop);
+                }
+                slot.restart_at = now;
+                slot.pending = None;
+                continue;
+            }
             if slot.connection.as_ref().is_some_and(|connection| !connection.connected()) {
                 slot.connection = None;
                 if now.saturating_sub(slot.started_at) >= RESTART_STABLE_AFTER_MS {
@@ -448,6 +458,8 @@ pub struct FeedReport {
     /// `None`: it is not waiting.
     pub next_try_in: Option<Duration>,
     pub waits_for_broker: bool,
+    /// By an operator.
+    pub is_paused: bool,
 }
 
 impl FeedReport {
@@ -483,6 +495,7 @@ impl FeedReport {
             silent_for: ledger.last_byte_at.map(|at| Duration::from_millis(now.saturating_sub(at))),
             next_try_in: ledger.next_try_at.map(|at| Duration::from_millis(at.saturating_sub(now))),
             waits_for_broker: ledger.waits_for_broker,
+            is_paused: feed.is_paused(),
         }
     }
 }
@@ -507,6 +520,27 @@ impl Handler<RotateFeed> for UpstreamPool {
         slot.pending = Some(Cause::Asked);
         self.sweep(ctx);
         true
+    }
+}
+
+// === Pause ===
+/// A feed is left alone from now on, or read again from where it was left. Answered with whether there is such a feed.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Pause {
+    /// `None`: all feeds.
+    pub feed: Option<String>,
+    pub is_paused: bool,
+}
+
+impl Handler<Pause> for UpstreamPool {
+    type Result = bool;
+    fn handle(&mut self, Pause { feed, is_paused }: Pause, ctx: &mut Self::Context) -> bool {
+        let mut meant = self.slots.iter().filter(|slot| feed.as_deref().is_none_or(|feed| *slot.feed.settings.name == *feed)).peekable();
+        let is_there = meant.peek().is_some();
+        meant.for_each(|slot| slot.feed.pause(is_paused));
+        self.sweep(ctx);
+        is_there
     }
 }
 

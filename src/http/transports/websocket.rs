@@ -17,11 +17,16 @@ use actix_http::{Request, RequestHead, h1};
 use actix_web_actors::ws::HandshakeError;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
+
+/// In the query of the URL: the client comes to steer. During maintenance it gets as far as its connect command, where its token is looked at;
+/// all others are refused before. It says nothing of who the client is.
+const FOR_ADMIN: &str = "for=admin";
 
 /// What the transport needs to know of the configuration.
 pub struct WebsocketSettings {
@@ -60,8 +65,8 @@ impl ConnectRate {
 /// Why a handshake is answered otherwise than with 101.
 struct Turned {
     status: &'static str,
-    text: &'static str,
-    header: &'static str,
+    text: Cow<'static, str>,
+    header: Cow<'static, str>,
     verdict: HandshakeVerdict,
 }
 
@@ -126,7 +131,7 @@ struct Accepted {
 }
 
 fn judge(worker: &Worker, settings: &WebsocketSettings, head: &RequestHead) -> Result<Accepted, Turned> {
-    let turned = |status, text, verdict| Turned { status, text, header: "", verdict };
+    let turned = |status, text: &'static str, verdict| Turned { status, text: text.into(), header: "".into(), verdict };
     if settings.is_disabled || head.uri.path() != settings.path {
         return Err(turned("404 Not Found", "there is no such endpoint\n", HandshakeVerdict::Path));
     }
@@ -141,18 +146,30 @@ fn judge(worker: &Worker, settings: &WebsocketSettings, head: &RequestHead) -> R
     let handshake = actix_http::ws::handshake(head).map_err(|error| match error {
         HandshakeError::UnsupportedVersion => Turned {
             status: "426 Upgrade Required",
-            text: "this endpoint speaks version 13 of the WebSocket protocol\n",
-            header: "sec-websocket-version: 13\r\n",
+            text: "this endpoint speaks version 13 of the WebSocket protocol\n".into(),
+            header: "sec-websocket-version: 13\r\n".into(),
             verdict: HandshakeVerdict::Malformed,
         },
         _ => turned("400 Bad Request", "this is not a WebSocket handshake\n", HandshakeVerdict::Malformed),
     })?;
+    if let Some(notice) = worker.maintenance.notice()
+        && !head.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == FOR_ADMIN))
+    {
+        let message: Cow<'static, str> =
+            if notice.message.is_empty() { "the hub is in maintenance\n".into() } else { format!("{}\n", notice.message).into() };
+        return Err(Turned {
+            status: "503 Service Unavailable",
+            text: message,
+            header: format!("retry-after: {}\r\n", notice.retry_after).into(),
+            verdict: HandshakeVerdict::Maintenance,
+        });
+    }
     let is_full = settings.session_limit > 0 && worker.hub.len() >= settings.session_limit;
     if is_full || settings.rate.as_ref().is_some_and(|rate| !rate.takes()) {
         return Err(Turned {
             status: "503 Service Unavailable",
-            text: "the hub takes no more connections now\n",
-            header: "retry-after: 1\r\n",
+            text: "the hub takes no more connections now\n".into(),
+            header: "retry-after: 1\r\n".into(),
             verdict: HandshakeVerdict::Full,
         });
     }

@@ -288,6 +288,10 @@ fn write_push(push: &Push, object: &mut Object) -> Result<(), NotJson> {
             })
         }
         Push::Refresh(result) => object.object("refresh", |object| write_refresh(*result, object)),
+        Push::Message(data) => object.object("message", |object| {
+            object.raw("data", json(data)?);
+            Ok(())
+        }),
     }
 }
 

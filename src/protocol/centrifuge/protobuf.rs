@@ -30,7 +30,7 @@ struct Reply {
     #[prost(message, optional, tag = "11")]
     history: Option<HistoryResult>,
     #[prost(message, optional, tag = "13")]
-    rpc: Option<RpcResult>,
+    rpc: Option<Data>,
     #[prost(message, optional, tag = "14")]
     refresh: Option<RefreshResult>,
     #[prost(message, optional, tag = "15")]
@@ -62,6 +62,8 @@ struct PushMessage {
     leave: Option<WithInfo>,
     #[prost(message, optional, tag = "7")]
     unsubscribe: Option<Unsubscribe>,
+    #[prost(message, optional, tag = "8")]
+    message: Option<Data>,
     #[prost(message, optional, tag = "9")]
     subscribe: Option<SubscribePush>,
     #[prost(message, optional, tag = "12")]
@@ -212,8 +214,9 @@ struct HistoryResult {
     offset: u64,
 }
 
+/// The result of a call, and a message to a client.
 #[derive(Clone, PartialEq, Message)]
-struct RpcResult {
+struct Data {
     #[prost(bytes = "bytes", tag = "1")]
     data: Bytes,
 }
@@ -260,7 +263,7 @@ pub fn write_reply(reply: &reply::Reply, out: &mut BytesMut) {
             };
             Reply { id: *id, history: Some(history), ..Reply::default() }
         }
-        reply::Reply::Rpc { id, data } => Reply { id: *id, rpc: Some(RpcResult { data: (*data).clone() }), ..Reply::default() },
+        reply::Reply::Rpc { id, data } => Reply { id: *id, rpc: Some(Data { data: (*data).clone() }), ..Reply::default() },
         reply::Reply::Refresh { id, result } => {
             let refresh = RefreshResult { expires: result.ttl.is_some(), ttl: result.ttl.unwrap_or(0) };
             Reply { id: *id, refresh: Some(refresh), ..Reply::default() }
@@ -384,6 +387,7 @@ impl From<&Push<'_>> for PushMessage {
                 let refresh = RefreshPush { expires: result.ttl.is_some(), ttl: result.ttl.unwrap_or(0) };
                 Self { refresh: Some(refresh), ..Self::default() }
             }
+            Push::Message(data) => Self { message: Some(Data { data: (*data).clone() }), ..Self::default() },
         }
     }
 }

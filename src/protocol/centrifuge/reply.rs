@@ -82,6 +82,8 @@ pub enum Push<'a> {
     },
     /// The connection's expiry has changed.
     Refresh(RefreshResult),
+    /// Something for the client itself, from no channel.
+    Message(&'a Bytes),
 }
 
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use super::subscribe::Asked;
 use super::{Session, Step, ttl};
-use crate::auth::{ConnectionClaims, TokenError, may_subscribe};
+use crate::auth::{ConnectionClaims, Right, TokenError, may_subscribe};
 use crate::broker::{Answer, BrokerError, History};
 use crate::channel::{ChannelName, ClientInfo};
 use crate::protocol::centrifuge::command::ConnectRequest;
@@ -11,6 +11,8 @@ use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
 use crate::session::facts::{Credentials, SessionFacts};
 use crate::session::subscription::Grant;
 use crate::session::{Disconnected, Identity, Phase};
+use crate::telemetry::emit;
+use crate::telemetry::sessions::{Ended, SessionConnected};
 use crate::topic::shard::Shard;
 use actix::{AsyncContext, Context};
 use bytes::Bytes;
@@ -38,6 +40,12 @@ impl Session {
             Ok(claims) => claims,
             Err(refused) => return self.turn_away(id, refused),
         };
+        if let Some(notice) = self.worker.maintenance.notice().filter(|_| !claims.bearer.has(Right::Maintenance)) {
+            // Who knew of it before is here to say what it is.
+            let reason = if notice.message.is_empty() { "maintenance" } else { &notice.message };
+            self.disconnect_with(Disconnect::SHUTDOWN.code, reason, Ended::ByHub(Disconnect::SHUTDOWN));
+            return Step::Done;
+        }
         self.user = claims.user.clone();
         self.bearer = claims.bearer.clone();
         let server_side = match self.server_side(request, &claims) {
@@ -195,6 +203,8 @@ impl Session {
             Err(TokenError::Expired) => return self.turn_away(id, Refused::Error(ErrorCode::TOKEN_EXPIRED)),
             Err(TokenError::Invalid { .. }) => return self.turn_away(id, Refused::Disconnect(Disconnect::INVALID_TOKEN)),
         }
+        self.was_connected = true;
+        emit(SessionConnected { session: self.id, user: &self.user, address: self.peer.address });
         for other in others {
             other.addr.do_send(Disconnected::because(Disconnect::CONNECTION_LIMIT));
         }

@@ -42,9 +42,13 @@ impl Session {
         }
         // As at the connect: the login may have ended since the token was looked at.
         let still_good = self.worker.tokens.still_good(&claims);
+        let has_changed = self.bearer.role != claims.bearer.role;
         self.bearer = claims.bearer;
         if still_good.is_err() {
             return self.drop_client(Disconnect::INVALID_TOKEN);
+        }
+        if has_changed {
+            self.leave_own_channels();
         }
         self.reply(&Reply::Refresh { id, result: RefreshResult { ttl: ttl(claims.expires_at, wall_seconds) } });
         self.schedule(self.worker.clock.now());

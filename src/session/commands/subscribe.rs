@@ -3,12 +3,13 @@
 use super::{Session, Step, ttl};
 use crate::auth::{SubscribeRefused, SubscribeVerdict, may_read_history, may_see_presence, may_subscribe};
 use crate::broker::{Answer, BrokerError, History};
-use crate::channel::{ChannelName, ChannelOptions, Epoch, RecoveryMode, StreamPosition};
+use crate::channel::{ChannelName, ChannelOptions, Epoch, OWN_PREFIX, RecoveryMode, StreamPosition};
 use crate::outbox::Outbox;
 use crate::protocol::centrifuge::command::{FLAG_REJECT_UNRECOVERED, SubscribeRequest};
 use crate::protocol::centrifuge::{NotJson, Reply, SubscribeResult};
 use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
 use crate::protocol::websocket;
+use crate::session::procedures::Caller;
 use crate::session::recovery::{self, Recovery};
 use crate::session::subscription::{Grant, Subscription};
 use crate::telemetry::emit;
@@ -94,6 +95,9 @@ impl Session {
         if self.subscriptions.len() >= self.worker.settings.channel_limit {
             return Err(SubscribeVerdict::Error(ErrorCode::LIMIT_EXCEEDED));
         }
+        if request.channel.starts_with(OWN_PREFIX) {
+            return self.grant_own(&request.channel).map_err(SubscribeVerdict::Error);
+        }
         let options = self.options(&request.channel).map_err(SubscribeVerdict::Error)?;
         if request.kind >= 1 {
             // Map and shared-poll subscriptions: no namespace offers them.
@@ -127,6 +131,26 @@ impl Session {
         }
         self.settle(&mut grant, &Asked::from(request));
         Ok(grant)
+    }
+
+    /// One of the hub's own channels, which operators watch. No token opens them, only a role.
+    fn grant_own(&self, channel: &str) -> Result<Grant, ErrorCode> {
+        let denied = ErrorCode::PERMISSION_DENIED;
+        let caller = Caller::of(&self.identity().ok_or(denied)?.facts);
+        if !self.worker.procedures.may_watch(&caller, channel) {
+            return Err(denied);
+        }
+        Ok(Grant {
+            options: self.worker.publisher.rules.options_of_any(channel).cloned().map_err(|error| error.code())?,
+            channel: ChannelName::new(channel),
+            chan_info: Bytes::new(),
+            data: Bytes::new(),
+            expires_at: None,
+            is_server_side: false,
+            is_positioned: false,
+            is_recoverable: false,
+            tells_presence: false,
+        })
     }
 
     /// Which of the things that are asked for, or that the namespace forces on everybody, the subscription has.

@@ -1,0 +1,225 @@
+//! The commands, one file a family: each says its name, the right that it needs, what it is asked with, and does it.
+//!
+//! Called by the actor after `gate` has judged the caller, the arguments have been read and the audit log knows. A command looks into rooms
+//! or tells their actors; it decides nothing about rights.
+
+mod audit;
+mod broadcast;
+mod channels;
+mod config;
+mod debug;
+mod help;
+mod history;
+mod log;
+mod maintenance;
+mod sessions;
+mod status;
+mod store;
+mod trace;
+mod upstream;
+
+use super::arguments::{Argument, BadArgument, Members};
+use super::desk::Desk;
+use crate::auth::Right;
+use crate::protocol::codes::ErrorCode;
+use crate::session::procedures::{CallError, Caller};
+use crate::store::StoreError;
+use serde_json::Value;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+
+/// What a command does to the hub, and so how it is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing, and it is answered even when the audit log cannot be written: whoever looks for the reason needs it.
+    Looks,
+    /// Nothing; recorded before it is answered.
+    Reads,
+    /// Something; recorded before and after.
+    Changes,
+    /// Like the one before, and `confirm` is needed.
+    Endangers,
+}
+
+impl Effect {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Looks => "looks",
+            Self::Reads => "reads",
+            Self::Changes => "changes",
+            Self::Endangers => "endangers",
+        }
+    }
+}
+
+/// One command: what help says of it, and how it is done.
+pub struct Command {
+    /// `admin.<family>.<verb>`.
+    pub name: &'static str,
+    /// `None`: any role will do.
+    pub right: Option<Right>,
+    pub effect: Effect,
+    pub summary: &'static str,
+    /// Arguments of a call that makes sense, as JSON.
+    pub example: &'static str,
+    /// The argument that names what it is done to, for the audit log; may be empty.
+    pub object: &'static str,
+    pub table: fn() -> Vec<Argument>,
+    pub prepare: fn(Members) -> Result<Prepared, BadArgument>,
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Command {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+/// A command with its arguments, ready to be done.
+pub type Prepared = Box<dyn FnOnce(Arc<Desk>, Caller) -> Running>;
+pub type Running = Pin<Box<dyn Future<Output = Result<Value, Failure>>>>;
+
+/// Declares a family: for each command name, right, effect, object, summary, example, arguments and the function that does it.
+macro_rules! commands {
+    ($($name:literal $right:expr, $effect:ident, $object:literal, $Arguments:ty, $run:path, $example:literal, $summary:literal;)*) => {
+        pub(super) const COMMANDS: &[$crate::admin::commands::Command] = &[$($crate::admin::commands::Command {
+            name: $name,
+            right: $right,
+            effect: $crate::admin::commands::Effect::$effect,
+            summary: $summary,
+            example: $example,
+            object: $object,
+            table: <$Arguments as $crate::admin::arguments::Arguments>::table,
+            prepare: |members| {
+                let arguments = <$Arguments as $crate::admin::arguments::Arguments>::read(members)?;
+                Ok(Box::new(move |desk, caller| Box::pin($run(desk, caller, arguments))))
+            },
+        },)*];
+    };
+}
+use commands;
+
+/// Why a command could not be done, though it was allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    #[error("{0}")]
+    NotFound(String),
+    /// Arguments that are each good and make no sense together, or now.
+    #[error("{0}")]
+    Bad(String),
+    #[error("{0}")]
+    TooMany(String),
+    /// This hub is not set up for it.
+    #[error("{0}")]
+    NotAvailable(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<Failure> for CallError {
+    fn from(failure: Failure) -> Self {
+        let code = match &failure {
+            Failure::NotFound(_) => ErrorCode::NOT_FOUND,
+            Failure::Bad(_) => ErrorCode::BAD_REQUEST,
+            Failure::TooMany(_) => ErrorCode::LIMIT_EXCEEDED,
+            Failure::NotAvailable(_) => ErrorCode::NOT_AVAILABLE,
+            Failure::Failed(_) => ErrorCode::INTERNAL,
+        };
+        Self::new(code, failure.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// All of them, by name.
+static ALL: LazyLock<Vec<&'static Command>> = LazyLock::new(|| {
+    let families: [&[Command]; 14] = [
+        audit::COMMANDS,
+        broadcast::COMMANDS,
+        channels::COMMANDS,
+        config::COMMANDS,
+        debug::COMMANDS,
+        help::COMMANDS,
+        history::COMMANDS,
+        log::COMMANDS,
+        maintenance::COMMANDS,
+        sessions::COMMANDS,
+        status::COMMANDS,
+        store::COMMANDS,
+        trace::COMMANDS,
+        upstream::COMMANDS,
+    ];
+    let mut all: Vec<_> = families.into_iter().flatten().collect();
+    all.sort_unstable_by_key(|command| command.name);
+    all
+});
+
+pub fn all() -> &'static [&'static Command] {
+    &ALL
+}
+
+pub fn find(name: &str) -> Option<&'static Command> {
+    ALL.binary_search_by_key(&name, |command| command.name).ok().map(|index| ALL[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::arguments::{CONFIRM, schema};
+    use serde_json::json;
+
+    #[test]
+    fn every_command_says_what_it_is() {
+        for (index, command) in all().iter().enumerate() {
+            let name = command.name;
+            assert!(index == 0 || all()[index - 1].name < name, "{name} stands once");
+            assert_eq!(find(name), Some(*command));
+            assert!(name.starts_with("admin.") && name.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte)), "{name}");
+            assert!(command.summary.ends_with('.') && command.summary.len() < 200, "{name}: {}", command.summary);
+            let table = (command.table)();
+            assert!(command.object.is_empty() || table.iter().any(|argument| argument.name == command.object), "{name}: {}", command.object);
+            for argument in &table {
+                assert!(argument.help.ends_with('.'), "{name}: {} is explained: {}", argument.name, argument.help);
+                assert_ne!(argument.name, CONFIRM);
+            }
+        }
+        assert_eq!(find("admin.nothing"), None);
+        assert_eq!(find("admin.backup.now"), None, "there are no backups yet");
+    }
+
+    /// The example in the help is good by the schema and by the parser; what neither knows is refused by both.
+    #[test]
+    fn examples_schemas_and_parsers_agree() {
+        for command in all() {
+            let needs_confirm = command.effect == Effect::Endangers;
+            let table = (command.table)();
+            let validator = jsonschema::validator_for(&schema(&table, needs_confirm)).unwrap_or_else(|error| panic!("{}: {error}", command.name));
+            let example: Value = serde_json::from_str(command.example).unwrap_or_else(|error| panic!("{}: {error}", command.name));
+            assert!(validator.is_valid(&example), "{}: {example}", command.name);
+            let Value::Object(mut members) = example.clone() else { panic!("{}: {example} is no object", command.name) };
+            assert_eq!(members.remove(CONFIRM).is_some(), needs_confirm, "{}", command.name);
+            assert!((command.prepare)(members.clone()).is_ok(), "{}: {members:?}", command.name);
+            members.insert("surely_not_there".to_string(), json!(1));
+            let refused = (command.prepare)(members.clone()).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(refused.contains("surely_not_there"), "{}: {refused}", command.name);
+            assert!(!validator.is_valid(&Value::Object(members)), "{}", command.name);
+            for argument in table.iter().filter(|argument| argument.is_required) {
+                let Value::Object(mut members) = example.clone() else { continue };
+                members.remove(CONFIRM);
+                members.remove(argument.name);
+                let refused = (command.prepare)(members).err().map(|error| error.to_string()).unwrap_or_default();
+                assert!(refused.contains(argument.name), "{} without {}: {refused}", command.name, argument.name);
+            }
+        }
+    }
+}
