@@ -99,13 +99,14 @@ impl Procedures for Port {
 
     fn may_watch(&self, caller: &Caller, channel: &str) -> bool {
         let may = gate::may_watch(caller.role, caller.session, channel, tap());
-        let act = Act { object: channel.to_string(), ..act_of(caller, "admin.watch") };
-        if may {
-            self.audit.note_later(act)
-        } else {
-            self.audit.refused_later(act)
+        if !may {
+            self.audit.refused_later(Act { object: channel.to_string(), ..act_of(caller, "admin.watch") });
         }
         may
+    }
+
+    fn watches(&self, caller: &Caller, channel: &str) {
+        self.audit.note_later(Act { object: channel.to_string(), ..act_of(caller, "admin.watch") });
     }
 }
 

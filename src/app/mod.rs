@@ -350,7 +350,7 @@ impl House {
             hub: Arc::clone(&hub),
             topics: Arc::clone(&topics),
             publisher: publisher.clone(),
-            store,
+            store: Arc::clone(&store),
             audit,
             maintenance: Arc::clone(&maintenance),
             upstream: upstream.clone(),

@@ -22,9 +22,12 @@ pub trait Procedures: Send + Sync {
     /// stop half-way is handed to somebody who finishes it without a listener.
     fn call(&self, caller: Caller, method: String, data: Bytes) -> Answer<Result<Bytes, CallError>>;
 
-    /// Whether `caller` may watch one of the hub's own channels. Asked once, at the subscribe; called on the caller's worker thread, and must
-    /// not wait.
+    /// Whether `caller` may watch one of the hub's own channels. Asked at the subscribe, and again when that had to wait for the channel; called
+    /// on the caller's worker thread, and must not wait.
     fn may_watch(&self, caller: &Caller, channel: &str) -> bool;
+
+    /// `caller`, who may, watches from now on. Called once, before the client is told; must not wait.
+    fn watches(&self, caller: &Caller, channel: &str);
 }
 
 /// Who calls: what was known of the connection at the moment of the call.

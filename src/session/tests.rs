@@ -66,6 +66,8 @@ impl Procedures for Slow {
     fn may_watch(&self, _: &Caller, _: &str) -> bool {
         false
     }
+
+    fn watches(&self, _: &Caller, _: &str) {}
 }
 
 struct House {

@@ -213,6 +213,11 @@ impl Session {
         if asked.rejects_unrecovered && result.was_recovering && !result.recovered {
             return self.refuse(id, COMMAND, ErrorCode::UNRECOVERABLE_POSITION);
         }
+        if grant.channel.starts_with(OWN_PREFIX)
+            && let Some(identity) = self.identity()
+        {
+            self.worker.procedures.watches(&Caller::of(&identity.facts), &grant.channel);
+        }
         let publications = recovery.map(|recovery| recovery.publications).unwrap_or_default();
         if publications.is_empty() {
             self.reply(&Reply::Subscribe { id, result: &result });

@@ -176,6 +176,11 @@ impl Client {
         data
     }
 
+    /// Whether messages have been read that nobody asked for yet.
+    pub fn has_read(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
     /// Asserts that nothing but the reply to a harmless command comes: whatever the hub had queued before would come first.
     pub async fn has_nothing_waiting(&mut self) {
         self.unsubscribe("a-channel-that-nobody-is-in").await;
