@@ -31,6 +31,7 @@ use crate::http::health::Readiness;
 use crate::http::listen::{self, Gate};
 use crate::http::live::Live;
 use crate::http::login::{IsTls, LoginState};
+use crate::http::pages::Pages;
 use crate::http::routes::Routes;
 use crate::http::transports::websocket::{self, WebsocketSettings};
 use crate::outbox::OutboxLimits;
@@ -335,6 +336,7 @@ impl House {
         let routes = Routes {
             live,
             login: login.map(Arc::new),
+            pages: Pages::new(&settings::pages(config)),
             api: (!config.http_api.disabled).then(|| Arc::new(api)),
             readiness: readiness.clone(),
             state: state.clone(),

@@ -12,6 +12,7 @@ use crate::content::{ContentRuleError, ContentRules};
 use crate::http::api::NodeInfo;
 use crate::http::connection::Deadlines;
 use crate::http::live::LiveSettings;
+use crate::http::pages::PageSettings;
 use crate::http::transports::websocket::{ConnectRate, WebsocketSettings};
 use crate::outbox::OutboxLimits;
 use crate::protocol::event_stream::EventStreamLimits;
@@ -86,6 +87,15 @@ pub fn node(config: &Config, clock: &Clock) -> NodeInfo {
         name => name.to_string(),
     };
     NodeInfo { uid: uuid::Uuid::new_v4().to_string(), name, version: env!("CARGO_PKG_VERSION").to_string(), started: clock.now() }
+}
+
+/// What every page of the hub's own is told.
+pub fn pages(config: &Config) -> PageSettings {
+    PageSettings {
+        has_live: config.live.enabled,
+        websocket: (!config.websocket.disabled).then(|| config.websocket.handler_prefix.clone()),
+        auth: config.accounts.enabled.then(|| config.accounts.handler_prefix.clone()),
+    }
 }
 
 pub fn live(config: &Config, node: &NodeInfo) -> LiveSettings {

@@ -302,6 +302,9 @@ fn payloads(path: &str, options: &ChannelOptions, check: &mut Check) {
     check.within(format!("{path}.publication_max_depth"), options.publication_max_depth as usize, 0, READ_DEPTH_LIMIT as usize);
 }
 
+/// Where pages are that nothing else may cover.
+const PAGES: [&str; 3] = ["/login", "/account", "/page.json"];
+
 /// Paths that requests are told apart by.
 fn endpoints(config: &Config, check: &mut Check) {
     let websocket = &config.websocket;
@@ -330,6 +333,8 @@ fn endpoints(config: &Config, check: &mut Check) {
         if let Some((other, ..)) = same {
             check.that(false, &path, || format!("\"{prefix}\" is {other}.handler_prefix too"));
         }
+        let is_page = *is_on && config.accounts.enabled && PAGES.contains(&prefix.as_str());
+        check.that(!is_page, &path, || format!("\"{prefix}\" is the address of a page"));
     }
 }
 
@@ -798,6 +803,7 @@ mod tests {
                 "health.handler_prefix = \"/{x}\"".to_string(),
                 "health.handler_prefix: \"/{x}\" must begin with '/', not end with it, and consist of letters, digits and -._~/",
             ),
+            ("accounts.handler_prefix = \"/login\"".to_string(), "accounts.handler_prefix: \"/login\" is the address of a page"),
             ("ready.handler_prefix = \"/health\"".to_string(), "ready.handler_prefix: \"/health\" is health.handler_prefix too"),
             (
                 "websocket.message_size_limit = \"65MiB\"".to_string(),

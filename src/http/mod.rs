@@ -14,6 +14,7 @@ pub mod listen;
 pub mod live;
 pub mod login;
 pub mod metrics;
+pub mod pages;
 pub mod respond;
 pub mod routes;
 pub mod transports;

@@ -6,6 +6,7 @@ use super::debug::{self, DebugKey};
 use super::health::{self, Readiness};
 use super::live::{self, Live};
 use super::login::{self, LoginState};
+use super::pages::Pages;
 use super::{metrics, respond};
 use crate::app::state::State;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -29,6 +30,8 @@ pub struct Routes {
     pub login: Option<Arc<LoginState>>,
     /// `None`: there is no Live page.
     pub live: Option<Arc<Live>>,
+    /// `None`: there is not a single page.
+    pub pages: Option<Pages>,
 }
 
 impl Routes {
@@ -56,13 +59,16 @@ impl Routes {
         if let Some(live) = &self.live {
             service.configure(live::configure(Arc::clone(live)));
         }
+        if let Some(pages) = &self.pages {
+            pages.clone().configure(service);
+        }
         if self.is_debug_served {
             service.route("/debug/state", web::get().to(debug::state));
             #[cfg(feature = "test-hooks")]
             service.route("/debug/panic", web::post().to(debug::panic));
         }
         // Everything else is a file of the front end, where a page is served that needs them.
-        let has_pages = self.live.is_some();
+        let has_pages = self.pages.is_some();
         service.default_service(web::to(move |request: HttpRequest| {
             std::future::ready(match request.path().strip_prefix('/') {
                 Some(path) if has_pages => assets::serve(&request, path),
