@@ -1,71 +1,161 @@
-import { useEffect, useState } from 'react';
-import { type LiveConfig, readConfig } from '../client/config';
-import { Skeleton } from '../components/Panel';
+/** Which page stands at which address, as whom it connects, and what is over all of them. */
+
+import { type ReactNode, useCallback, useEffect, useRef, useState, useSyncExternalStore } from 'react';
+import { Account } from '../client/account';
+import { readConfig } from '../client/config';
+import type { Notice } from '../client/notice';
+import { type PageConfig, readPage } from '../client/page';
+import { browserMemory, browserTabs } from '../client/tabs';
+import { endedReason } from '../components/account_words';
+import { Link } from '../components/Link';
 import { useWords } from '../components/words';
+import { AccountPage } from '../features/account/AccountPage';
+import { UserMenu } from '../features/account/UserMenu';
 import { LivePage } from '../features/live/LivePage';
-
-const RETRY_MS = 3_000;
-/** What takes longer deserves a word. */
-const SLOW_MS = 5_000;
-
-type Phase =
-  | { readonly kind: 'loading'; readonly isSlow: boolean }
-  | { readonly kind: 'failed' }
-  | { readonly kind: 'ready'; readonly config: LiveConfig };
+import { LoginPage } from '../features/login/LoginPage';
+import { NoticeCard, Notices } from '../features/notices/Notices';
+import { NoticeList } from '../features/notices/notice_list';
+import { timeOfDay } from '../lib/format';
+import { useSignal } from '../lib/hooks';
+import { ACCOUNT, LIVE, LOGIN, loginPath, returnPath, router } from '../lib/router';
+import { Loading, NoAnswer } from './Loading';
+import { useReading } from './reading';
 
 export function App() {
-  const { t, format, language } = useWords();
-  const [phase, setPhase] = useState<Phase>({ kind: 'loading', isSlow: false });
-  const [round, setRound] = useState(0);
-
+  const { language } = useWords();
+  const page = useReading(readPage);
   useEffect(() => {
     document.documentElement.lang = language;
-    document.title = t('page.title');
-  }, [t, language]);
-
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new round is a new try.
-  useEffect(() => {
-    const run = new AbortController();
-    let retry = 0;
-    const slow = window.setTimeout(
-      () => setPhase((now) => (now.kind === 'loading' ? { kind: 'loading', isSlow: true } : now)),
-      SLOW_MS,
-    );
-    readConfig(run.signal).then(
-      (config) => setPhase({ kind: 'ready', config }),
-      () => {
-        if (run.signal.aborted) return;
-        setPhase({ kind: 'failed' });
-        retry = window.setTimeout(() => setRound((n) => n + 1), RETRY_MS);
-      },
-    );
-    return () => {
-      run.abort();
-      clearTimeout(slow);
-      clearTimeout(retry);
-    };
-  }, [round]);
-
-  switch (phase.kind) {
-    case 'ready':
-      return <LivePage config={phase.config} />;
-    case 'failed':
-      return (
-        <main className="whole">
-          <h1>{t('load.failed', { host: location.host })}</h1>
-          <p>{t('load.retry', { wait: format.age(RETRY_MS) })}</p>
-          <button type="button" className="button is-primary" onClick={() => setRound((n) => n + 1)}>
-            {t('action.retry')}
-          </button>
-        </main>
-      );
+  }, [language]);
+  switch (page.kind) {
     case 'loading':
-      return (
-        <main className="whole" aria-busy="true">
-          <h1 className="sr-only">Aether</h1>
-          <Skeleton lines={[75, 60, 90]} />
-          <p>{phase.isSlow ? t('load.slow') : '\u00a0'}</p>
-        </main>
-      );
+      return <Loading isSlow={page.isSlow} />;
+    case 'failed':
+      return <NoAnswer onRetry={page.retry} />;
+    case 'ready':
+      return <Pages page={page.value} />;
   }
+}
+
+function Pages({ page }: { page: PageConfig }) {
+  const hasAccounts = page.auth !== null;
+  const [account] = useState(() => new Account(page.auth ?? '', browserTabs(), browserMemory));
+  const [notices] = useState(() => new NoticeList());
+  const noticed = useCallback((notice: Notice) => notices.add(notice, Date.now()), [notices]);
+  const path = useSyncExternalStore(router.subscribe, router.get);
+  const state = useSignal(account.state);
+  const failed = useCallback((text: string) => notices.add({ level: 'warning', text }, Date.now()), [notices]);
+  useTitle(path);
+
+  // Only where there is something to find out, the hub is asked: a visitor without a login costs it nothing.
+  const isAsking = state.kind === 'asking';
+  useEffect(() => {
+    if (!hasAccounts) account.assumeSignedOut();
+    else if (isAsking && path !== ACCOUNT) account.assumeSignedOut();
+    else if (isAsking) account.get().catch(() => {});
+  }, [hasAccounts, account, isAsking, path]);
+
+  const menu = hasAccounts ? <UserMenu account={account} state={state} failed={failed} /> : null;
+  return (
+    <>
+      {content()}
+      <Notices list={notices} urgent={path === LOGIN ? null : <EndedCard account={account} />} />
+    </>
+  );
+
+  function content(): ReactNode {
+    if (path === LOGIN && hasAccounts) {
+      const next = () => router.go(returnPath(location.search, location.origin, page.hasLive ? LIVE : ACCOUNT), 'replace');
+      return <LoginPage account={account} hasLive={page.hasLive} onSignedIn={next} />;
+    }
+    if (path === ACCOUNT && hasAccounts)
+      switch (state.kind) {
+        case 'asking':
+          return <Loading isSlow={false} />;
+        case 'unanswered':
+          return <NoAnswer onRetry={() => account.get().catch(() => {})} />;
+        case 'signed-out':
+        case 'signing-in':
+          return <Redirect to={state.kind === 'signed-out' && state.reason === 'logout' ? LOGIN : loginPath(ACCOUNT)} />;
+        case 'signed-in':
+          return (
+            <AccountPage
+              key={state.user.name}
+              account={account}
+              websocketUrl={page.websocketUrl}
+              hasLive={page.hasLive}
+              noticed={noticed}
+              menu={menu}
+            />
+          );
+      }
+    if (!page.hasLive) return <Redirect to={ACCOUNT} />;
+    if (state.kind === 'asking') return <Loading isSlow={false} />;
+    const user = state.kind === 'signed-in' ? state.user.name : null;
+    return <Live key={user} tokens={user === null ? null : account} noticed={noticed} menu={menu} />;
+  }
+}
+
+function Live({ tokens, noticed, menu }: { tokens: Account | null; noticed: (notice: Notice) => void; menu: ReactNode }) {
+  const config = useReading(readConfig);
+  switch (config.kind) {
+    case 'loading':
+      return <Loading isSlow={config.isSlow} />;
+    case 'failed':
+      return <NoAnswer onRetry={config.retry} />;
+    case 'ready':
+      return <LivePage config={config.value} tokens={tokens} noticed={noticed} menu={menu} />;
+  }
+}
+
+/** A login that ended by itself or by others is news, wherever one is; one's own signing out is not. */
+function EndedCard({ account }: { account: Account }) {
+  const words = useWords();
+  const { t } = words;
+  const state = useSignal(account.state);
+  const [seen, setSeen] = useState<unknown>(null);
+  const [endedMs, setEndedMs] = useState(0);
+  const isNews = state.kind === 'signed-out' && state.reason !== 'none' && state.reason !== 'logout';
+  useEffect(() => {
+    if (isNews) setEndedMs(Date.now());
+  }, [isNews]);
+  if (!isNews || seen === state) return null;
+  return (
+    <NoticeCard
+      level={state.reason === 'replayed' ? 'critical' : 'warning'}
+      title={t('notice.session', { time: timeOfDay(endedMs === 0 ? Date.now() : endedMs) })}
+      action={
+        <Link className="button" href={loginPath(location.pathname + location.search)}>
+          {t('menu.signIn')}
+        </Link>
+      }
+      onDismiss={() => setSeen(state)}
+    >
+      {t('bar.ended', { reason: endedReason(state.reason, words) })}
+    </NoticeCard>
+  );
+}
+
+function Redirect({ to }: { to: string }) {
+  useEffect(() => router.go(to, 'replace'), [to]);
+  return null;
+}
+
+const TITLES: Readonly<Record<string, 'page.title' | 'login.pageTitle' | 'account.pageTitle'>> = {
+  [LIVE]: 'page.title',
+  [LOGIN]: 'login.pageTitle',
+  [ACCOUNT]: 'account.pageTitle',
+};
+
+/** On another page the focus is at its beginning, and not where a link was that is gone. */
+function useTitle(path: string): void {
+  const { t } = useWords();
+  const before = useRef(path);
+  useEffect(() => {
+    document.title = t(TITLES[path] ?? 'page.title');
+    if (before.current === path) return;
+    before.current = path;
+    // The login page and the account page know better where to begin.
+    if (path === LIVE) document.getElementById('main')?.focus();
+  }, [path, t]);
 }

@@ -1,5 +1,6 @@
 import './tokens.css';
 import './base.css';
+import './shell.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { WordsContext } from '../components/words';

@@ -57,5 +57,10 @@ export type DisconnectCode = (typeof DISCONNECTS)[number][0];
 
 /** The hub goes away on purpose and comes back: a restart or a move. */
 export const SHUTDOWN: DisconnectCode = 3001;
+/** The token is no longer one: its login ended, or its key did. */
+export const INVALID_TOKEN: DisconnectCode = 3500;
+/** An operator closed the connection. */
+export const KICKED: DisconnectCode = 3503;
+export const TOKEN_EXPIRED: ErrorCode = 109;
 export const PERMISSION_DENIED: ErrorCode = 103;
 export const NOT_AVAILABLE: ErrorCode = 108;

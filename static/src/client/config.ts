@@ -1,6 +1,7 @@
 /** What the hub tells its Live page: where to connect and which demo channels exist. No key and no token is in it. */
 
 import { FetchError, getJson } from './http';
+import { websocketUrl } from './page';
 import { fields, text } from './parse';
 
 const PATH = '/live/config.json';
@@ -24,21 +25,18 @@ export interface LiveConfig {
 /** `origin` is where the page came from: the hub names paths, or whole addresses when it is reached another way. */
 export function parseConfig(value: unknown, origin: string): LiveConfig | null {
   const config = fields(value);
-  const websocket = text(config?.['websocket']);
+  const websocket = websocketUrl(text(config?.['websocket']), origin);
   if (config === null || websocket === null) return null;
   const demo = fields(config['demo']);
   const channel = text(demo?.['channel']);
-  let websocketUrl: URL;
   let apiUrl: URL;
   try {
-    websocketUrl = new URL(websocket, origin);
     apiUrl = new URL(text(config['api']) ?? '/api', origin);
   } catch {
     return null;
   }
-  websocketUrl.protocol = /^(?:https|wss):$/.test(websocketUrl.protocol) ? 'wss:' : 'ws:';
   return {
-    websocketUrl: websocketUrl.href,
+    websocketUrl: websocket,
     node: text(config['node']) ?? '',
     version: text(config['version']) ?? '',
     demo: channel === null ? null : { channel, host: text(demo?.['host']) },

@@ -1,4 +1,6 @@
-/** Reading JSON from the hub's own addresses, with a deadline. */
+/** Asking the hub's own addresses, in JSON and with a deadline. */
+
+import { json } from './parse';
 
 export type FetchFailure =
   | { readonly kind: 'unreachable' }
@@ -15,21 +17,50 @@ export class FetchError extends Error {
 
 const DEADLINE_MS = 5_000;
 
+export interface Question {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  readonly signal?: AbortSignal;
+  readonly deadlineMs?: number;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  /** `undefined` when the body is no JSON. */
+  readonly body: unknown;
+  /** How long not to ask again (RFC 9110, 10.2.3), where the hub says it in seconds. */
+  readonly retryAfterS: number | null;
+}
+
+/** Whatever the hub answers, whichever status it has. Throws `FetchError` when no answer comes, or the abort reason of `signal`. */
+export async function ask({ method, path, body, signal, deadlineMs = DEADLINE_MS }: Question): Promise<HttpAnswer> {
+  const deadline = AbortSignal.timeout(deadlineMs);
+  try {
+    const response = await fetch(path, {
+      method,
+      signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+      cache: 'no-store',
+      credentials: 'same-origin',
+      ...(body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+    const retryAfter = response.headers.get('Retry-After') ?? '';
+    return {
+      status: response.status,
+      body: json(await response.text()),
+      retryAfterS: /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : null,
+    };
+  } catch {
+    signal?.throwIfAborted();
+    throw new FetchError(deadline.aborted ? { kind: 'slow', afterMs: deadlineMs } : { kind: 'unreachable' });
+  }
+}
+
 /** The parsed body. Throws `FetchError`, or the abort reason of `signal`. */
 export async function getJson(path: string, signal: AbortSignal): Promise<unknown> {
-  const deadline = AbortSignal.timeout(DEADLINE_MS);
-  let response: Response;
-  try {
-    response = await fetch(path, { signal: AbortSignal.any([signal, deadline]), cache: 'no-store', credentials: 'same-origin' });
-  } catch {
-    signal.throwIfAborted();
-    throw new FetchError(deadline.aborted ? { kind: 'slow', afterMs: DEADLINE_MS } : { kind: 'unreachable' });
-  }
-  if (!response.ok) throw new FetchError({ kind: 'refused', status: response.status });
-  try {
-    return await response.json();
-  } catch {
-    signal.throwIfAborted();
-    throw new FetchError(deadline.aborted ? { kind: 'slow', afterMs: DEADLINE_MS } : { kind: 'unreadable' });
-  }
+  const { status, body } = await ask({ method: 'GET', path, signal });
+  if (status < 200 || status > 299) throw new FetchError({ kind: 'refused', status });
+  if (body === undefined) throw new FetchError({ kind: 'unreadable' });
+  return body;
 }

@@ -15,9 +15,13 @@ import {
   State,
   type SubscribedContext,
   type Subscription,
+  UnauthorizedError,
 } from 'centrifuge/build/protobuf';
+import type { TokenSource } from './account';
 import { backoffMs } from './backoff';
 import { wallMs } from './clock';
+import { INVALID_TOKEN, KICKED, TOKEN_EXPIRED } from './codes';
+import { type Notice, parseNotice } from './notice';
 import { type Signal, signal } from './signal';
 
 export type ConnectionState =
@@ -101,12 +105,24 @@ const STEADY_MS = 5_000;
 /** After a reconnect, how long to wait for all channels before saying what was recovered. */
 const RETURN_DEADLINE_MS = 3_000;
 
+export interface HubOptions {
+  readonly url: string;
+  /** `null`: connects as nobody. */
+  readonly tokens: TokenSource | null;
+  /** Hears once after each reconnect what the watched channels recovered. */
+  readonly returned: (recoveries: readonly Recovery[]) => void;
+  readonly noticed: (notice: Notice) => void;
+}
+
 export class Hub {
   readonly #client: Centrifuge;
   readonly #state = signal<ConnectionState>({ kind: 'connecting', attempt: 0, retryAtMs: null, code: 0, reason: '' });
   readonly state: Signal<ConnectionState> = this.#state;
   readonly #channels = new Map<string, Channel>();
   readonly #returned: (recoveries: readonly Recovery[]) => void;
+  readonly #tokens: TokenSource | null;
+  #isSecondChance = false;
+  #isClosed = false;
   #attempt = 0;
   #retryTimer = 0;
   #steadyTimer = 0;
@@ -114,22 +130,35 @@ export class Hub {
   #clientId: string | null = null;
   #return: { waiting: Set<string>; recoveries: Recovery[]; timer: number } | null = null;
 
-  /** `returned` hears once after each reconnect what the watched channels recovered. */
-  constructor(url: string, returned: (recoveries: readonly Recovery[]) => void) {
+  constructor({ url, tokens, returned, noticed }: HubOptions) {
     this.#returned = returned;
-    this.#client = new Centrifuge(url, { name: 'aether-live' });
+    this.#tokens = tokens;
+    this.#client = new Centrifuge(url, {
+      name: 'aether-live',
+      getToken: tokens === null ? null : () => authorized(tokens),
+    });
+    this.#client.on('message', ({ data }) => {
+      const notice = data instanceof Uint8Array ? parseNotice(data) : null;
+      if (notice !== null) noticed(notice);
+    });
     this.#client.on('connecting', ({ code, reason }) => {
       // Code 0 is our own call of connect().
       if (code !== 0) this.#lost(code, reason);
     });
     this.#client.on('error', ({ error }) => {
+      if (error.code === TOKEN_EXPIRED) this.#tokens?.refused();
       if (this.#client.state === State.Connecting) this.#lost(error.code, error.message);
     });
     this.#client.on('connected', ({ client, transport }) => this.#connected(client, transport));
     this.#client.on('disconnected', ({ code, reason }) => {
       // Code 0 is our own call of disconnect().
-      if (code !== 0) this.#state.set({ kind: 'disconnected', code, reason });
+      if (code !== 0) this.#ended(code, reason);
     });
+  }
+
+  /** Whether it connects as somebody. */
+  get isUsers(): boolean {
+    return this.#tokens !== null;
   }
 
   get clientId(): string | null {
@@ -142,10 +171,13 @@ export class Hub {
     const { code, reason } = before.kind === 'connected' ? { code: 0, reason: '' } : before;
     this.#state.set({ kind: 'connecting', attempt: this.#attempt, retryAtMs: null, code, reason });
     window.addEventListener('online', this.#onOnline);
+    // The SDK would come back with the token that it had, however old that is.
+    if (this.#tokens !== null) this.#client.setToken('');
     this.#client.connect();
   }
 
   close(): void {
+    this.#isClosed = true;
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#steadyTimer);
     clearTimeout(this.#return?.timer);
@@ -205,6 +237,7 @@ export class Hub {
     clearTimeout(this.#steadyTimer);
     this.#steadyTimer = window.setTimeout(() => {
       this.#attempt = 0;
+      this.#isSecondChance = false;
     }, STEADY_MS);
     this.#state.set({ kind: 'connected', clientId, transport });
     if (this.#clientId !== null) {
@@ -236,6 +269,23 @@ export class Hub {
       retryAtMs: Date.now() + waitMs,
       code: end.code,
       reason: end.reason,
+    });
+  }
+
+  /**
+   * The hub closed it for good. Whoever is signed in is told at once, and the hub is asked what has become of the login: a connection whose
+   * token was taken back comes again by itself if the login still is one. Twice in a row is no accident.
+   */
+  #ended(code: number, reason: string): void {
+    clearTimeout(this.#steadyTimer);
+    this.#state.set({ kind: 'disconnected', code, reason });
+    const tokens = this.#tokens;
+    if (tokens === null || (code !== INVALID_TOKEN && code !== KICKED)) return;
+    const comesAgain = code === INVALID_TOKEN && !this.#isSecondChance;
+    void tokens.verify().then((isSignedIn) => {
+      if (!isSignedIn || !comesAgain || this.#isClosed || this.#state.get().kind !== 'disconnected') return;
+      this.#isSecondChance = true;
+      this.connect();
     });
   }
 
@@ -371,6 +421,13 @@ function received(publication: PublicationContext, arrivedMs: number, origin: Or
 
 function session(info: ClientInfo): Session {
   return { clientId: info.client, user: info.user };
+}
+
+/** The SDK stops for good when it hears that there is no token, and tries again after any other failure. */
+async function authorized(tokens: TokenSource): Promise<string> {
+  const token = await tokens.get();
+  if (token === null) throw new UnauthorizedError('signed out');
+  return token;
 }
 
 /** The SDK rejects with plain objects of code and message. */

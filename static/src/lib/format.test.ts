@@ -67,3 +67,13 @@ test('rates keep their digits', () => {
 test('fine times show hundredths, whatever the fraction', () => {
   expect(timeOfDayFine(new Date(2026, 0, 2, 3, 4, 5, 67).getTime() + 0.9)).toBe('03:04:05.06');
 });
+
+test('a moment is as exact as its distance makes it useful', () => {
+  const now = new Date(2026, 10, 21, 15, 0, 0).getTime();
+  expect(en.when(new Date(2026, 10, 21, 9, 5, 59).getTime(), now)).toBe('09:05');
+  expect(en.when(new Date(2026, 10, 17, 9, 12).getTime(), now)).toBe('Tue 09:12');
+  expect(en.when(new Date(2026, 10, 4, 9, 12).getTime(), now)).toBe('4 Nov 09:12');
+  expect(en.when(new Date(2025, 10, 4, 9, 12).getTime(), now)).toBe('4 Nov 2025');
+  expect(de.when(new Date(2026, 10, 17, 9, 12).getTime(), now)).toBe('Di 09:12');
+  expect([null, Number.NaN, 9e15, -9e15].map((ms) => en.when(ms, now))).toEqual(['\u2013', '\u2013', '\u2013', '\u2013']);
+});

@@ -15,6 +15,8 @@ export interface Format {
   bytes(value: number | null): string;
   /** At most two units. */
   age(ms: number): string;
+  /** 14:07 today, `Tue 09:12` within a week, else with the date, and the year if it is another; in the reader's zone. */
+  when(ms: number | null, nowMs: number): string;
 }
 
 export function createFormat(language: string): Format {
@@ -45,6 +47,15 @@ export function createFormat(language: string): Format {
     }
     const digits = at === 0 || rest >= 99.95 ? 0 : rest >= 9.995 ? 1 : 2;
     return `${decimal(rest, digits)}${NARROW}${units[at] ?? ''}`.trimEnd();
+  };
+  const dates = new Map<string, Intl.DateTimeFormat>();
+  const date = (kind: keyof typeof DATES, ms: number): string => {
+    let formatter = dates.get(kind);
+    if (formatter === undefined) {
+      formatter = new Intl.DateTimeFormat(isNeutral ? 'en-GB' : language, DATES[kind]);
+      dates.set(kind, formatter);
+    }
+    return formatter.format(ms);
   };
   const latency = (ms: number | null): string => {
     if (ms === null || !Number.isFinite(ms)) return UNKNOWN;
@@ -81,8 +92,23 @@ export function createFormat(language: string): Format {
         .map(([value, unit]) => `${value}${NARROW}${unit}`)
         .join(' ');
     },
+    when: (ms, nowMs) => {
+      // Beyond this there are no dates (ECMAScript, 21.4.1.1).
+      if (ms === null || !(Math.abs(ms) <= 8.64e15)) return UNKNOWN;
+      const [day, now] = [new Date(ms), new Date(nowMs)];
+      const time = timeOfDay(ms).slice(0, 5);
+      if (day.toDateString() === now.toDateString()) return time;
+      if (ms < nowMs && nowMs - ms < 6 * 86_400_000) return `${date('weekday', ms)} ${time}`;
+      return day.getFullYear() === now.getFullYear() ? `${date('day', ms)} ${time}` : date('year', ms);
+    },
   };
 }
+
+const DATES = {
+  weekday: { weekday: 'short' },
+  day: { day: 'numeric', month: 'short' },
+  year: { day: 'numeric', month: 'short', year: 'numeric' },
+} as const satisfies Record<string, Intl.DateTimeFormatOptions>;
 
 const two = (value: number): string => String(value).padStart(2, '0');
 

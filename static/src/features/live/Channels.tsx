@@ -2,11 +2,11 @@ import { type KeyboardEvent, type MouseEvent, useEffect, useMemo, useRef, useSta
 import { CHANNELS_MAX, type ChannelRow } from '../../client/channels';
 import { Icon } from '../../components/Icon';
 import { Notice, Panel, Skeleton } from '../../components/Panel';
+import { causeOf } from '../../components/reasons';
 import { useWords } from '../../components/words';
 import { useSignal } from '../../lib/hooks';
 import { visible } from '../../lib/text';
 import type { LiveModel } from './model';
-import { causeOf } from './reasons';
 
 /** Rows keep their place between two sortings. */
 const SORT_EVERY_MS = 5_000;

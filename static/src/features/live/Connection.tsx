@@ -1,13 +1,13 @@
 import { Glyph } from '../../components/Icon';
 import { Panel } from '../../components/Panel';
+import { reasonOf } from '../../components/reasons';
 import { useWords } from '../../components/words';
 import { timeOfDay } from '../../lib/format';
 import { useSignal } from '../../lib/hooks';
 import type { Words } from '../../lib/i18n';
 import type { Entry } from './journal';
 import type { LiveModel } from './model';
-import { reasonOf } from './reasons';
-import { returnSentence } from './Status';
+import { returnSentence } from './returned';
 
 /** What happened to this connection, newest first. */
 export function Connection({ model }: { model: LiveModel }) {

@@ -1,12 +1,13 @@
 /** The Live page: does it work at all, and how do I use it? Only true data. */
 
-import { useEffect, useMemo, useState } from 'react';
+import { type ReactNode, useEffect, useMemo, useState } from 'react';
 import type { LiveConfig } from '../../client/config';
-import { Icon, Logo } from '../../components/Icon';
+import type { HubOptions } from '../../client/hub';
+import { StatusBar, StatusMark, useStatus } from '../../components/Status';
+import { TopBar } from '../../components/TopBar';
 import { useWords } from '../../components/words';
 import { useSignal } from '../../lib/hooks';
 import { visible } from '../../lib/text';
-import { theme } from '../../lib/theme';
 import { Channels } from './Channels';
 import { Connection } from './Connection';
 import type { ChosenChannel } from './chosen_channel';
@@ -16,22 +17,31 @@ import { Hero } from './Hero';
 import { Messages, NoMessages } from './Messages';
 import { LiveModel } from './model';
 import { Pulse } from './Pulse';
+import { useReturnedSentence } from './returned';
 import { Say } from './Say';
-import { StatusBar, StatusMark, useReturnedSentence, useStatus } from './Status';
 import './live.css';
 
-export function LivePage({ config }: { config: LiveConfig }) {
+interface Props {
+  readonly config: LiveConfig;
+  /** As whom the page connects. */
+  readonly tokens: HubOptions['tokens'];
+  readonly noticed: HubOptions['noticed'];
+  /** What stands at the end of the top bar. */
+  readonly menu: ReactNode;
+}
+
+export function LivePage({ config, tokens, noticed, menu }: Props) {
   const [model, setModel] = useState<LiveModel | null>(null);
   useEffect(() => {
-    const made = new LiveModel(config);
+    const made = new LiveModel(config, { tokens, noticed });
     made.start();
     setModel(made);
     return () => made.stop();
-  }, [config]);
-  return model === null ? null : <Page model={model} />;
+  }, [config, tokens, noticed]);
+  return model === null ? null : <Page model={model} menu={menu} />;
 }
 
-function Page({ model }: { model: LiveModel }) {
+function Page({ model, menu }: { model: LiveModel; menu: ReactNode }) {
   const { t } = useWords();
   const said = useStatus(model);
   const back = useReturnedSentence(model);
@@ -39,36 +49,15 @@ function Page({ model }: { model: LiveModel }) {
   const channel = useChosenChannel(model, chosenName);
   const { node, version } = model.config;
 
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      const isTyping =
-        event.target instanceof Element && event.target.closest('input, textarea, select, [contenteditable]') !== null;
-      if (event.key.toLowerCase() !== 'l' || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
-      theme.toggle();
-    };
-    document.addEventListener('keydown', onKey);
-    return () => document.removeEventListener('keydown', onKey);
-  }, []);
-
   return (
     <>
-      <a className="skip" href="#main">
-        {t('page.skip')}
-      </a>
-      <header className="top">
-        <span className="brand">
-          <Logo />
-          Aether
-        </span>
+      <TopBar menu={menu}>
         <StatusMark said={said} />
-        <button type="button" className="button is-quiet is-square" aria-label={t('theme.switch')} onClick={() => theme.toggle()}>
-          <Icon name="moon" />
-        </button>
         <StatusBar
           said={back === null || said.bar !== '' ? said : { ...said, status: 'ok', bar: back, spoken: back, action: 'none' }}
-          model={model}
+          watched={model}
         />
-      </header>
+      </TopBar>
       <main id="main" className="page" tabIndex={-1}>
         <Hero hasFeed={model.config.demo !== null} />
         <div className="first">

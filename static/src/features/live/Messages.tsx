@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { Icon } from '../../components/Icon';
 import { Notice, Panel } from '../../components/Panel';
+import { reasonOf } from '../../components/reasons';
 import { useWords } from '../../components/words';
 import { timeOfDay, UNKNOWN } from '../../lib/format';
 import { requestFrame, write } from '../../lib/frame';
@@ -10,7 +11,6 @@ import type { ChosenChannel } from './chosen_channel';
 import { SHOWN_PER_SECOND } from './message_feed';
 import { MessageTable } from './message_table';
 import type { LiveModel } from './model';
-import { reasonOf } from './reasons';
 
 const FIGURES_EVERY_MS = 1_000;
 

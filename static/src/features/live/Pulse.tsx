@@ -1,6 +1,7 @@
 import { type KeyboardEvent, useEffect, useRef } from 'react';
 import type { DemoFeed } from '../../client/config';
 import { Notice, Panel, Skeleton } from '../../components/Panel';
+import { reasonOf } from '../../components/reasons';
 import { useWords } from '../../components/words';
 import { UNKNOWN } from '../../lib/format';
 import { write } from '../../lib/frame';
@@ -10,7 +11,6 @@ import { theme } from '../../lib/theme';
 import type { LiveModel } from './model';
 import { PulseChart } from './pulse_chart';
 import type { Point } from './pulse_series';
-import { reasonOf } from './reasons';
 
 /** Figures change once a second, however fast the feed is. */
 const FIGURES_EVERY_MS = 1_000;

@@ -2,13 +2,13 @@ import { type FormEvent, useRef, useState } from 'react';
 import { HubError } from '../../client/hub';
 import { Icon } from '../../components/Icon';
 import { Notice, Panel } from '../../components/Panel';
+import { reasonOf } from '../../components/reasons';
 import { useWords } from '../../components/words';
 import { timeOfDay, UNKNOWN } from '../../lib/format';
 import { write } from '../../lib/frame';
 import { useFrame, useSignal } from '../../lib/hooks';
 import { visible } from '../../lib/text';
 import type { LiveModel } from './model';
-import { reasonOf } from './reasons';
 
 /** A message that everyone sees should be readable at a glance. */
 const TEXT_CHARS_MAX = 280;

@@ -3,7 +3,7 @@
 import { ChannelReader } from '../../client/channels';
 import { HubClock, wallMs } from '../../client/clock';
 import type { LiveConfig } from '../../client/config';
-import { Hub, HubError, type Recovery, type SubscriptionState } from '../../client/hub';
+import { Hub, HubError, type HubOptions, type Recovery, type SubscriptionState } from '../../client/hub';
 import { type Signal, signal } from '../../client/signal';
 import { requestFrame } from '../../lib/frame';
 import { ChatLog, parseSaid } from './chat_log';
@@ -44,13 +44,21 @@ export class LiveModel {
   #isHistoryRead = false;
   #isPulseFilled = false;
 
-  constructor(readonly config: LiveConfig) {
+  constructor(
+    readonly config: LiveConfig,
+    { tokens, noticed }: Pick<HubOptions, 'tokens' | 'noticed'>,
+  ) {
     this.chat = new ChatLog(tabId());
-    this.hub = new Hub(config.websocketUrl, (recoveries) => {
-      const atMs = Date.now();
-      this.journal.returned(recoveries, atMs);
-      this.#returned.set({ recoveries, atMs });
-      requestFrame();
+    this.hub = new Hub({
+      url: config.websocketUrl,
+      tokens,
+      noticed,
+      returned: (recoveries) => {
+        const atMs = Date.now();
+        this.journal.returned(recoveries, atMs);
+        this.#returned.set({ recoveries, atMs });
+        requestFrame();
+      },
     });
   }
 

@@ -1,38 +1,47 @@
 /** How fresh the page is: the mark in the top bar, the bar below it when that needs a sentence. */
 
 import { useEffect, useRef, useState } from 'react';
-import { Glyph, type Status } from '../../components/Icon';
-import { useWords } from '../../components/words';
-import { timeOfDay } from '../../lib/format';
-import { useFrame, useSignal } from '../../lib/hooks';
-import type { Words } from '../../lib/i18n';
+import { INVALID_TOKEN, KICKED } from '../client/codes';
+import type { Hub } from '../client/hub';
+import { timeOfDay } from '../lib/format';
+import { useFrame } from '../lib/hooks';
+import type { Words } from '../lib/i18n';
+import { loginPath } from '../lib/router';
 import { type Bar, freshness, type Mark } from './freshness';
-import { summarize } from './journal';
-import type { LiveModel } from './model';
+import { Glyph, type Status } from './Icon';
+import { Link } from './Link';
 import { reasonOf } from './reasons';
+import { useWords } from './words';
 
-/** How long the bar says what came back. */
-const BACK_MS = 3_000;
+/** What a page shows the state of. */
+export interface Watched {
+  readonly hub: Hub;
+  /** When anything last came from the hub, our time. */
+  readonly updatedMs: number | null;
+  /** To the hub and back; `null`: nobody measured it. */
+  readonly roundTripMs: number | null;
+}
+
 /** A live region that talks more often is a nuisance. */
 const SPOKEN_EVERY_MS = 10_000;
 
-interface Said {
+export interface Said {
   readonly status: Status;
   readonly mark: string;
   readonly bar: string;
   /** Said aloud: without figures that change every second. */
   readonly spoken: string;
-  readonly action: 'none' | 'now' | 'again';
+  readonly action: 'none' | 'now' | 'again' | 'signIn';
 }
 
 const QUIET: Said = { status: 'move', mark: '', bar: '', spoken: '', action: 'none' };
 
-export function useStatus(model: LiveModel): Said {
+export function useStatus(watched: Watched): Said {
   const words = useWords();
   const [said, setSaid] = useState<Said>({ ...QUIET, mark: words.t('status.connecting') });
   useFrame((now) => {
-    const { mark, bar } = freshness(model.hub.state.get(), model.updatedMs, now);
-    const next = { ...markSaid(mark, model, words), ...barSaid(bar, model, words, now) };
+    const { mark, bar } = freshness(watched.hub.state.get(), watched.updatedMs, now);
+    const next = { ...markSaid(mark, watched, words), ...barSaid(bar, watched, words, now) };
     setSaid((before) =>
       Object.keys(next).every((key) => next[key as keyof Said] === before[key as keyof Said]) ? before : next,
     );
@@ -49,7 +58,7 @@ export function StatusMark({ said }: { said: Said }) {
   );
 }
 
-export function StatusBar({ said, model }: { said: Said; model: LiveModel }) {
+export function StatusBar({ said, watched }: { said: Said; watched: Watched }) {
   const { t } = useWords();
   const spoken = useThrottled(said.spoken);
   return (
@@ -61,8 +70,13 @@ export function StatusBar({ said, model }: { said: Said; model: LiveModel }) {
         <div className="status-bar" data-status={said.status}>
           <Glyph status={said.status} />
           <span aria-hidden={said.spoken !== said.bar}>{said.bar}</span>
-          {said.action !== 'none' && (
-            <button type="button" className="button is-quiet" onClick={() => model.hub.connect()}>
+          {said.action === 'signIn' && (
+            <Link className="button is-quiet" href={loginPath(location.pathname + location.search)}>
+              {t('bar.signIn')}
+            </Link>
+          )}
+          {(said.action === 'now' || said.action === 'again') && (
+            <button type="button" className="button is-quiet" onClick={() => watched.hub.connect()}>
               {t(said.action === 'now' ? 'bar.tryNow' : 'bar.tryAgain')}
             </button>
           )}
@@ -72,42 +86,15 @@ export function StatusBar({ said, model }: { said: Said; model: LiveModel }) {
   );
 }
 
-/** The sentence about the last return, while it is news. */
-export function useReturnedSentence(model: LiveModel): string | null {
-  const words = useWords();
-  const returned = useSignal(model.returned);
-  const [isNews, setIsNews] = useState(false);
-  useEffect(() => {
-    if (returned === null) return;
-    setIsNews(true);
-    const timer = setTimeout(() => setIsNews(false), BACK_MS);
-    return () => clearTimeout(timer);
-  }, [returned]);
-  return isNews && returned !== null ? returnSentence(summarize(returned.recoveries), words) : null;
-}
-
-export function returnSentence(back: ReturnType<typeof summarize>, { t }: Words): string {
-  switch (back.kind) {
-    case 'recovered':
-      return back.messages === 0 ? t('back.nothing') : t('back.recovered', { n: back.messages });
-    case 'missed':
-      return t('back.missed', { n: back.messages });
-    case 'unknown':
-      return t('back.unknown');
-    case 'plain':
-      return t('back.plain');
-  }
-}
-
-function markSaid(mark: Mark, model: LiveModel, { t, format }: Words): Pick<Said, 'status' | 'mark'> {
+function markSaid(mark: Mark, watched: Watched, { t, format }: Words): Pick<Said, 'status' | 'mark'> {
   switch (mark.kind) {
     case 'connecting':
       return { status: 'move', mark: t('status.connecting') };
     case 'fresh': {
       const transport = t('transport.websocket');
-      return model.roundTripMs === null
+      return watched.roundTripMs === null
         ? { status: 'ok', mark: t('status.connected', { transport }) }
-        : { status: 'ok', mark: t('status.connectedIn', { transport, latency: format.latency(model.roundTripMs) }) };
+        : { status: 'ok', mark: t('status.connectedIn', { transport, latency: format.latency(watched.roundTripMs) }) };
     }
     case 'old':
       return { status: 'warn', mark: t('status.old', { age: format.age(mark.ageMs) }) };
@@ -120,9 +107,9 @@ function markSaid(mark: Mark, model: LiveModel, { t, format }: Words): Pick<Said
   }
 }
 
-function barSaid(bar: Bar, model: LiveModel, words: Words, nowMs: number): Pick<Said, 'bar' | 'spoken' | 'action'> {
+function barSaid(bar: Bar, watched: Watched, words: Words, nowMs: number): Pick<Said, 'bar' | 'spoken' | 'action'> {
   const { t, format } = words;
-  const time = timeOfDay(model.updatedMs ?? nowMs);
+  const time = timeOfDay(watched.updatedMs ?? nowMs);
   switch (bar.kind) {
     case 'none':
       return { bar: '', spoken: '', action: 'none' };
@@ -140,7 +127,8 @@ function barSaid(bar: Bar, model: LiveModel, words: Words, nowMs: number): Pick<
       return { bar: t('bar.restarting'), spoken: t('bar.restarting'), action: 'none' };
     case 'ended': {
       const sentence = t('bar.ended', { reason: reasonOf(bar.code, bar.reason, words) });
-      return { bar: sentence, spoken: sentence, action: 'again' };
+      const isLoginsEnd = watched.hub.isUsers && (bar.code === INVALID_TOKEN || bar.code === KICKED);
+      return { bar: sentence, spoken: sentence, action: isLoginsEnd ? 'signIn' : 'again' };
     }
   }
 }

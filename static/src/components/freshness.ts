@@ -1,7 +1,7 @@
 /** What the page says about its connection: one rule for the mark in the top bar and for the bar below it. */
 
-import { SHUTDOWN } from '../../client/codes';
-import type { ConnectionState } from '../../client/hub';
+import { SHUTDOWN } from '../client/codes';
+import type { ConnectionState } from '../client/hub';
 
 /** Without an update for longer than this, the mark says how old everything is. */
 export const OLD_AFTER_MS = 3_000;

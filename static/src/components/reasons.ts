@@ -1,8 +1,8 @@
 /** Codes and failures in words. */
 
-import type { FetchFailure } from '../../client/http';
-import type { Key, Words } from '../../lib/i18n';
-import { visible } from '../../lib/text';
+import type { FetchFailure } from '../client/http';
+import type { Key, Words } from '../lib/i18n';
+import { visible } from '../lib/text';
 
 /** The SDK's own codes for a connection that broke and for an answer that did not come. */
 const SDK_TIMEOUT = 1;
