@@ -24,16 +24,25 @@ export function launch() {
   });
 }
 
-/** Opens the page. `expected` are patterns of console errors that a test causes on purpose. */
-export async function open(t, browser, url, { width = 1440, height = 900, theme = 'dark', locale = 'en-GB', expected = [] } = {}) {
+/**
+ * Opens the page in a browser of its own. `expected` are patterns of console errors that a test causes on purpose; `prepare` gets the page
+ * before it goes anywhere.
+ */
+export async function open(t, browser, url, options = {}) {
+  const { width = 1440, height = 900, theme = 'dark', locale = 'en-GB', userAgent } = options;
   const context = await browser.newContext({
     viewport: { width, height },
     colorScheme: theme,
     locale,
     hasTouch: width < 700,
     isMobile: width < 700,
+    ...(userAgent === undefined ? {} : { userAgent }),
   });
   t.after(() => context.close());
+  return openTab(context, url, options);
+}
+
+async function openTab(context, url, { expected = [], prepare = () => {} } = {}) {
   const page = await context.newPage();
   const problems = [];
   page.on('console', (message) => {
@@ -47,8 +56,8 @@ export async function open(t, browser, url, { width = 1440, height = 900, theme 
   });
   await page.addInitScript(() => {
     window.shifts = [];
-    // By design move: the rows of a list that grows at its top, a list that is sorted anew, a number that gains a digit in its box.
-    const mayMove = (node) => (node instanceof Element ? node : node?.parentElement)?.closest('.messages-body, .channels-body, .journal-list');
+    // By design move: the rows of a list that grows at its top or at its end, a list that is sorted anew, a number that gains a digit in its box.
+    const mayMove = (node) => (node instanceof Element ? node : node?.parentElement)?.closest('.messages-body, .channels-body, .journal-list, .notices');
     const moved = ({ node, previousRect: from, currentRect: to }) => !mayMove(node) && (from.x !== to.x || from.y !== to.y);
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries())
@@ -61,10 +70,13 @@ export async function open(t, browser, url, { width = 1440, height = 900, theme 
     }).observe({ type: 'layout-shift', buffered: true });
     document.addEventListener('securitypolicyviolation', (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
   });
+  await prepare(page);
   const response = await page.goto(url);
   return {
     page,
     response,
+    /** Another tab of the same browser. */
+    tab: (address, more = {}) => openTab(context, address, { expected, ...more }),
     /** The text of the first element that matches. */
     text: (selector) => page.locator(selector).first().innerText(),
     assertQuiet() {

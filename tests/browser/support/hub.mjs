@@ -1,6 +1,6 @@
 // The real binary, in development mode, on a free port, with a folder of its own. Known to be ready by its own ready line.
 
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,10 +10,11 @@ const READY_DEADLINE_MS = 30_000;
 const EXIT_DEADLINE_MS = 15_000;
 const OUTPUT_KEPT = 20_000;
 
-export async function startHub(settings = {}) {
+/** `folder`: of a hub that was there before, and whose data this one is to find. */
+export async function startHub(settings = {}, { folder = null } = {}) {
   const binary = process.env.AETHER_BIN;
   if (!binary) throw new Error('AETHER_BIN must name the hub’s binary');
-  const folder = await mkdtemp(join(tmpdir(), 'aether-browser-'));
+  folder ??= await mkdtemp(join(tmpdir(), 'aether-browser-'));
   const child = spawn(binary, ['serve', '--dev'], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -36,24 +37,38 @@ export async function startHub(settings = {}) {
     },
     url: '',
     port: 0,
-    async end(signal) {
+    folder,
+    /** An account, made as an operator would: on the store, the password by standard input. */
+    async addUser(name, password, role = 'viewer') {
+      const env = { PATH: process.env.PATH, HOME: folder, AETHER_DATA_DIR: join(folder, 'data') };
+      await new Promise((resolve, reject) => {
+        const add = execFile(binary, ['user', 'add', name, '--role', role], { cwd: folder, env }, (error, _, stderr) =>
+          error ? reject(new Error(`user add ${name}: ${stderr}`)) : resolve(),
+        );
+        add.stdin.end(password);
+      });
+    },
+    /** `keep`: its data stays, for a hub that is to come after it. */
+    async end(signal, { keep = false } = {}) {
       child.kill(signal);
       const ended = await Promise.race([exited, sleep(EXIT_DEADLINE_MS, 'too late', { ref: false })]);
       if (ended === 'too late') child.kill('SIGKILL');
       await exited;
-      await rm(folder, { recursive: true, force: true });
+      if (!keep) await rm(folder, { recursive: true, force: true });
       if (ended === 'too late') throw new Error(`the hub did not end in ${EXIT_DEADLINE_MS} ms after ${signal}\n${output}`);
     },
-    /** Publishes by the server API. `payload` is `{ data }` or `{ b64data }`. */
-    async publish(channel, payload) {
-      const response = await fetch(`${hub.url}/api/publish`, {
+    /** Asks the server API. */
+    async api(method, request) {
+      const response = await fetch(`${hub.url}/api/${method}`, {
         method: 'POST',
         headers: { 'X-API-Key': key, 'Content-Type': 'application/json' },
-        body: JSON.stringify({ channel, ...payload }),
+        body: JSON.stringify(request),
       });
       const answer = await response.text();
-      if (!response.ok || JSON.parse(answer).error) throw new Error(`publish to ${channel}: ${response.status} ${answer}`);
+      if (!response.ok || JSON.parse(answer).error) throw new Error(`${method} ${JSON.stringify(request)}: ${response.status} ${answer}`);
     },
+    /** Publishes by the server API. `payload` is `{ data }` or `{ b64data }`. */
+    publish: (channel, payload) => hub.api('publish', { channel, ...payload }),
   };
   const ready = new Promise((resolve) => {
     for (const stream of [child.stdout, child.stderr]) {
