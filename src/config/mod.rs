@@ -35,7 +35,7 @@ pub use node::{NodeConfig, ShutdownConfig};
 pub use observe::{DebugConfig, HealthConfig, LiveConfig, LogConfig, LogFormat, LogLevel, PrometheusConfig, ReadyConfig};
 pub use operators::{AuditConfig, OperatorsConfig};
 pub use secret::Secret;
-pub use store::{SqliteConfig, StoreConfig, StoreType, Synchronous};
+pub use store::{MongodbConfig, SqliteConfig, StoreConfig, StoreType, Synchronous};
 pub use upstream::{DemoConfig, FeedConfig, FeedFormat, FeedHealthConfig, FeedLimits, FeedPoolConfig, FeedStart, UpstreamConfig, is_url_parameter};
 pub use websocket::WebsocketConfig;
 

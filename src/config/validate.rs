@@ -5,7 +5,7 @@
 use super::accounts::AccountsConfig;
 use super::client::TokenConfig;
 use super::load::Problem;
-use super::{Config, FeedConfig, FeedHealthConfig, FeedPoolConfig, is_url_parameter};
+use super::{Config, FeedConfig, FeedHealthConfig, FeedPoolConfig, StoreType, is_url_parameter};
 use crate::channel::{ChannelOptions, HistoryDurability, POINTERS_MAX, PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode};
 use crate::units::{ByteSize, HumanDuration};
 use regex::Regex;
@@ -399,6 +399,26 @@ fn store(config: &Config, check: &mut Check) {
     });
     check.some_bytes("store.queue_bytes_max", store.queue_bytes_max);
     check.within("store.queue_max", store.queue_max, 1, 1_000_000);
+    if store.kind != StoreType::Mongodb {
+        return;
+    }
+    let mongodb = &store.mongodb;
+    check.that(
+        ["mongodb://", "mongodb+srv://"].iter().any(|scheme| mongodb.uri.expose().starts_with(scheme)),
+        "store.mongodb.uri",
+        || "a connection string is needed, which begins with mongodb:// or mongodb+srv://",
+    );
+    // What MongoDB takes as a name on every system (manual, "Naming Restrictions").
+    let is_name = !mongodb.database.is_empty()
+        && mongodb.database.len() < 64
+        && !mongodb.database.contains(['/', '\\', '.', ' ', '"', '$', '*', '<', '>', ':', '|', '?', '\0']);
+    check.that(is_name, "store.mongodb.database", || format!("\"{}\" is not the name of a database", mongodb.database.escape_debug()));
+    check.within("store.mongodb.pool_max", mongodb.pool_max as usize, 1, 1_000);
+    for (name, value) in [("server_selection_timeout", mongodb.server_selection_timeout), ("connect_timeout", mongodb.connect_timeout)] {
+        check.that(value.is_positive() && value <= store.timeout, format!("store.mongodb.{name}"), || {
+            format!("{value} must be longer than 0s and at most store.timeout, {}", store.timeout)
+        });
+    }
 }
 
 fn upstream(config: &Config, check: &mut Check) {

@@ -11,6 +11,9 @@ use futures_util::future::join_all;
 /// What holds no text that a store could stumble over: quotes, a line feed, NUL, what looks like SQL, an operator or a path, right-to-left text.
 const HOSTILE: [&str; 7] = ["'", "\"; DROP TABLE user; --", "$where", "a.b", "a\0b", "a\nb", "\u{202e}ض𝄞"];
 
+/// The time at which everything begins: far enough ahead that no server takes anything for expired.
+const T: WallMs = 4_000_000_000_000;
+
 fn user(name: &str) -> User {
     User {
         name: UserId::new(name),
@@ -29,11 +32,11 @@ fn login(id: u128, user: &str, created_at: WallMs) -> Login {
         user: UserId::new(user),
         salt: [7; 16],
         generation: 0,
-        rotated_at: created_at,
-        created_at,
-        last_seen_at: created_at,
-        idle_until: created_at + 1_000,
-        absolute_until: created_at + 10_000,
+        rotated_at: T + created_at,
+        created_at: T + created_at,
+        last_seen_at: T + created_at,
+        idle_until: T + created_at + 1_000,
+        absolute_until: T + created_at + 10_000,
         address: "2001:db8::1".to_string(),
         device: "a browser".to_string(),
         ended_at: None,
@@ -42,7 +45,7 @@ fn login(id: u128, user: &str, created_at: WallMs) -> Login {
 }
 
 fn block(kind: BlockKind, subject: &str, until: Option<WallMs>) -> Block {
-    Block { kind, subject: subject.to_string(), reason: "spam".to_string(), by: "root".to_string(), since: 5, until }
+    Block { kind, subject: subject.to_string(), reason: "spam".to_string(), by: "root".to_string(), since: 5, until: until.map(|until| T + until) }
 }
 
 fn api_key(id: &str) -> ApiKeyRecord {
@@ -80,9 +83,9 @@ fn publication(channel: &str, epoch: &str, offset: u64, size: u32) -> StoredPubl
         epoch: epoch.to_string(),
         offset,
         body: Bytes::from(format!("{epoch}{offset}\0")),
-        at: 100 + offset as WallMs,
-        expires_at: 1_000 + offset as WallMs,
-        stream_expires_at: 10_000 + offset as WallMs,
+        at: T + offset as WallMs,
+        expires_at: T + 1_000 + offset as WallMs,
+        stream_expires_at: T + 10_000 + offset as WallMs,
         size,
     }
 }
@@ -147,7 +150,7 @@ pub async fn a_refresh_token_is_replaced_once(store: &dyn Store) {
     let first = login(1, "anna", 0);
     store.add_login(&first).await.unwrap();
     // Many tabs at once, each with a next token of its own.
-    let next = |mark: u8| Login { generation: 1, salt: [mark; 16], idle_until: 2_000, ..first.clone() };
+    let next = |mark: u8| Login { generation: 1, salt: [mark; 16], idle_until: T + 2_000, ..first.clone() };
     let outcomes = join_all((0..8).map(|mark| async move { store.replace_login(0, &next(mark)).await.unwrap() })).await;
     assert_eq!(outcomes.iter().filter(|won| **won).count(), 1, "{outcomes:?}");
     let winner = next(outcomes.iter().position(|won| *won).unwrap() as u8);
@@ -155,7 +158,7 @@ pub async fn a_refresh_token_is_replaced_once(store: &dyn Store) {
     assert!(store.replace_login(0, &winner).await.unwrap(), "a repeated call is answered as the first");
     assert!(!store.replace_login(7, &Login { generation: 8, ..winner.clone() }).await.unwrap());
     assert!(!store.replace_login(0, &login(2, "anna", 0)).await.unwrap(), "there is none");
-    store.end_logins(&Logins::One(first.id), "logout", 5).await.unwrap();
+    store.end_logins(&Logins::One(first.id), "logout", T + 5).await.unwrap();
     assert!(!store.replace_login(1, &Login { generation: 2, ..winner }).await.unwrap(), "it has ended");
 }
 
@@ -165,7 +168,7 @@ pub async fn logins_end_once(store: &dyn Store) {
     }
     store.add_login(&login(5, "bob", 0)).await.unwrap();
     let ended = |which: Logins, reason: &'static str, at| async move {
-        let mut ids = store.end_logins(&which, reason, at).await.unwrap();
+        let mut ids = store.end_logins(&which, reason, T + at).await.unwrap();
         ids.sort();
         ids.into_iter().map(|id| id.0).collect::<Vec<_>>()
     };
@@ -178,7 +181,7 @@ pub async fn logins_end_once(store: &dyn Store) {
     assert_eq!(ended(others, "password", 70).await, [2, 4], "a repeated call is answered as the first");
     assert_eq!(ended(Logins::OfUser { user: UserId::new("anna"), except: None }, "logout", 80).await, [3]);
     let kept = store.login(LoginId(1)).await.unwrap().unwrap();
-    assert_eq!((kept.ended_at, kept.ended_reason.as_str()), (Some(50), "logout"));
+    assert_eq!((kept.ended_at, kept.ended_reason.as_str()), (Some(T + 50), "logout"));
     assert_eq!(store.login(LoginId(5)).await.unwrap().unwrap().ended_at, None);
 }
 
@@ -192,12 +195,12 @@ pub async fn blocks_hold_until_their_end(store: &dyn Store) {
     for block in blocks.iter().rev() {
         store.put_block(block).await.unwrap();
     }
-    assert_eq!(store.blocks(99, 10).await.unwrap(), blocks);
-    assert_eq!(store.blocks(100, 10).await.unwrap(), blocks[1..]);
-    assert_eq!(store.blocks(99, 2).await.unwrap(), blocks[..2]);
-    let longer = Block { until: Some(900), reason: "again".to_string(), ..blocks[0].clone() };
+    assert_eq!(store.blocks(T + 99, 10).await.unwrap(), blocks);
+    assert_eq!(store.blocks(T + 100, 10).await.unwrap(), blocks[1..]);
+    assert_eq!(store.blocks(T + 99, 2).await.unwrap(), blocks[..2]);
+    let longer = Block { until: Some(T + 900), reason: "again".to_string(), ..blocks[0].clone() };
     store.put_block(&longer).await.unwrap();
-    assert_eq!(store.blocks(500, 10).await.unwrap(), [longer, blocks[1].clone()]);
+    assert_eq!(store.blocks(T + 500, 10).await.unwrap(), [longer, blocks[1].clone()]);
     assert!(store.remove_block(BlockKind::User, "anna").await.unwrap());
     assert!(!store.remove_block(BlockKind::User, "anna").await.unwrap());
     assert!(!store.remove_block(BlockKind::Address, "bob").await.unwrap());
@@ -270,7 +273,7 @@ pub async fn history_keeps_what_the_size_allows(store: &dyn Store) {
         channel: ChannelName::new(channel),
         epoch: epoch.to_string(),
         offset,
-        forgotten_at,
+        forgotten_at: T + forgotten_at,
     };
     assert_eq!(store.streams(None, 10).await.unwrap(), [stream("news", "e1", 5, 10_005)]);
     // Late, as after a lost answer: it changes nothing about where the stream stands.
@@ -321,7 +324,7 @@ pub async fn writers_at_once_lose_nothing(store: &dyn Store) {
     for stream in store.streams(None, 10).await.unwrap() {
         kept += store.publications(&stream.channel).await.unwrap().len();
     }
-    assert_eq!(kept, 300);
+    assert_eq!(kept, 300, "{:?}", store.streams(None, 10).await.unwrap());
     assert_eq!(store.value("k99").await.unwrap(), Some(Bytes::from_static(b"99")));
 }
 
@@ -356,21 +359,21 @@ pub async fn hostile_texts_are_kept_as_they_are(store: &dyn Store) {
 
 pub async fn sweeping_takes_what_has_ended_and_nothing_else(store: &dyn Store) {
     store.add_login(&login(1, "anna", 0)).await.unwrap();
-    store.add_login(&Login { idle_until: 90_000, ..login(2, "anna", 0) }).await.unwrap();
-    store.add_login(&Login { ended_at: Some(10), ..login(3, "anna", 50_000) }).await.unwrap();
+    store.add_login(&Login { idle_until: T + 90_000, ..login(2, "anna", 0) }).await.unwrap();
+    store.add_login(&Login { ended_at: Some(T + 10), ..login(3, "anna", 50_000) }).await.unwrap();
     store.add_login(&login(4, "anna", 50_000)).await.unwrap();
     store.put_block(&block(BlockKind::User, "over", Some(10_000))).await.unwrap();
     store.put_block(&block(BlockKind::User, "later", Some(10_001))).await.unwrap();
     store.put_block(&block(BlockKind::User, "never", None)).await.unwrap();
-    let lasting = |offset| StoredPublication { expires_at: 99_000, stream_expires_at: 99_000, ..publication("chat", "c", offset, 9) };
+    let lasting = |offset| StoredPublication { expires_at: T + 99_000, stream_expires_at: T + 99_000, ..publication("chat", "c", offset, 9) };
     store.append_publications(&[publication("chat", "c", 1, 9), lasting(2)]).await.unwrap();
     store
-        .append_publications(&[publication("news", "e", 1, 9), StoredPublication { stream_expires_at: 9_000, ..publication("old", "o", 1, 9) }])
+        .append_publications(&[publication("news", "e", 1, 9), StoredPublication { stream_expires_at: T + 9_000, ..publication("old", "o", 1, 9) }])
         .await
         .unwrap();
     let mut swept = 0;
     loop {
-        match store.sweep(10_000).await.unwrap() {
+        match store.sweep(T + 10_000).await.unwrap() {
             0 => break,
             count => swept += count,
         }

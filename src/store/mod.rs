@@ -11,6 +11,7 @@
 mod calls;
 #[cfg(test)]
 mod contract;
+mod mongodb;
 mod sqlite;
 mod watch;
 
@@ -20,6 +21,7 @@ use crate::channel::{ChannelName, UserId};
 use crate::config::{StoreConfig, StoreType};
 use async_trait::async_trait;
 use bytes::Bytes;
+use mongodb::{MongodbSettings, MongodbStore};
 use sqlite::{SqliteSettings, SqliteStore};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -61,6 +63,8 @@ impl StoreError {
 pub enum OpenError {
     #[error(transparent)]
     Sqlite(#[from] sqlite::OpenError),
+    #[error(transparent)]
+    Mongodb(#[from] mongodb::OpenError),
 }
 
 /// Opens the store that is configured. `data_dir`: the folder for what the hub makes itself.
@@ -69,6 +73,19 @@ pub async fn open(config: &StoreConfig, data_dir: &Path) -> Result<Arc<dyn Store
         StoreType::Sqlite => {
             let settings = SqliteSettings { timeout: config.timeout.duration(), queue_max: config.queue_max, synchronous: config.sqlite.synchronous };
             Ok(Arc::new(SqliteStore::open(&sqlite_path(config, data_dir), &settings)?))
+        }
+        StoreType::Mongodb => {
+            let mongodb = &config.mongodb;
+            let settings = MongodbSettings {
+                uri: mongodb.uri.clone(),
+                database: mongodb.database.clone(),
+                timeout: config.timeout.duration(),
+                queue_max: config.queue_max,
+                pool_max: mongodb.pool_max,
+                server_selection_timeout: mongodb.server_selection_timeout.duration(),
+                connect_timeout: mongodb.connect_timeout.duration(),
+            };
+            Ok(Arc::new(MongodbStore::open(settings).await?))
         }
     }
 }
@@ -156,7 +173,7 @@ pub trait Store: Send + Sync + 'static {
     async fn forget_audit(&self, sequence: u64) -> Result<u64, StoreError>;
 
     // === Durable history ===
-    /// Writes all of the batch or nothing. A publication that is there already (same channel, epoch and offset) is replaced; those that a
+    /// Writes all that the batch holds of a channel, or nothing of it, channel by channel in any order. A publication that is there already (same channel, epoch and offset) is replaced; those that a
     /// stream's `size` does not hold any more are forgotten, and those of another epoch.
     async fn append_publications(&self, batch: &[StoredPublication]) -> Result<(), StoreError>;
     /// The streams whose names are above `after`.

@@ -57,6 +57,33 @@ static COMMITS: LazyLock<IntCounter> =
     LazyLock::new(|| counter("aether_store_commits_total", "Transactions committed by SQLite; each holds all writes that waited for it."));
 static UP: LazyLock<IntGauge> = LazyLock::new(|| super::gauge("aether_store_up", "Whether the store did what it was last asked: 1, or 0."));
 
+static POOL: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let labels = ["created", "closed", "cleared", "checkout_failed"];
+    let help = "What happened in the pool of connections to MongoDB.";
+    counter_vec("aether_store_pool_events_total", help, &["event"], &labels.each_ref().map(std::slice::from_ref))
+});
+
+/// Something happened in the pool of connections to MongoDB.
+#[derive(Clone, Copy, Debug)]
+pub enum PoolEvent {
+    Created,
+    Closed,
+    /// All connections were given up, since the server did not answer.
+    Cleared,
+    CheckoutFailed,
+}
+impl Event for PoolEvent {
+    fn emit(self) {
+        let label = match self {
+            Self::Created => "created",
+            Self::Closed => "closed",
+            Self::Cleared => "cleared",
+            Self::CheckoutFailed => "checkout_failed",
+        };
+        POOL.with_label_values(&[label]).inc();
+    }
+}
+
 /// A call of the store has ended.
 pub struct StoreCalled {
     pub part: StorePart,
@@ -155,5 +182,25 @@ pub struct StoreMigrated {
 impl Event for StoreMigrated {
     fn emit(self) {
         log::info!("the SQLite store went from schema {} to {}", self.from, self.to);
+    }
+}
+
+/// The database has the indexes of this version.
+pub struct StorePrepared {
+    pub kind: &'static str,
+}
+impl Event for StorePrepared {
+    fn emit(self) {
+        log::info!("the {} store is prepared", self.kind);
+    }
+}
+
+/// The database could not be given its indexes. Said once; it is tried again, unless it is of a newer version.
+pub struct StoreUnprepared<'a> {
+    pub reason: &'a str,
+}
+impl Event for StoreUnprepared<'_> {
+    fn emit(self) {
+        log::warn!("the store is not prepared: {}", self.reason);
     }
 }
