@@ -71,6 +71,9 @@ impl Serve {
             log::warn!("{warning}");
         }
         tls::install_provider();
+        // SAFETY: to ignore a signal installs no handler. A limit on the size of files then is an error of the write that meets it, as a
+        // full disk is, and not the end of the process (setrlimit(2)).
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
         std::panic::set_hook(Box::new(crate::telemetry::panicked));
         let system = actix::System::new();
         let first_admin = match &development {

@@ -25,6 +25,7 @@ mod recovery;
 mod revocation;
 mod server_side;
 mod slow;
+mod stores;
 mod subscribe;
 mod tls;
 mod tokens;
