@@ -15,7 +15,7 @@ use crate::admin::audit::Audit;
 use crate::admin::{AdminSettings, Desk, DeskParts, Port, publish_record};
 use crate::auth::accounts::{AccountParts, Accounts};
 use crate::auth::passwords::Passwords;
-use crate::auth::{ApiKey, Blocks, Jwks};
+use crate::auth::{ApiKey, ApiKeys, Blocks, Jwks};
 use crate::broker::{Broker, DurableBroker, Loaded, MemoryBroker, Publisher};
 use crate::channel::{ChannelName, ChannelRules};
 use crate::clock::Clock;
@@ -168,8 +168,12 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
     keepers.push(actix_rt::spawn(watchdog::keep_blocks(Arc::clone(&house), config.client.block_refresh_interval.duration())));
     wait_until_ready(&house.readiness).await?;
     house.restore_feeds(Arc::clone(&store)).await;
+    if let Err(error) = house.api_keys.refresh().await {
+        log::warn!("api: named keys are not known yet, since they cannot be read: {error}");
+    }
     // Feeds begin when what they bring can be delivered.
     let watchdog = actix_rt::spawn(watchdog::watch(Arc::clone(&house)));
+    let api_keys = actix_rt::spawn(Arc::clone(&house.api_keys).keep());
     let store_watch = actix_rt::spawn(store::watch(Arc::clone(&store)));
     let store_care = actix_rt::spawn(care::care(Arc::clone(&store), house.clock.clone()));
     house.say_how_to_add_users(&config).await;
@@ -192,6 +196,7 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
         log::warn!("the audit log did not take all records in time");
     }
     store_watch.abort();
+    api_keys.abort();
     store_care.abort();
     if let Some(history) = &house.history {
         history.close(HISTORY_STOP_MAX).await;
@@ -220,6 +225,7 @@ pub struct House {
     gate: Arc<Gate>,
     topics: Arc<Topics>,
     broker: Arc<MemoryBroker>,
+    api_keys: Arc<ApiKeys>,
     /// Where a namespace keeps history in the store.
     history: Option<Arc<DurableBroker>>,
     hub: Arc<Hub>,
@@ -320,9 +326,10 @@ impl House {
             None => None,
         };
         let accounts_prefix = login.as_ref().map(|login| login.prefix.as_str());
+        let api_keys = Arc::new(ApiKeys::new(ApiKey::new(config.http_api.key.expose()), Arc::clone(&store), clock.clone()));
         let api = ApiState {
             prefix: config.http_api.handler_prefix.clone(),
-            key: ApiKey::new(config.http_api.key.expose()),
+            keys: Arc::clone(&api_keys),
             insecure: config.http_api.insecure,
             publisher: publisher.clone(),
             hub: Arc::clone(&hub),
@@ -365,6 +372,7 @@ impl House {
             broker,
             published,
             history,
+            api_keys,
             sessions: Shared {
                 settings: Arc::new(settings::session(config)),
                 publisher,

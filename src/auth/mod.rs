@@ -7,6 +7,7 @@
 
 pub mod accounts;
 mod api_key;
+mod api_keys;
 mod blocks;
 mod claims;
 mod hub_tokens;
@@ -24,6 +25,7 @@ mod sign;
 pub mod throttle;
 
 pub use api_key::ApiKey;
+pub use api_keys::{ApiKeyError, ApiKeys, Caller, Keyring, Scope};
 pub use blocks::{BLOCKS_MAX, BlockError, Blocks, Evict, Visitor};
 pub use claims::{ConnectionClaims, Overrides, ServerSub, SubscriptionClaims};
 pub use hub_tokens::{HUB_KEY_ID, HubKey, HubKeyError, HubTokens, MintLogin, RefreshToken};

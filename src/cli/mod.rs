@@ -9,6 +9,7 @@ mod default_config;
 mod demo_feed;
 mod feed;
 mod gen_token;
+mod key;
 mod serve;
 mod user;
 mod version;
@@ -55,6 +56,7 @@ enum Command {
     CheckConfig(check_config::CheckConfig),
     DefaultConfig(default_config::DefaultConfig),
     GenToken(gen_token::GenToken),
+    Key(key::Key),
     User(user::User),
     Version(version::Version),
 }
@@ -69,6 +71,7 @@ impl Cli {
             Command::CheckConfig(command) => command.run(),
             Command::DefaultConfig(command) => command.run(),
             Command::GenToken(command) => command.run(),
+            Command::Key(command) => command.run(),
             Command::User(command) => command.run(),
             Command::Version(command) => command.run(),
         }

@@ -2,6 +2,7 @@
 
 use super::{Event, counter_vec};
 use crate::protocol::codes::Refusal;
+use crate::store::StoreError;
 use prometheus::IntCounterVec;
 use std::sync::LazyLock;
 
@@ -58,6 +59,26 @@ impl Event for ApiCalled<'_> {
             }
         };
         CALLS.with_label_values(&[self.method, result]).inc();
+    }
+}
+
+/// The named keys are others than before.
+pub struct ApiKeysRead {
+    pub keys: usize,
+}
+impl Event for ApiKeysRead {
+    fn emit(self) {
+        log::info!("api: {} named keys are known", self.keys);
+    }
+}
+
+/// The named keys cannot be read; those that were read last count. Told once, until they can be read again.
+pub struct ApiKeysUnreadable<'a> {
+    pub error: &'a StoreError,
+}
+impl Event for ApiKeysUnreadable<'_> {
+    fn emit(self) {
+        log::warn!("api: named keys are those of before, since they cannot be read: {}", self.error);
     }
 }
 

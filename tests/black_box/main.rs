@@ -4,6 +4,7 @@ mod support;
 
 mod accounts;
 mod admin;
+mod api_keys;
 mod bad_input;
 mod come_and_go;
 mod commands;
@@ -23,6 +24,7 @@ mod presence;
 mod publish;
 mod recovery;
 mod revocation;
+mod secrets;
 mod server_side;
 mod slow;
 mod stores;

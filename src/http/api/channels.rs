@@ -61,6 +61,9 @@ pub async fn call(call: &Call<'_>, request: ChannelsRequest<'_>) -> Result<Chann
     call.api
         .topics
         .for_each_watched(|watched| {
+            if !call.caller.may_name(call.api.publisher.rules.namespace(&watched.channel)) {
+                return;
+            }
             if matcher.as_ref().is_some_and(|matcher| !matcher.is_match(watched.channel.as_str())) {
                 return;
             }

@@ -1,6 +1,6 @@
 //! The server API: an application publishes, inspects and steers. `POST {prefix}/{method}`, JSON in and out, one file a method.
 //!
-//! Called by backends that show the API key. No permissions are asked for: whoever has the key may do everything. The names, shapes and error
+//! Called by backends that show an API key. Whoever has the key of the configuration may do everything, others what their key is for. The names, shapes and error
 //! codes are those of Centrifugo's HTTP API, so that its client libraries work. Deliberately absent: methods of the application's own
 //! (`rpc`), and the single address for all methods that Centrifugo is about to drop.
 
@@ -26,7 +26,7 @@ mod unsubscribe;
 mod tests;
 
 use super::respond;
-use crate::auth::ApiKey;
+use crate::auth::{ApiKeys, Caller};
 use crate::broker::Publisher;
 use crate::channel::{ChannelOptions, SessionId, UserId};
 use crate::clock::{Clock, Millis};
@@ -65,8 +65,8 @@ const TELL_MAX: Duration = Duration::from_secs(1);
 pub struct ApiState {
     /// The path that all addresses begin with: begins with a slash and does not end with one.
     pub prefix: String,
-    /// `None`: nobody may call, unless `insecure`.
-    pub key: Option<ApiKey>,
+    /// Who may call. Without any key nobody may, unless `insecure`.
+    pub keys: Arc<ApiKeys>,
     /// Everybody may call.
     pub insecure: bool,
     pub publisher: Publisher,
@@ -110,7 +110,6 @@ macro_rules! methods {
         }
 
         impl Method {
-            #[cfg(test)]
             const ALL: &[Self] = &[$(Self::$Method,)*];
 
             fn find(name: &str) -> Option<Self> {
@@ -153,7 +152,9 @@ macro_rules! methods {
 
             async fn carry_out(self, call: &Call<'_>) -> Result<Reply, Refusal> {
                 let method = self.method();
+                let is_allowed = call.caller.may_call(method.name(), method.is_about_channels());
                 let result = match self {
+                    _ if !is_allowed => Err(ErrorCode::PERMISSION_DENIED.into()),
                     $(Self::$Method(request) => $name::call(call, request).await.map(Reply::$Method).map_err(Refusal::from),)*
                 };
                 emit(ApiCalled { method: method.name(), error: result.as_ref().err() });
@@ -198,6 +199,29 @@ methods! {
     rpc Rpc(rpc::RpcRequest<'a>) -> Empty;
 }
 
+impl Method {
+    /// Whether what it does is done to the channels that it names, or shown of those that the caller may name.
+    const fn is_about_channels(self) -> bool {
+        match self {
+            Self::Publish
+            | Self::Broadcast
+            | Self::Subscribe
+            | Self::Unsubscribe
+            | Self::Presence
+            | Self::PresenceStats
+            | Self::History
+            | Self::HistoryRemove
+            | Self::Channels => true,
+            Self::Disconnect | Self::Refresh | Self::Info | Self::Rpc => false,
+        }
+    }
+}
+
+/// The names of all methods that a key can be for.
+pub fn methods() -> impl Iterator<Item = &'static str> {
+    Method::ALL.iter().map(|method| method.name())
+}
+
 /// Nothing to tell, besides that it was done.
 #[derive(Debug, Serialize, ToSchema)]
 struct Empty {}
@@ -219,6 +243,8 @@ impl<T: Serialize> Serialize for Outcome<T> {
 #[derive(Clone, Copy)]
 struct Call<'a> {
     api: &'a ApiState,
+    /// What it may do is asked for each command, those of a batch included, and for each channel.
+    caller: &'a Caller,
     /// What the request's texts and payloads are slices of.
     body: &'a Bytes,
     /// For the whole request: commands of a batch share it.
@@ -226,8 +252,13 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
+    /// The options of a channel that the caller may name.
     fn options(&self, channel: &str) -> Result<&'a Arc<ChannelOptions>, ErrorCode> {
-        self.api.publisher.rules.options(channel).map_err(|error| error.code())
+        let rules = &self.api.publisher.rules;
+        if !self.caller.may_name(rules.namespace(channel)) {
+            return Err(ErrorCode::PERMISSION_DENIED);
+        }
+        rules.options(channel).map_err(|error| error.code())
     }
 
     /// Tells `connections`, and waits until they did it.
@@ -285,15 +316,15 @@ async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> 
     if request.method() != HttpMethod::POST {
         return respond::method_not_allowed("POST");
     }
-    if !api.lets_in(&request) {
+    let Some(caller) = api.caller(&request) else {
         emit(ApiRefused { why: ApiRefusal::Key });
         return HttpResponse::Unauthorized().finish();
-    }
+    };
     let body = match read(body, request.headers(), api.body_bytes_max, api.timeout).await {
         Ok(body) => body,
         Err(refusal) => return refusal.into_response(),
     };
-    let call = Call { api: &api, body: &body, deadline: Instant::now() + api.timeout };
+    let call = Call { api: &api, caller: &caller, body: &body, deadline: Instant::now() + api.timeout };
     let answer = match method {
         Some(method) => answer(call, method, &request).await,
         None => batch::answer(call).await,
@@ -340,25 +371,25 @@ fn error_response(error: &Refusal, headers: &HeaderMap) -> HttpResponse {
 }
 
 impl ApiState {
-    /// Whether the request shows the key. Where it shows several, the first of header, authorization and query counts.
-    fn lets_in(&self, request: &HttpRequest) -> bool {
+    /// Whose key the request shows. Where it shows several, the first of header, authorization and query counts.
+    fn caller(&self, request: &HttpRequest) -> Option<Caller> {
         if self.insecure {
-            return true;
+            return Some(Caller::UNSCOPED);
         }
-        let Some(key) = &self.key else { return false };
         let headers = request.headers();
         if let Some(shown) = headers.get(API_KEY) {
-            return key.matches(shown.as_bytes());
+            return self.keys.verify(shown.as_bytes());
         }
         if let Some(shown) = headers.get(header::AUTHORIZATION) {
             let (scheme, shown) = shown.as_bytes().split_at_checked(7).unwrap_or_default();
-            return scheme.eq_ignore_ascii_case(b"apikey ") && key.matches(shown.trim_ascii());
+            return scheme.eq_ignore_ascii_case(b"apikey ").then(|| self.keys.verify(shown.trim_ascii())).flatten();
         }
         #[derive(Deserialize)]
         struct Query {
             api_key: String,
         }
-        web::Query::<Query>::from_query(request.query_string()).is_ok_and(|query| key.matches(query.api_key.as_bytes()))
+        let query = web::Query::<Query>::from_query(request.query_string()).ok()?;
+        self.keys.verify(query.api_key.as_bytes())
     }
 }
 

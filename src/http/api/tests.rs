@@ -1,16 +1,27 @@
 use super::*;
+use crate::auth::ApiKey;
 use crate::broker::{Answer, Broker, BrokerError, History, HistoryFilter, Publish, Published};
 use crate::channel::{ChannelName, ClientInfo, PresenceStats, PublicationDataFormat};
+use crate::config::StoreConfig;
 use crate::http::fixture::{Fixture, with_history};
+use crate::store::{self, Store};
 use actix_http::Request;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::{App, Error, test};
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const KEY: &str = "s3cret-key";
 const BODY_BYTES_MAX: usize = 8 * 1_024;
+
+/// A store that knows no keys. It goes with its folder: nothing is asked of it that is not in memory.
+fn store() -> Arc<dyn Store> {
+    let folder = tempfile::tempdir().unwrap();
+    let config = StoreConfig::default();
+    store::open(&config, folder.path()).now_or_never().expect("a file is opened at once").unwrap()
+}
 
 fn api(key: Option<&str>, insecure: bool) -> Arc<ApiState> {
     let chat = ChannelOptions { presence: true, ..with_history() };
@@ -18,7 +29,7 @@ fn api(key: Option<&str>, insecure: bool) -> Arc<ApiState> {
     let Fixture { publisher, topics, clock } = Fixture::new(&[("chat", chat), ("objects", objects)]);
     Arc::new(ApiState {
         prefix: "/api".to_string(),
-        key: key.and_then(ApiKey::new),
+        keys: Arc::new(ApiKeys::new(key.and_then(ApiKey::new), store(), clock.clone())),
         insecure,
         publisher,
         hub: Arc::new(Hub::default()),

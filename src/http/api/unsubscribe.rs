@@ -35,6 +35,8 @@ pub struct UnsubscribeRequest<'a> {
 pub async fn call(call: &Call<'_>, request: UnsubscribeRequest<'_>) -> Result<Empty, ErrorCode> {
     if !request.channel.is_empty() {
         call.options(&request.channel)?;
+    } else if !call.caller.may_name_all() {
+        return Err(ErrorCode::PERMISSION_DENIED);
     }
     let to = Addressed { user: &request.user, client: &request.client, session: &request.session };
     let channel = (!request.channel.is_empty()).then(|| ChannelName::new(&request.channel));

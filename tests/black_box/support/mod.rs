@@ -16,7 +16,7 @@ pub use client::{Client, Event, many, recovering};
 pub use codec::{Codec, put_varint};
 pub use feed::Feed;
 pub use http::{Answer, read_to_end, request};
-pub use hub::{Hub, merged, write_certificate};
+pub use hub::{API_KEY, Hub, merged, write_certificate};
 pub use websocket::{Dial, Ending, Stream, WebSocket, masked_frame, opcode};
 
 use std::future::Future;
