@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// A duration with millisecond resolution. Zero and negative values are allowed because several options use them for *off*.
@@ -201,6 +202,64 @@ pub enum UnitError {
     Duration { text: String },
     #[error("\"{text}\" is not a number of bytes; write for instance 65536, \"64KiB\" or \"1MiB\"")]
     ByteSize { text: String },
+    #[error("\"{text}\" is not a rate; write for instance \"20/s\", \"600/m\" or \"20/s burst 100\"")]
+    Rate { text: String },
+}
+
+/// How often something may happen: `20/s`, `600/m`, `5/h`, `100/10s`; `20/s burst 100` lets so many through at once after a pause, where
+/// otherwise it is the count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    count: NonZeroU32,
+    period: Duration,
+    burst: NonZeroU32,
+}
+
+impl Rate {
+    pub const fn count(self) -> NonZeroU32 {
+        self.count
+    }
+    pub const fn period(self) -> Duration {
+        self.period
+    }
+    pub const fn burst(self) -> NonZeroU32 {
+        self.burst
+    }
+
+    pub fn parse(text: &str) -> Result<Self, UnitError> {
+        let bad = || UnitError::Rate { text: text.to_string() };
+        let number = |text: &str| text.trim().parse::<NonZeroU32>().map_err(|_| bad());
+        let (rate, burst) = text.split_once("burst").map_or((text, None), |(rate, burst)| (rate, Some(burst)));
+        let (count, period) = rate.split_once('/').ok_or_else(bad)?;
+        let period = match period.trim() {
+            unit @ ("ms" | "s" | "m" | "h" | "d") => HumanDuration::parse(&format!("1{unit}")),
+            period => HumanDuration::parse(period),
+        };
+        let period = period.ok().filter(|period| period.is_positive()).ok_or_else(bad)?.duration();
+        let count = number(count)?;
+        let burst = burst.map_or(Ok(count), number)?;
+        Ok(Self { count, period, burst })
+    }
+}
+
+/// A rate as the configuration has it: text, empty for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct OptionalRate(pub Option<Rate>);
+
+impl<'de> Deserialize<'de> for OptionalRate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.trim().is_empty() { Ok(Self(None)) } else { Rate::parse(&text).map(|rate| Self(Some(rate))).map_err(de::Error::custom) }
+    }
+}
+
+impl Serialize for OptionalRate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            None => serializer.serialize_str(""),
+            Some(Rate { count, period, burst }) => serializer.collect_str(&format_args!("{count}/{}ms burst {burst}", period.as_millis())),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::{Config, FeedConfig};
 use crate::demo::{DemoFeed, DemoSettings};
 use crate::guard::admission::Admission;
+use crate::guard::limits::Limits;
 use crate::guard::maintenance::Maintenance;
 use crate::guard::reaper::{Reaper, Watches};
 use crate::http::api::{ApiState, openapi};
@@ -134,7 +135,7 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
         server = server.listen(format!("listener {index}"), listener, move || {
             let worker = house.worker();
             let (gate, tls, house) = (Arc::clone(&gate), tls.clone(), Arc::clone(&house));
-            let is_tls = IsTls(tls.is_some());
+            let (is_tls, proxies) = (IsTls(tls.is_some()), gate.proxies.clone());
             let deadlines: Rc<Deadlines> = Rc::new(gate.deadlines);
             let websocket = Arc::clone(&house.websocket);
             let routes = house.routes.clone();
@@ -150,7 +151,9 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
                         Ok::<_, actix_http::Error>(())
                     }
                 }))
-                .finish(map_config(App::new().app_data(is_tls).configure(move |service| routes.configure(service)), |()| AppConfig::default()))
+                .finish(map_config(App::new().app_data(is_tls).app_data(proxies).configure(move |service| routes.configure(service)), |()| {
+                    AppConfig::default()
+                }))
                 .map_err(|error| log::debug!("a connection ended: {error}"));
             fn_service(move |tcp| Arc::clone(&gate).enter(tcp, tls.clone(), Rc::clone(&deadlines))).and_then(service)
         })?;
@@ -264,6 +267,8 @@ impl House {
         let publisher = Publisher { rules, content, broker: front };
         let hub_tokens = settings::hub_tokens(config).context("accounts")?;
         let Verifiers { connection: tokens, subscription: subscription_tokens, published } = settings::tokens(config, hub_tokens.as_ref(), &clock)?;
+        let proxies = settings::proxies(config)?;
+        let limits = Arc::new(Limits::new(&settings::limits(config), &clock));
         let draining = Draining::new();
         let limit = raise_descriptor_limit().saturating_sub(config.http_server.reserved_descriptors);
         let connection_limit = config.http_server.connection_limit.min(limit);
@@ -276,6 +281,7 @@ impl House {
             watches: Arc::new(Watches::default()),
             clock: clock.clone(),
             deadlines: settings::deadlines(config),
+            proxies: proxies.clone(),
             is_draining: draining.flag(),
         };
         let hub = Arc::new(Hub::default());
@@ -333,6 +339,7 @@ impl House {
             insecure: config.http_api.insecure,
             publisher: publisher.clone(),
             hub: Arc::clone(&hub),
+            limits: Arc::clone(&limits),
             topics: Arc::clone(&topics),
             clock: clock.clone(),
             node: node.clone(),
@@ -380,13 +387,14 @@ impl House {
                 subscription_tokens,
                 hub: Arc::clone(&hub),
                 blocks,
+                limits,
                 procedures: Arc::clone(&port) as _,
                 maintenance,
                 clock: clock.clone(),
             },
             hub,
             outbox: settings::outbox(config),
-            websocket: Arc::new(settings::websocket(config, &clock)?),
+            websocket: Arc::new(settings::websocket(config, &clock, &proxies)?),
             clock,
             readiness,
             state,

@@ -7,10 +7,14 @@ use crate::auth::throttle::ThrottleRules;
 use crate::auth::{HubKey, HubTokens, Jwks, JwksSettings, OriginRule, TokenSettings, TokenVerifier};
 use crate::broker::MemoryBrokerSettings;
 use crate::clock::{Clock, Millis};
-use crate::config::{Config, FeedConfig, FeedFormat, FeedStart, SubscriptionTokenConfig, TokenConfig, UpstreamConfig};
+use crate::config::{
+    CommandLimitsConfig, Config, FeedConfig, FeedFormat, FeedStart, LimitsConfig, SubscriptionTokenConfig, TokenConfig, UpstreamConfig,
+};
 use crate::content::{ContentRuleError, ContentRules};
+use crate::guard::limits::{LimitSettings, Rates};
 use crate::http::api::NodeInfo;
 use crate::http::connection::Deadlines;
+use crate::http::forwarded::{ForwardedBy, TrustedProxies};
 use crate::http::live::LiveSettings;
 use crate::http::pages::PageSettings;
 use crate::http::transports::websocket::{ConnectRate, WebsocketSettings};
@@ -24,6 +28,8 @@ use crate::upstream::{
     BreakerSettings, DegradedSettings, FeedError, FeedLimits, FeedSettings, FeedTemplate, Format, GateSettings, HealthSettings, PoolSettings,
 };
 use anyhow::Context;
+use ipnet::IpNet;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -135,13 +141,14 @@ pub fn deadlines(config: &Config) -> Deadlines {
     }
 }
 
-pub fn websocket(config: &Config, clock: &Clock) -> anyhow::Result<WebsocketSettings> {
+pub fn websocket(config: &Config, clock: &Clock, proxies: &TrustedProxies) -> anyhow::Result<WebsocketSettings> {
     let rate = config.client.connection_rate_limit;
     Ok(WebsocketSettings {
         path: config.websocket.handler_prefix.clone(),
         is_disabled: config.websocket.disabled,
         origins: OriginRule::new(&config.client.allowed_origins).context("client.allowed_origins")?,
         session_limit: config.client.connection_limit,
+        proxies: proxies.clone(),
         rate: (rate > 0).then(|| ConnectRate::new(rate, clock.clone())),
     })
 }
@@ -187,6 +194,32 @@ pub fn hub_tokens(config: &Config) -> anyhow::Result<Option<Arc<HubTokens>>> {
         key => HubKey::configured(key),
     };
     Ok(Some(Arc::new(HubTokens::new(&key)?)))
+}
+
+/// Who is believed about the addresses of clients.
+pub fn proxies(config: &Config) -> anyhow::Result<TrustedProxies> {
+    let http = &config.http_server;
+    let network = |text: &String| text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())));
+    let networks = http.trusted_proxies.iter().map(network).collect::<Result<_, _>>().context("http_server.trusted_proxies")?;
+    Ok(TrustedProxies::new(networks, ForwardedBy::parse(&http.forwarded_header).unwrap_or_default()))
+}
+
+pub fn limits(config: &Config) -> LimitSettings {
+    let LimitsConfig { identities_max, connects, commands, publishes, subscribes, api } = &config.limits;
+    let of_commands = |limits: &CommandLimitsConfig| Rates {
+        per_connection: limits.per_connection.0,
+        per_user: limits.per_user.0,
+        per_address: limits.per_address.0,
+        total: limits.total.0,
+    };
+    LimitSettings {
+        identities_max: *identities_max,
+        connects: Rates { per_user: connects.per_user.0, per_address: connects.per_address.0, total: connects.total.0, ..Rates::default() },
+        commands: of_commands(commands),
+        publishes: of_commands(publishes),
+        subscribes: of_commands(subscribes),
+        api: Rates { per_address: api.per_address.0, total: api.total.0, ..Rates::default() },
+    }
 }
 
 /// Who verifies tokens.

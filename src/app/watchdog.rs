@@ -38,6 +38,7 @@ pub async fn watch(house: Arc<House>) {
         rounds.tick().await;
         house.broker.sweep(BROKER_BUDGET);
         house.topics.heal();
+        house.sessions.limits.sweep();
         watch_pool(&house, &mut pool).await;
         watch_admin(&house, &mut admin).await;
     }

@@ -22,6 +22,10 @@ pub struct HttpServerConfig {
     pub connection_limit: usize,
     /// Open sockets of one address. Beyond it new ones are answered 503 and closed. 0: no such limit.
     pub connection_limit_per_ip: usize,
+    /// Proxies that are believed about the addresses of their clients: addresses and networks. Nobody else is.
+    pub trusted_proxies: Vec<String>,
+    /// The header by which they say it: `x-forwarded-for` or `forwarded` (RFC 7239). The other one is not looked at.
+    pub forwarded_header: String,
     /// Descriptors kept free for feeds, files and the listeners themselves when the system's limit is near.
     pub reserved_descriptors: usize,
     /// From the accepted socket to the end of the TLS handshake.
@@ -49,6 +53,8 @@ impl Default for HttpServerConfig {
             backlog: 4_096,
             connection_limit: 25_000,
             connection_limit_per_ip: 0,
+            trusted_proxies: Vec::new(),
+            forwarded_header: "x-forwarded-for".to_string(),
             reserved_descriptors: 64,
             tls_handshake_timeout: HumanDuration::from_secs(3),
             request_header_timeout: HumanDuration::from_secs(5),

@@ -14,6 +14,7 @@ mod http_server;
 mod known;
 mod load;
 mod node;
+mod limits;
 mod observe;
 mod operators;
 mod secret;
@@ -30,6 +31,7 @@ pub use format::{FILE_BYTES_MAX, Format, FormatError};
 pub use http_api::HttpApiConfig;
 pub use http_server::{HttpServerConfig, TlsConfig};
 pub use known::{Hint, UnknownOption};
+pub use limits::{ApiLimitsConfig, CommandLimitsConfig, ConnectLimitsConfig, LimitsConfig};
 pub use load::{ConfigError, Layers, Loaded, Problem, VARIABLE_PREFIX, unknown_warning};
 pub use node::{NodeConfig, ShutdownConfig};
 pub use observe::{DebugConfig, HealthConfig, LiveConfig, LogConfig, LogFormat, LogLevel, PrometheusConfig, ReadyConfig};
@@ -49,6 +51,7 @@ pub struct Config {
     pub data_dir: String,
     pub http_server: HttpServerConfig,
     pub client: ClientConfig,
+    pub limits: LimitsConfig,
     pub channel: ChannelConfig,
     pub websocket: WebsocketConfig,
     pub http_api: HttpApiConfig,
@@ -77,6 +80,7 @@ impl Default for Config {
             data_dir: "data".to_string(),
             http_server: HttpServerConfig::default(),
             client: ClientConfig::default(),
+            limits: LimitsConfig::default(),
             channel: ChannelConfig::default(),
             websocket: WebsocketConfig::default(),
             http_api: HttpApiConfig::default(),

@@ -98,6 +98,17 @@ fn http_server(config: &Config, check: &mut Check) {
     check.that(server.connection_limit_per_ip <= server.connection_limit, "http_server.connection_limit_per_ip", || {
         format!("{} is more than http_server.connection_limit, {}; write 0 for no limit", server.connection_limit_per_ip, server.connection_limit)
     });
+    for (index, network) in server.trusted_proxies.iter().enumerate() {
+        check.that(is_network(network), format!("http_server.trusted_proxies[{index}]"), || {
+            format!("\"{network}\" is neither an IP address nor a network such as \"10.0.0.0/8\"")
+        });
+    }
+    check.that(
+        matches!(server.forwarded_header.to_ascii_lowercase().as_str(), "x-forwarded-for" | "forwarded"),
+        "http_server.forwarded_header",
+        || format!("\"{}\" is neither x-forwarded-for nor forwarded", server.forwarded_header),
+    );
+    check.within("limits.identities_max", config.limits.identities_max, 1_000, 10_000_000);
     check.within("http_server.reserved_descriptors", server.reserved_descriptors, 16, 100_000);
     check.positive("http_server.tls_handshake_timeout", server.tls_handshake_timeout);
     check.positive("http_server.request_header_timeout", server.request_header_timeout);
@@ -105,6 +116,13 @@ fn http_server(config: &Config, check: &mut Check) {
     check.positive("http_server.keep_alive_timeout", server.keep_alive_timeout);
     check.positive("http_server.write_timeout", server.write_timeout);
     check.some_bytes("http_server.request_body_max", server.request_body_max);
+}
+
+fn is_network(text: &str) -> bool {
+    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let Ok(address) = address.parse::<IpAddr>() else { return false };
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    length.is_none_or(|length| length.parse::<u8>().is_ok_and(|length| length <= longest))
 }
 
 fn client(config: &Config, check: &mut Check) {

@@ -44,23 +44,18 @@ impl Admission {
     }
 
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, Refused> {
+        let mut admitted = self.admit_anybody()?;
+        admitted.belongs_to(address)?;
+        Ok(admitted)
+    }
+
+    /// For a connection of which it is not known yet whose it is.
+    pub fn admit_anybody(self: &Arc<Self>) -> Result<Admitted, Refused> {
         if self.count.fetch_add(1, Ordering::Relaxed) >= self.limit {
             self.count.fetch_sub(1, Ordering::Relaxed);
             return Err(Refused::Full);
         }
-        if self.limit_per_address == 0 {
-            return Ok(Admitted { admission: Arc::clone(self), address: None });
-        }
-        let address = network_of(address);
-        let mut addresses = self.addresses.lock();
-        let count = addresses.entry(address).or_default();
-        if *count >= self.limit_per_address {
-            self.count.fetch_sub(1, Ordering::Relaxed);
-            return Err(Refused::FullForAddress);
-        }
-        *count += 1;
-        drop(addresses);
-        Ok(Admitted { admission: Arc::clone(self), address: Some(address) })
+        Ok(Admitted { admission: Arc::clone(self), address: None })
     }
 
     pub fn count(&self) -> usize {
@@ -69,7 +64,7 @@ impl Admission {
 }
 
 /// One IPv6 user holds a whole /64, so that is what counts as one address.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
@@ -84,6 +79,25 @@ fn network_of(address: IpAddr) -> IpAddr {
 pub struct Admitted {
     admission: Arc<Admission>,
     address: Option<IpAddr>,
+}
+
+impl Admitted {
+    /// Counts the connection as one from this address, unless there are as many as may be. Said once.
+    pub fn belongs_to(&mut self, address: IpAddr) -> Result<(), Refused> {
+        let limit = self.admission.limit_per_address;
+        if limit == 0 || self.address.is_some() {
+            return Ok(());
+        }
+        let address = network_of(address);
+        let mut addresses = self.admission.addresses.lock();
+        let count = addresses.entry(address).or_default();
+        if *count >= limit {
+            return Err(Refused::FullForAddress);
+        }
+        *count += 1;
+        self.address = Some(address);
+        Ok(())
+    }
 }
 
 impl Drop for Admitted {

@@ -3,23 +3,30 @@
 //! all ([`maintenance`]).
 
 pub mod admission;
+pub mod limits;
 pub mod maintenance;
 pub mod reaper;
 
-use admission::Admitted;
+use admission::{Admitted, Refused};
 use reaper::{Watch, WatchGuard};
+use std::net::IpAddr;
 use std::ops::Deref;
 
 /// One socket's places; dropping it gives both back. Whoever owns the socket drops this first (see [`WatchGuard`]).
 #[derive(Debug)]
 pub struct Ticket {
     watch: WatchGuard,
-    _admitted: Admitted,
+    admitted: Admitted,
 }
 
 impl Ticket {
     pub fn new(watch: WatchGuard, admitted: Admitted) -> Self {
-        Self { watch, _admitted: admitted }
+        Self { watch, admitted }
+    }
+
+    /// Counts the connection as one from this address; for those that a proxy has passed on.
+    pub fn belongs_to(&mut self, address: IpAddr) -> Result<(), Refused> {
+        self.admitted.belongs_to(address)
     }
 }
 

@@ -6,8 +6,10 @@
 
 use crate::clock::{Clock, Millis};
 use crate::guard::Ticket;
+use crate::guard::admission::Refused;
 use rustls::ServerConnection;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -58,6 +60,11 @@ impl Connection {
     pub fn new(io: Io, ticket: Ticket, deadlines: Rc<Deadlines>, clock: Clock) -> Self {
         ticket.expect_inbound(Some(clock.now() + deadlines.first_request_ms));
         Self { ticket, io, stage: Stage::Idle, is_blocked: false, deadlines, clock }
+    }
+
+    /// Counts the connection as one from this address; for those that a proxy has passed on.
+    pub fn belongs_to(&mut self, address: IpAddr) -> Result<(), Refused> {
+        self.ticket.belongs_to(address)
     }
 
     /// Takes the connection out of HTTP: its socket, its TLS state if it has one, and its ticket.

@@ -1,6 +1,7 @@
 //! Listening sockets, and what happens to a connection between the accept and its first request.
 
 use super::connection::{Connection, Deadlines, Io};
+use super::forwarded::TrustedProxies;
 use crate::clock::Clock;
 use crate::guard::Ticket;
 use crate::guard::admission::{Admission, Refused};
@@ -68,6 +69,7 @@ pub struct Gate {
     pub watches: Arc<Watches>,
     pub clock: Clock,
     pub deadlines: Deadlines,
+    pub proxies: TrustedProxies,
     /// Set when the hub is about to stop.
     pub is_draining: Arc<AtomicBool>,
 }
@@ -111,7 +113,9 @@ impl Gate {
         if self.is_draining.load(Ordering::Relaxed) {
             return Err(Refused::Draining);
         }
-        let admitted = self.admission.admit(address)?;
+        // Whose connections a proxy passes on, their requests say.
+        let is_proxy = self.proxies.trusts(address);
+        let admitted = if is_proxy { self.admission.admit_anybody()? } else { self.admission.admit(address)? };
         Ok(Ticket::new(self.watches.watch(tcp.as_raw_fd()), admitted))
     }
 }

@@ -9,6 +9,7 @@ pub mod connection;
 pub mod debug;
 #[cfg(test)]
 mod fixture;
+pub mod forwarded;
 pub mod health;
 pub mod listen;
 pub mod live;

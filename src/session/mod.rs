@@ -23,6 +23,7 @@ pub use steered::{Describe, DescribedSubscription, Description, Told};
 use crate::auth::Bearer;
 use crate::channel::{ChannelName, ClientInfo, SessionId, UserId};
 use crate::clock::Millis;
+use crate::guard::limits::ConnectionLimits;
 use crate::guard::reaper::Cut;
 use crate::outbox::{Notice, Outbox};
 use crate::protocol::centrifuge::{Codec, Command, NotJson, Reply, Request};
@@ -142,6 +143,10 @@ pub struct Session {
     todo: VecDeque<(u32, Request)>,
     /// Subscriptions that the server API asked for and whose channels are not attached yet.
     server_todo: Vec<Subscribed>,
+    /// What this connection may do so often; nothing where nothing is limited so.
+    limits: Option<Box<ConnectionLimits>>,
+    /// The first command has been counted by the limits, and is tried again.
+    is_counted: bool,
     /// Whether the first command waits for something.
     is_waiting: bool,
     pings_by_frame: bool,
@@ -182,6 +187,8 @@ impl Session {
             subscriptions: HashMap::new(),
             todo: VecDeque::new(),
             server_todo: Vec::new(),
+            limits: worker.limits.of_connection(),
+            is_counted: false,
             is_waiting: false,
             pings_by_frame,
             next_ping: 0,
@@ -428,14 +435,48 @@ impl Session {
 
     /// Carries a command out, or keeps it as the first to try again.
     fn try_command(&mut self, id: u32, request: Request, ctx: &mut Context<Self>) {
+        if !std::mem::take(&mut self.is_counted)
+            && let Err(()) = self.count(id, &request)
+        {
+            return;
+        }
         match self.command(id, &request, ctx) {
             Step::Done => {}
             Step::Again => {
                 self.is_waiting = true;
-                self.todo.push_front((id, request));
+                self.put_back(id, request);
             }
             Step::Later => self.is_waiting = true,
         }
+    }
+
+    /// Counts a command among those that may come so often. An error: it has been refused.
+    fn count(&mut self, id: u32, request: &Request) -> Result<(), ()> {
+        // Pongs answer to us; connects are counted when it is known whose they are.
+        if matches!(request, Request::Pong | Request::Connect(_)) || !matches!(self.phase, Phase::Connected(_)) {
+            return Ok(());
+        }
+        let (limits, own) = (&self.worker.limits, self.limits.as_deref());
+        let (user, address) = (self.user.as_str(), Some(self.peer.address));
+        let taken = limits.commands.take(own.and_then(|own| own.commands.as_ref()), user, address).and_then(|()| match request {
+            Request::Publish(_) => limits.publishes.take(own.and_then(|own| own.publishes.as_ref()), user, address),
+            Request::Subscribe(_) => limits.subscribes.take(own.and_then(|own| own.subscribes.as_ref()), user, address),
+            _ => Ok(()),
+        });
+        taken.map_err(|_| {
+            // Without an id there is nothing to answer to.
+            if id == 0 {
+                self.disconnect(Disconnect::TOO_MANY_REQUESTS);
+            } else {
+                self.refuse(id, request.name(), ErrorCode::TOO_MANY_REQUESTS);
+            }
+        })
+    }
+
+    /// Makes a command the first to be tried again.
+    fn put_back(&mut self, id: u32, request: Request) {
+        self.is_counted = true;
+        self.todo.push_front((id, request));
     }
 
     /// Goes on with the commands that wait.

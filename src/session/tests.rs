@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::guard::Ticket;
 use crate::guard::admission::Admission;
+use crate::guard::limits::Limits;
 use crate::guard::reaper::Watches;
 use crate::outbox::{Outbox, OutboxLimits, Socket};
 use crate::protocol::centrifuge::Codec;
@@ -113,6 +114,7 @@ impl House {
             subscription_tokens: tokens,
             hub: Arc::clone(&hub),
             blocks: Arc::clone(&blocks),
+            limits: Arc::new(Limits::new(&crate::app::settings::limits(&config), &clock)),
             procedures: Arc::new(slow),
             maintenance: Arc::default(),
             clock: clock.clone(),

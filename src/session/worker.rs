@@ -8,6 +8,7 @@ use crate::auth::{Blocks, TokenVerifier};
 use crate::broker::Publisher;
 use crate::channel::SessionId;
 use crate::clock::{Clock, Millis};
+use crate::guard::limits::Limits;
 use crate::guard::maintenance::Maintenance;
 use crate::outbox::OutboxLimits;
 use crate::protocol::codes::Disconnect;
@@ -85,6 +86,7 @@ pub struct Shared {
     pub subscription_tokens: Arc<TokenVerifier>,
     pub hub: Arc<Hub>,
     pub blocks: Arc<Blocks>,
+    pub limits: Arc<Limits>,
     pub procedures: Arc<dyn Procedures>,
     pub maintenance: Arc<Maintenance>,
     pub clock: Clock,

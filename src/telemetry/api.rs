@@ -39,7 +39,7 @@ static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
         "aether_api_refused_total",
         "Requests to the server API that were not carried out, by reason.",
         &["reason"],
-        &[&["key"], &["malformed"], &["too_large"], &["too_slow"]],
+        &[&["key"], &["malformed"], &["too_large"], &["too_slow"], &["too_often"]],
     )
 });
 
@@ -92,6 +92,7 @@ pub enum ApiRefusal {
     TooLarge,
     /// The body did not come in time.
     TooSlow,
+    TooOften,
 }
 
 /// A request was not carried out.
@@ -105,6 +106,7 @@ impl Event for ApiRefused {
             ApiRefusal::Malformed => "malformed",
             ApiRefusal::TooLarge => "too_large",
             ApiRefusal::TooSlow => "too_slow",
+            ApiRefusal::TooOften => "too_often",
         };
         log::info!("api: refused a request ({reason})");
         REFUSED.with_label_values(&[reason]).inc();

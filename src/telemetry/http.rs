@@ -34,10 +34,11 @@ pub enum HandshakeVerdict {
     Full,
     Blocked,
     Maintenance,
+    TooOften,
 }
 
 impl HandshakeVerdict {
-    const ALL: [Self; 6] = [Self::Path, Self::Origin, Self::Malformed, Self::Full, Self::Blocked, Self::Maintenance];
+    const ALL: [Self; 7] = [Self::Path, Self::Origin, Self::Malformed, Self::Full, Self::Blocked, Self::Maintenance, Self::TooOften];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -47,6 +48,7 @@ impl HandshakeVerdict {
             Self::Full => "full",
             Self::Blocked => "blocked",
             Self::Maintenance => "maintenance",
+            Self::TooOften => "too_often",
         }
     }
 }

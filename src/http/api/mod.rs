@@ -25,11 +25,13 @@ mod unsubscribe;
 #[cfg(test)]
 mod tests;
 
+use super::forwarded::client_address;
 use super::respond;
 use crate::auth::{ApiKeys, Caller};
 use crate::broker::Publisher;
 use crate::channel::{ChannelOptions, SessionId, UserId};
 use crate::clock::{Clock, Millis};
+use crate::guard::limits::Limits;
 use crate::protocol::codes::{ClientError, ErrorCode, Refusal};
 use crate::session::Session;
 use crate::session::hub::{Found, Hub};
@@ -71,6 +73,7 @@ pub struct ApiState {
     pub insecure: bool,
     pub publisher: Publisher,
     pub hub: Arc<Hub>,
+    pub limits: Arc<Limits>,
     pub topics: Arc<Topics>,
     pub clock: Clock,
     pub node: NodeInfo,
@@ -315,6 +318,10 @@ async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> 
     }
     if request.method() != HttpMethod::POST {
         return respond::method_not_allowed("POST");
+    }
+    if let Err(too_often) = api.limits.api.take(None, "", Some(client_address(&request))) {
+        emit(ApiRefused { why: ApiRefusal::TooOften });
+        return HttpResponse::TooManyRequests().insert_header((header::RETRY_AFTER, too_often.seconds().to_string())).finish();
     }
     let Some(caller) = api.caller(&request) else {
         emit(ApiRefused { why: ApiRefusal::Key });

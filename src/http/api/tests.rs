@@ -3,6 +3,7 @@ use crate::auth::ApiKey;
 use crate::broker::{Answer, Broker, BrokerError, History, HistoryFilter, Publish, Published};
 use crate::channel::{ChannelName, ClientInfo, PresenceStats, PublicationDataFormat};
 use crate::config::StoreConfig;
+use crate::guard::limits::{LimitSettings, Limits};
 use crate::http::fixture::{Fixture, with_history};
 use crate::store::{self, Store};
 use actix_http::Request;
@@ -33,6 +34,7 @@ fn api(key: Option<&str>, insecure: bool) -> Arc<ApiState> {
         insecure,
         publisher,
         hub: Arc::new(Hub::default()),
+        limits: Arc::new(Limits::new(&LimitSettings::default(), &clock)),
         topics,
         node: NodeInfo { uid: "node-1".to_string(), name: "hub".to_string(), version: "0.0.0".to_string(), started: clock.now() - 90_500 },
         clock,

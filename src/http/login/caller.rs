@@ -2,12 +2,13 @@
 
 use super::{Refusal, SEC_FETCH_SITE, cookie, refused};
 use crate::auth::accounts::Place;
+use crate::http::forwarded::client_address;
 use crate::session::facts::device;
 use crate::telemetry::accounts::LoginRefused;
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN, USER_AGENT};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// Whether the listener that a request came by speaks TLS: app data, put there where the listener is made.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,7 @@ pub(super) struct Caller {
 impl Caller {
     /// `changes`: whether the request may change something, and so must not come from a page of somebody else's.
     pub(super) fn of(request: &HttpRequest, changes: bool) -> Result<Self, Refusal> {
-        let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+        let address = client_address(request);
         let headers = request.headers();
         let is_tls = request.app_data::<IsTls>().is_some_and(|IsTls(is_tls)| *is_tls);
         let is_secure = judge(headers, is_tls, changes).map_err(|foreign| {

@@ -5,6 +5,7 @@
 use crate::auth::OriginRule;
 use crate::clock::{Clock, Millis};
 use crate::http::connection::Connection;
+use crate::http::forwarded::TrustedProxies;
 use crate::outbox::{Outbox, Socket};
 use crate::protocol::centrifuge::Codec;
 use crate::session::facts::{Peer, Transport, device};
@@ -19,7 +20,7 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
@@ -37,6 +38,7 @@ pub struct WebsocketSettings {
     /// Sessions on this node. 0: no limit.
     pub session_limit: usize,
     pub rate: Option<ConnectRate>,
+    pub proxies: TrustedProxies,
 }
 
 /// Connections that may begin per second.
@@ -74,9 +76,14 @@ struct Turned {
 pub async fn upgrade(worker: Rc<Worker>, settings: Arc<WebsocketSettings>, request: Request, framed: Framed<Connection, h1::Codec>) {
     let parts = framed.into_parts();
     let mut connection = parts.io;
-    match judge(&worker, &settings, request.head()) {
+    let address = settings.proxies.client(request.head().peer_addr, &request.head().headers);
+    let judged = judge(&worker, &settings, request.head(), address).and_then(|accepted| match connection.belongs_to(address) {
+        Ok(()) => Ok(accepted),
+        Err(_) => Err(full()),
+    });
+    match judged {
         Ok(accepted) => {
-            let peer = peer(request.head(), accepted.codec);
+            let peer = peer(request.head(), address, accepted.codec);
             drop(request);
             let (tcp, tls, ticket) = connection.into_parts();
             let (reader, writer) = tcp.into_split();
@@ -109,18 +116,22 @@ pub async fn upgrade(worker: Rc<Worker>, settings: Arc<WebsocketSettings>, reque
 }
 
 /// Who is at the other end.
-fn peer(head: &RequestHead, codec: Codec) -> Peer {
+fn peer(head: &RequestHead, address: IpAddr, codec: Codec) -> Peer {
     Peer {
-        address: peer_address(head),
+        address,
         device: device(head.headers.get("user-agent").map(|value| value.as_bytes()).unwrap_or_default()),
         transport: Transport::Websocket,
         codec,
     }
 }
 
-/// A socket that has no peer any more is about to fail; what is said of it does not matter.
-fn peer_address(head: &RequestHead) -> IpAddr {
-    head.peer_addr.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical())
+fn full() -> Turned {
+    Turned {
+        status: "503 Service Unavailable",
+        text: "the hub takes no more connections now\n".into(),
+        header: Cow::Borrowed("retry-after: 1\r\n"),
+        verdict: HandshakeVerdict::Full,
+    }
 }
 
 /// A handshake that is accepted, with its answer.
@@ -130,12 +141,12 @@ struct Accepted {
     response: Bytes,
 }
 
-fn judge(worker: &Worker, settings: &WebsocketSettings, head: &RequestHead) -> Result<Accepted, Turned> {
+fn judge(worker: &Worker, settings: &WebsocketSettings, head: &RequestHead, address: IpAddr) -> Result<Accepted, Turned> {
     let turned = |status, text: &'static str, verdict| Turned { status, text: text.into(), header: "".into(), verdict };
     if settings.is_disabled || head.uri.path() != settings.path {
         return Err(turned("404 Not Found", "there is no such endpoint\n", HandshakeVerdict::Path));
     }
-    if worker.blocks.has_address(peer_address(head)) {
+    if worker.blocks.has_address(address) {
         return Err(turned("403 Forbidden", "this address may not connect\n", HandshakeVerdict::Blocked));
     }
     let mut origins = head.headers.get_all("origin");
@@ -166,11 +177,14 @@ fn judge(worker: &Worker, settings: &WebsocketSettings, head: &RequestHead) -> R
     }
     let is_full = settings.session_limit > 0 && worker.hub.len() >= settings.session_limit;
     if is_full || settings.rate.as_ref().is_some_and(|rate| !rate.takes()) {
+        return Err(full());
+    }
+    if let Err(too_often) = worker.limits.connects.take(None, "", Some(address)) {
         return Err(Turned {
-            status: "503 Service Unavailable",
-            text: "the hub takes no more connections now\n".into(),
-            header: "retry-after: 1\r\n".into(),
-            verdict: HandshakeVerdict::Full,
+            status: "429 Too Many Requests",
+            text: "too many connections in too short a time\n".into(),
+            header: format!("retry-after: {}\r\n", too_often.seconds()).into(),
+            verdict: HandshakeVerdict::TooOften,
         });
     }
     let response = { handshake }.finish();

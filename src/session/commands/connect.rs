@@ -179,6 +179,9 @@ impl Session {
         let hub = Arc::clone(&self.worker.hub);
         let single = settings.personal_channel.as_ref().is_some_and(|personal| personal.is_single_connection) && !self.user.is_anonymous();
         let others = if single { hub.of_user(&self.user) } else { Vec::new() };
+        if self.worker.limits.connects.take(None, self.user.as_str(), None).is_err() {
+            return self.drop_client(Disconnect::TOO_MANY_REQUESTS);
+        }
         let clock = &self.worker.clock;
         let facts = SessionFacts::new(self.id, self.user.clone(), Arc::clone(&self.peer), clock.now(), clock.wall_ms(), Credentials::from(claims));
         let facts = Arc::new(facts);

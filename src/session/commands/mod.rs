@@ -37,7 +37,7 @@ impl Session {
             }
             let step = session.carry_out(id, &request, ctx);
             if step == Step::Again {
-                session.todo.push_front((id, request));
+                session.put_back(id, request);
             }
             step
         })
