@@ -25,7 +25,7 @@ async fn carried_out(client: &mut Client, command: &str, request: Value, count: 
 }
 
 fn publication() -> Value {
-    json!({ "channel": "chat:a", "data": 1 })
+    json!({ "channel": "news:a", "data": 1 })
 }
 
 #[tokio::test]

@@ -36,10 +36,10 @@ impl Secantus {
     /// Starts a server with an empty folder, on a free port.
     pub async fn start() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let Some(program) = std::env::var_os("AETHER_SECANTUS") else {
+        let Some(program) = std::env::var_os("SECANTUSD") else {
             panic!(
-                "AETHER_SECANTUS must name the program secantusd-py, as it does under `make test`; by hand: \
-                 export AETHER_SECANTUS=$(tests/run --secantus | tail -1)"
+                "SECANTUSD must name the program secantusd-py, as it does under `make test`; by hand: \
+                 export SECANTUSD=$(tests/run --secantus | tail -1)"
             );
         };
         let name = format!("aether-secantus-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
