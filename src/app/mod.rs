@@ -5,6 +5,7 @@
 
 mod care;
 mod drain;
+mod feeds;
 mod logins;
 pub mod settings;
 pub mod state;
@@ -17,7 +18,7 @@ use crate::auth::accounts::{AccountParts, Accounts};
 use crate::auth::passwords::Passwords;
 use crate::auth::{ApiKey, ApiKeys, Blocks, Jwks};
 use crate::broker::{Broker, DurableBroker, Loaded, MemoryBroker, Publisher};
-use crate::channel::{ChannelName, ChannelRules};
+use crate::channel::ChannelRules;
 use crate::clock::Clock;
 use crate::config::{Config, FeedConfig};
 use crate::demo::{DemoFeed, DemoSettings};
@@ -44,7 +45,7 @@ use crate::telemetry::http::ConnectionsReaped;
 use crate::telemetry::tokens::BlocksNotRead;
 use crate::tls::{CertificatePaths, CertificateWatch, ReloadingResolver, WatchTiming, server_config};
 use crate::topic::fanout::Fan;
-use crate::topic::registry::{Demand, Topics, WORKERS_MAX};
+use crate::topic::registry::{Topics, WORKERS_MAX};
 use crate::upstream::Upstream;
 use actix::Arbiter;
 use actix_http::{HttpService, KeepAlive};
@@ -54,6 +55,7 @@ use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 use anyhow::{Context, anyhow};
 use drain::Draining;
+use feeds::{FeedWorkshop, Listeners};
 use logins::{HubLogins, LogJournal};
 use parking_lot::{Mutex, RwLock};
 use settings::Verifiers;
@@ -170,7 +172,7 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
     let mut keepers: Vec<_> = house.published.iter().map(|keys| actix_rt::spawn(watchdog::keep_keys(Arc::clone(keys)))).collect();
     keepers.push(actix_rt::spawn(watchdog::keep_blocks(Arc::clone(&house), config.client.block_refresh_interval.duration())));
     wait_until_ready(&house.readiness).await?;
-    house.restore_feeds(Arc::clone(&store)).await;
+    house.restore_feeds(&config, Arc::clone(&store)).await;
     if let Err(error) = house.api_keys.refresh().await {
         log::warn!("api: named keys are not known yet, since they cannot be read: {error}");
     }
@@ -438,11 +440,12 @@ impl House {
     }
 
     /// Feeds go on where the last hub with this store left them.
-    async fn restore_feeds(&self, store: Arc<dyn Store>) {
-        match self.upstream.keep_positions(store).await {
+    async fn restore_feeds(&self, config: &Config, store: Arc<dyn Store>) {
+        let workshop = FeedWorkshop::new(config, Arc::clone(&self.topics));
+        match self.upstream.keep(store, Arc::new(workshop)).await {
             Ok(0) => {}
             Ok(feeds) => log::info!("{feeds} feeds go on where they were"),
-            Err(error) => log::warn!("feeds begin anew, their positions cannot be read: {error}"),
+            Err(error) => log::warn!("feeds begin anew, what is stored of them cannot be read: {error}"),
         }
     }
 
@@ -451,21 +454,6 @@ impl House {
             let _ = pool.send(crate::upstream::Stop).await;
         }
         self.feeds.stop();
-    }
-}
-
-/// Tells the feeds which channels somebody listens to.
-struct Listeners {
-    upstream: Upstream,
-    clock: Clock,
-}
-
-impl Demand for Listeners {
-    fn wanted(&self, channel: &ChannelName) {
-        self.upstream.wanted(channel);
-    }
-    fn unwanted(&self, channel: &ChannelName) {
-        self.upstream.unwanted(channel, self.clock.now());
     }
 }
 

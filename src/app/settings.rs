@@ -25,7 +25,7 @@ use crate::session::worker::{PersonalChannel, SessionSettings};
 use crate::topic::TopicSettings;
 use crate::units::HumanDuration;
 use crate::upstream::{
-    BreakerSettings, DegradedSettings, FeedError, FeedLimits, FeedSettings, FeedTemplate, Format, GateSettings, HealthSettings, PoolSettings,
+    BreakerSettings, DegradedSettings, FeedError, FeedLimits, FeedSettings, FeedTemplate, Format, GateSettings, HealthSettings, Plan, PoolSettings,
 };
 use anyhow::Context;
 use ipnet::IpNet;
@@ -258,10 +258,10 @@ pub fn upstream(config: &Config) -> Result<PoolSettings, FeedError> {
     let UpstreamConfig { pool, health, .. } = &config.upstream;
     let (mut feeds, mut templates) = (Vec::new(), Vec::new());
     for feed in &config.upstream.feeds {
-        let event_channels: Vec<(String, String)> = feed.event_channels.iter().map(|(event, channel)| (event.clone(), channel.clone())).collect();
-        let build = |url: &str, channel: &str| feed_settings(config, feed, url, channel);
-        let template = FeedTemplate::new(&feed.name, &feed.url, &feed.channel, &event_channels, build)?;
-        if feed.start == FeedStart::OnDemand || template.has_parameters() { templates.push(template) } else { feeds.push(template.fixed()?) }
+        match plan(config, feed)? {
+            Plan::Always(feed) => feeds.push(feed),
+            Plan::OnDemand(template) => templates.push(template),
+        }
     }
     Ok(PoolSettings {
         feeds_max: config.upstream.feeds_max,
@@ -308,6 +308,15 @@ pub fn upstream(config: &Config) -> Result<PoolSettings, FeedError> {
         connections_warned: pool.connections_warned,
         ..PoolSettings::default()
     })
+}
+
+/// What a feed's definition comes to.
+pub fn plan(config: &Config, feed: &FeedConfig) -> Result<Plan, FeedError> {
+    let event_channels: Vec<(String, String)> = feed.event_channels.iter().map(|(event, channel)| (event.clone(), channel.clone())).collect();
+    let build = |url: &str, channel: &str| feed_settings(config, feed, url, channel);
+    let template = FeedTemplate::new(&feed.name, &feed.url, &feed.channel, &event_channels, build)?;
+    let is_on_demand = feed.start == FeedStart::OnDemand || template.has_parameters();
+    if is_on_demand { Ok(Plan::OnDemand(template)) } else { Ok(Plan::Always(template.fixed()?)) }
 }
 
 /// One feed with its parameters filled in, but for the channels of single event types.

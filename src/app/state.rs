@@ -7,11 +7,12 @@ use crate::session::hub::Hub;
 use crate::store::Store;
 use crate::topic::fanout::WorkerCounts;
 use crate::topic::registry::Topics;
-use crate::upstream::{PoolReport, Upstream, UpstreamPool};
+use crate::upstream::{FeedReport, Places, Reason, Upstream, UpstreamPool};
 use actix::Addr;
 use parking_lot::RwLock;
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub struct State {
     pub admission: Arc<Admission>,
@@ -56,18 +57,55 @@ pub struct Counts {
     pub store_connections: usize,
     /// Batches and publications of history that wait for the store.
     pub history_waiting: usize,
+    pub feed_places: FeedPlaces,
     pub feeds: Vec<FeedCounts>,
+}
+
+/// Connections to feeds: those that are there, successors of a rotation, feeds that wait for one, hosts that are left alone.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct FeedPlaces {
+    pub held: usize,
+    pub rotating: usize,
+    pub waiting: usize,
+    pub breakers_open: usize,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub struct FeedCounts {
     pub name: String,
     pub state: &'static str,
+    pub is_paused: bool,
+    pub origin: &'static str,
+    /// Since when it is in this state.
+    pub since_ms: u64,
+    /// How old the connection is.
+    pub age_ms: Option<u64>,
+    /// Why the last connection or attempt ended.
+    pub reason: Option<&'static str>,
+    pub detail: String,
     pub last_event_id: String,
     pub events: u64,
     pub dropped: u64,
+    pub repeated: u64,
+    pub unwanted: u64,
+    pub bytes: u64,
     pub errors: u64,
+    pub attempts: u64,
+    pub failed_attempts: u64,
     pub reconnects: u64,
+    pub rotations: u64,
+    pub gaps: u64,
+    pub panics: u64,
+    /// In the last minute, and what is usual.
+    pub events_per_minute: u64,
+    pub bytes_per_minute: u64,
+    pub errors_per_minute: u64,
+    pub usual_per_minute: Option<f64>,
+    /// Mean lateness in the last minute, where the feed tells its time.
+    pub latency_ms: Option<u64>,
+    pub silent_ms: Option<u64>,
+    pub next_try_in_ms: Option<u64>,
+    pub waits_for_broker: bool,
 }
 
 impl State {
@@ -75,6 +113,8 @@ impl State {
         let workers = self.topics.count_workers().await;
         let sum = |of: fn(&WorkerCounts) -> usize| workers.iter().map(of).sum();
         let broker = self.broker.stats();
+        let upstream = self.upstream.report(self.clock.now());
+        let Places { held, rotating, waiting, breakers_open } = upstream.places;
         let (memory, store) = (Memory::now(), self.store.state());
         Counts {
             sessions: self.hub.len(),
@@ -100,7 +140,8 @@ impl State {
             store_waiting: store.waiting,
             store_connections: store.connections,
             history_waiting: self.history.as_ref().map_or(0, |history| history.waiting()),
-            feeds: feeds(&self.upstream.report(self.clock.now())),
+            feed_places: FeedPlaces { held, rotating, waiting, breakers_open },
+            feeds: upstream.feeds.iter().map(feed).collect(),
         }
     }
 
@@ -109,17 +150,39 @@ impl State {
     }
 }
 
-fn feeds(report: &PoolReport) -> Vec<FeedCounts> {
-    let counts = report.feeds.iter().map(|feed| FeedCounts {
+fn feed(feed: &FeedReport) -> FeedCounts {
+    let ms = |time: Duration| time.as_millis() as u64;
+    FeedCounts {
         name: feed.name.to_string(),
         state: feed.state.as_str(),
+        is_paused: feed.is_paused,
+        origin: feed.origin.as_str(),
+        since_ms: ms(feed.since),
+        age_ms: feed.age.map(ms),
+        reason: feed.reason.map(Reason::as_str),
+        detail: feed.detail.clone(),
         last_event_id: feed.last_event_id.to_string(),
         events: feed.events,
         dropped: feed.dropped,
+        repeated: feed.repeated,
+        unwanted: feed.unwanted,
+        bytes: feed.bytes,
         errors: feed.errors,
+        attempts: feed.attempts,
+        failed_attempts: feed.failed_attempts,
         reconnects: feed.reconnects,
-    });
-    counts.collect()
+        rotations: feed.rotations,
+        gaps: feed.gaps,
+        panics: feed.panics,
+        events_per_minute: feed.events_per_minute,
+        bytes_per_minute: feed.bytes_per_minute,
+        errors_per_minute: feed.errors_per_minute,
+        usual_per_minute: feed.usual_per_minute,
+        latency_ms: feed.latency.map(ms),
+        silent_ms: feed.silent_for.map(ms),
+        next_try_in_ms: feed.next_try_in.map(ms),
+        waits_for_broker: feed.waits_for_broker,
+    }
 }
 
 /// What the allocator says.

@@ -39,6 +39,7 @@ pub use operators::{AuditConfig, OperatorsConfig};
 pub use secret::Secret;
 pub use store::{MongodbConfig, SqliteConfig, StoreConfig, StoreType, Synchronous};
 pub use upstream::{DemoConfig, FeedConfig, FeedFormat, FeedHealthConfig, FeedLimits, FeedPoolConfig, FeedStart, UpstreamConfig, is_url_parameter};
+pub use validate::feed_problems;
 pub use websocket::WebsocketConfig;
 
 use serde::{Deserialize, Serialize};

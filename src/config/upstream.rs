@@ -46,6 +46,9 @@ pub struct UpstreamConfig {
     pub gap_markers: bool,
     /// Between two writes of the feeds' positions to the store; what came in the last such time is repeated after a crash.
     pub save_interval: HumanDuration,
+    /// The folder of the files that feeds may name in `header_files` which are added while the hub runs. Empty: they may name none, so that who
+    /// may add feeds cannot have other files of this machine sent away.
+    pub credentials_dir: String,
     pub pool: FeedPoolConfig,
     pub health: FeedHealthConfig,
     pub feeds: Vec<FeedConfig>,
@@ -191,6 +194,7 @@ impl Default for UpstreamConfig {
             duplicate_window: 1_024,
             gap_markers: true,
             save_interval: HumanDuration::from_secs(1),
+            credentials_dir: String::new(),
             pool: FeedPoolConfig::default(),
             health: FeedHealthConfig::default(),
             feeds: Vec::new(),

@@ -40,6 +40,16 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     check.0
 }
 
+/// What is wrong with one more feed, in the words for one of the configuration.
+pub fn feed_problems(config: &Config, feed: &FeedConfig) -> Vec<String> {
+    let mut config = config.clone();
+    config.upstream.feeds = vec![feed.clone()];
+    let mut check = Check(Vec::new());
+    upstream(&config, &mut check);
+    let of_feed = |problem: Problem| Some(format!("{}: {}", problem.path.strip_prefix("upstream.feeds[0].")?, problem.message));
+    check.0.into_iter().filter_map(of_feed).collect()
+}
+
 struct Check(Vec<Problem>);
 
 impl Check {

@@ -162,7 +162,7 @@ struct Entry {
 /// The port through which whoever feeds channels learns which of them somebody on this node listens to. Called in the order of each
 /// channel's life, while it is locked: an implementation takes note, and must neither wait nor call the topics.
 pub trait Demand: Send + Sync {
-    /// The channel has its first subscriber.
+    /// The channel has its first subscriber, or is told of again.
     fn wanted(&self, channel: &ChannelName);
     /// The channel has lost its last one.
     fn unwanted(&self, channel: &ChannelName);
@@ -290,6 +290,14 @@ impl Topics {
             if let (true, 0, Some(demand)) = (was_watched, entry.workers, self.demand.get()) {
                 demand.unwanted(channel);
             }
+        }
+    }
+
+    /// Tells the port for demand again of every channel that has subscribers: what feeds them may be new.
+    pub fn announce_demand(&self) {
+        let Some(demand) = self.demand.get() else { return };
+        for shard in &self.shards {
+            shard.lock().iter().filter(|(_, entry)| entry.workers != 0).for_each(|(channel, _)| demand.wanted(channel));
         }
     }
 

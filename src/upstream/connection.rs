@@ -58,6 +58,8 @@ pub struct Connection {
     gap: Option<Gap>,
     log_budget: LogBudget,
     has_tried: bool,
+    /// The timer of the wait for the next attempt.
+    wait: Option<SpawnHandle>,
     /// Bytes read since the last change of state.
     bytes: u64,
 }
@@ -112,6 +114,7 @@ impl Connection {
             gap: None,
             log_budget: LogBudget::new(now),
             has_tried: false,
+            wait: None,
             bytes: 0,
         }
     }
@@ -169,6 +172,27 @@ impl Handler<Rotate> for Connection {
     }
 }
 
+// === Reconnect ===
+/// Connects anew from where the feed is. One that waits tries now; one that is about to connect already is left alone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reconnect;
+
+impl Handler<Reconnect> for Connection {
+    type Result = ();
+    fn handle(&mut self, _: Reconnect, ctx: &mut Self::Context) {
+        if self.machine.state().is_waiting() {
+            if let Some(wait) = self.wait.take() {
+                ctx.cancel_future(wait);
+            }
+            self.advance(Input::WaitOver, ctx);
+        } else if let Some(first) = &self.first {
+            // A successor that is being asked for would find nobody to succeed.
+            first.retire();
+        }
+    }
+}
+
 // === Judge ===
 /// How the pool judges the connection.
 #[derive(Message)]
@@ -219,7 +243,7 @@ impl Connection {
             Effect::Connect => self.connect(ctx),
             Effect::Wait(wait) => {
                 self.place = None;
-                ctx.run_later(wait, |connection, ctx| connection.advance(Input::WaitOver, ctx));
+                self.wait = Some(ctx.run_later(wait, |connection, ctx| connection.advance(Input::WaitOver, ctx)));
             }
         }
     }
@@ -393,7 +417,7 @@ impl Connection {
                 ledger.reason = Some(reason);
                 ledger.detail = edge.detail.clone();
             }
-            let is_error = edge.to.is_waiting() && edge.reason != Some(Reason::Eof);
+            let is_error = edge.to.is_waiting() && !matches!(edge.reason, Some(Reason::Eof | Reason::Released));
             ledger.errors += u64::from(is_error);
             ledger.figures.count(&Sums { errors: u64::from(is_error), ..Sums::default() }, now);
             ledger.failures = failures;
@@ -497,12 +521,14 @@ impl Connection {
     /// The successor is the feed's connection now.
     fn take_over(&mut self, ctx: &mut Context<Self>) {
         let now = self.clock.now();
-        let Some(Successor { cause, begun_at, step: SuccessorStep::Reading { lane, opened_at, .. }, .. }) = self.successor.take() else {
-            // Its successor went in the very moment in which it had let go itself.
+        if !matches!(self.successor, Some(Successor { step: SuccessorStep::Reading { .. }, .. })) {
+            // It was told to let go by an operator, or its successor went in the very moment in which it had let go itself.
+            self.drop_successor("the connection was let go before", ctx);
             self.first = None;
-            self.advance(Input::Ended(Ending::new(Reason::Rotate, Pace::Rotation, "its successor is gone")), ctx);
+            self.advance(Input::Ended(Ending::new(Reason::Released, Pace::Rotation, "let go, to connect anew")), ctx);
             return;
-        };
+        }
+        let Some(Successor { cause, begun_at, step: SuccessorStep::Reading { lane, opened_at, .. }, .. }) = self.successor.take() else { return };
         self.outlet.hand_over();
         lane.become_first();
         self.first = Some(lane);

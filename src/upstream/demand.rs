@@ -5,6 +5,7 @@
 
 use super::feed::Feed;
 use super::publication::{ChannelTemplate, Mapping};
+use super::roster::Origin;
 use super::settings::{FeedError, FeedSettings};
 use crate::channel::ChannelName;
 use crate::clock::Millis;
@@ -147,7 +148,6 @@ fn pattern(channel: &str, feed: &str, parameters: &[String]) -> Regex {
 /// What is wanted now.
 #[derive(Debug, Default)]
 pub struct Demand {
-    templates: Vec<(FeedTemplate, Client)>,
     feeds_max: usize,
     grace: Duration,
     state: Mutex<State>,
@@ -156,9 +156,24 @@ pub struct Demand {
 
 #[derive(Debug, Default)]
 struct State {
+    templates: Vec<Arc<Family>>,
     /// Channels with subscribers, and the feed of each; `None`: there are too many feeds already.
     wanted: HashMap<ChannelName, Option<Wish>>,
     running: BTreeMap<String, Running>,
+}
+
+/// The feeds of one template.
+#[derive(Debug)]
+struct Family {
+    template: FeedTemplate,
+    client: Client,
+    origin: Origin,
+}
+
+impl Family {
+    fn name(&self) -> &Arc<str> {
+        &self.template.prototype.name
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,14 +184,50 @@ struct Wish {
 #[derive(Debug)]
 struct Running {
     feed: Arc<Feed>,
+    /// The name of its template.
+    template: Arc<str>,
     channels: usize,
     /// Since when no channel of it is wanted.
     unwanted_since: Option<Millis>,
 }
 
 impl Demand {
-    pub fn new(templates: Vec<(FeedTemplate, Client)>, feeds_max: usize, grace: Duration) -> Self {
-        Self { templates, feeds_max, grace, state: Mutex::default(), changed: Arc::default() }
+    pub fn new(feeds_max: usize, grace: Duration) -> Self {
+        Self { feeds_max, grace, state: Mutex::default(), changed: Arc::default() }
+    }
+
+    /// Takes up one more template. Channels that are wanted already have to be told again.
+    pub fn add(&self, template: FeedTemplate, client: Client, origin: Origin) {
+        self.state.lock().templates.push(Arc::new(Family { template, client, origin }));
+    }
+
+    /// Gives up a template with its feeds. Whether it was there.
+    pub fn remove(&self, name: &str) -> bool {
+        let mut state = self.state.lock();
+        let before = state.templates.len();
+        state.templates.retain(|family| **family.name() != *name);
+        if state.templates.len() == before {
+            return false;
+        }
+        let State { wanted, running, .. } = &mut *state;
+        running.retain(|_, running| &*running.template != name);
+        wanted.retain(|_, wish| wish.as_ref().is_none_or(|wish| running.contains_key(&wish.feed)));
+        self.serve_waiting(&mut state);
+        true
+    }
+
+    /// The names of the templates.
+    pub fn templates(&self) -> Vec<Arc<str>> {
+        self.state.lock().templates.iter().map(|family| Arc::clone(family.name())).collect()
+    }
+
+    pub fn prototypes(&self) -> Vec<FeedSettings> {
+        self.state.lock().templates.iter().map(|family| family.template.prototype.clone()).collect()
+    }
+
+    /// Where the template of this name comes from; `None`: there is none.
+    pub fn origin(&self, name: &str) -> Option<Origin> {
+        self.state.lock().templates.iter().find(|family| **family.name() == *name).map(|family| family.origin)
     }
 
     /// Woken when a feed is wanted that does not run.
@@ -186,9 +237,6 @@ impl Demand {
 
     /// `channel` has its first subscriber. Quick: called while the channel is locked.
     pub fn wanted(&self, channel: &ChannelName) {
-        if self.templates.is_empty() {
-            return;
-        }
         let mut state = self.state.lock();
         if !state.wanted.contains_key(channel)
             && let Some(wish) = self.wish(channel, &mut state)
@@ -199,10 +247,7 @@ impl Demand {
 
     /// `channel` has lost its last subscriber.
     pub fn unwanted(&self, channel: &ChannelName, now: Millis) {
-        if self.templates.is_empty() {
-            return;
-        }
-        let State { wanted, running } = &mut *self.state.lock();
+        let State { wanted, running, .. } = &mut *self.state.lock();
         let Some(Some(wish)) = wanted.remove(channel) else { return };
         if let Some(running) = running.get_mut(&wish.feed) {
             running.channels = running.channels.saturating_sub(1);
@@ -213,20 +258,27 @@ impl Demand {
     }
 
     /// Lets go of the feeds whose grace is over, takes up those that had to wait for room, and says which run.
-    pub fn feeds(&self, now: Millis) -> Vec<Arc<Feed>> {
+    pub fn feeds(&self, now: Millis) -> Vec<(Arc<str>, Arc<Feed>)> {
         let mut state = self.state.lock();
         let grace = self.grace.as_millis() as Millis;
         let before = state.running.len();
         state.running.retain(|_, running| running.unwanted_since.is_none_or(|since| now.saturating_sub(since) < grace));
         if state.running.len() < before {
-            let waiting: Vec<ChannelName> = state.wanted.iter().filter(|(_, wish)| wish.is_none()).map(|(channel, _)| channel.clone()).collect();
-            for channel in waiting {
-                if let Some(wish) = self.wish(&channel, &mut state) {
-                    state.wanted.insert(channel, wish);
-                }
-            }
+            self.serve_waiting(&mut state);
         }
-        state.running.values().map(|running| Arc::clone(&running.feed)).collect()
+        state.running.values().map(|running| (Arc::clone(&running.template), Arc::clone(&running.feed))).collect()
+    }
+
+    /// There may be room for feeds that had to wait.
+    fn serve_waiting(&self, state: &mut State) {
+        let waiting: Vec<ChannelName> = state.wanted.iter().filter(|(_, wish)| wish.is_none()).map(|(channel, _)| channel.clone()).collect();
+        for channel in waiting {
+            match self.wish(&channel, state) {
+                Some(wish) => state.wanted.insert(channel, wish),
+                // Its template is gone.
+                None => state.wanted.remove(&channel),
+            };
+        }
     }
 
     /// Channels that are wanted, and of these those whose feed there is no room for.
@@ -237,10 +289,9 @@ impl Demand {
 
     /// Counts a channel in with its feed, which is made if it is the first. `None`: no template has this channel.
     fn wish(&self, channel: &ChannelName, state: &mut State) -> Option<Option<Wish>> {
-        let (template, client, values) = self.templates.iter().find_map(|(template, client)| {
-            let values = template.values(channel.as_str())?;
-            Some((template, client, values))
-        })?;
+        let found = state.templates.iter().find_map(|family| Some((Arc::clone(family), family.template.values(channel.as_str())?)));
+        let (family, values) = found?;
+        let Family { template, client, .. } = &*family;
         let name = template.name(&values);
         if !state.running.contains_key(&name) {
             if state.running.len() >= self.feeds_max {
@@ -253,7 +304,8 @@ impl Demand {
                     return None;
                 }
             };
-            state.running.insert(name.clone(), Running { feed, channels: 0, unwanted_since: None });
+            let template = Arc::clone(family.name());
+            state.running.insert(name.clone(), Running { feed, template, channels: 0, unwanted_since: None });
             self.changed.notify_one();
         }
         let running = state.running.get_mut(&name)?;
@@ -278,7 +330,9 @@ mod tests {
 
     fn demand(feeds_max: usize) -> Demand {
         let template = template("http://h/s?symbol={symbol}", "ticks:{symbol}/{event}", &[("trade", "trades:{symbol}")]).unwrap();
-        Demand::new(vec![(template, Client::new())], feeds_max, Duration::from_secs(30))
+        let demand = Demand::new(feeds_max, Duration::from_secs(30));
+        demand.add(template, Client::new(), Origin::Configured);
+        demand
     }
 
     fn channel(name: &str) -> ChannelName {
@@ -286,7 +340,7 @@ mod tests {
     }
 
     fn running(demand: &Demand, now: Millis) -> Vec<String> {
-        demand.feeds(now).iter().map(|feed| format!("{} {}", feed.settings.name, feed.settings.url)).collect()
+        demand.feeds(now).iter().map(|(_, feed)| format!("{} {}", feed.settings.name, feed.settings.url)).collect()
     }
 
     #[test]
@@ -307,6 +361,22 @@ mod tests {
         demand.unwanted(&channel("trades:ACME"), 1_030_000);
         demand.wanted(&channel("trades:ACME"));
         assert_eq!(running(&demand, 9_000_000).len(), 2, "one who comes back within the grace keeps it");
+    }
+
+    #[test]
+    fn a_template_that_goes_takes_its_feeds_along_and_makes_room() {
+        let demand = demand(1);
+        demand.wanted(&channel("trades:A"));
+        demand.wanted(&channel("all:x"));
+        let mut all = template("http://h/all", "all:{event}", &[]).unwrap();
+        all.prototype.name = "all".into();
+        demand.add(all, Client::new(), Origin::Added);
+        demand.wanted(&channel("all:x"));
+        assert_eq!((running(&demand, 0).len(), demand.counts()), (1, (2, 1)), "there is room for one");
+        assert!(!demand.remove("other") && demand.remove("quotes"));
+        assert_eq!((running(&demand, 0), demand.counts()), (vec!["all http://h/all".to_string()], (1, 0)));
+        assert!(demand.remove("all"));
+        assert_eq!((running(&demand, 0).len(), demand.counts()), (0, (0, 0)));
     }
 
     #[test]
@@ -335,7 +405,8 @@ mod tests {
     #[test]
     fn a_feed_without_parameters_can_be_on_demand_too() {
         let template = template("http://h/all", "all:{event}", &[]).unwrap();
-        let demand = Demand::new(vec![(template, Client::new())], 10, Duration::ZERO);
+        let demand = Demand::new(10, Duration::ZERO);
+        demand.add(template, Client::new(), Origin::Configured);
         demand.wanted(&channel("all:x"));
         assert_eq!(running(&demand, 0), ["quotes http://h/all"]);
     }

@@ -273,6 +273,18 @@ impl Event for PositionsUnsaved {
     }
 }
 
+/// A feed that was added while a hub ran is not one that this hub can read.
+pub struct FeedNotTakenUp<'a> {
+    pub feed: &'a str,
+    pub problems: &'a [String],
+}
+
+impl Event for FeedNotTakenUp<'_> {
+    fn emit(self) {
+        log::error!("feed {}, which was added while the hub ran, is not read: {}", self.feed, self.problems.join("; "));
+    }
+}
+
 /// How many hold a connection or wait for one.
 pub struct PlacesCounted(pub Places);
 

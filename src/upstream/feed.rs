@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use reqwest::Client;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug)]
 pub struct Feed {
@@ -20,8 +19,6 @@ pub struct Feed {
     /// Host and port: what the gate counts connections by.
     pub host: Arc<str>,
     ledger: Mutex<Ledger>,
-    /// Operators want it left alone. Outlives connection and pool, like the ledger.
-    is_paused: AtomicBool,
 }
 
 /// What is known about a feed now.
@@ -99,7 +96,7 @@ impl Feed {
         };
         let host = settings.url.host_str().unwrap_or_default();
         let host = Arc::from(format!("{host}:{}", settings.url.port_or_known_default().unwrap_or_default()));
-        Self { settings, client, host, ledger: Mutex::new(ledger), is_paused: AtomicBool::new(false) }
+        Self { settings, client, host, ledger: Mutex::new(ledger) }
     }
 
     pub fn ledger(&self) -> Ledger {
@@ -118,14 +115,6 @@ impl Feed {
     /// What is read off the ledger without copying all of it.
     pub fn read<T>(&self, of: impl FnOnce(&Ledger) -> T) -> T {
         of(&self.ledger.lock())
-    }
-
-    pub fn is_paused(&self) -> bool {
-        self.is_paused.load(Ordering::Relaxed)
-    }
-
-    pub fn pause(&self, is_paused: bool) {
-        self.is_paused.store(is_paused, Ordering::Relaxed);
     }
 
     /// Makes the caller the only one who may write the ledger, until the next one comes.

@@ -10,7 +10,8 @@
 //! connection resumes there, after a failure of the feed, of a connection actor, of the pool, or of the process. What a feed cannot repeat is
 //! lost while it is away; subscribers are told.
 //!
-//! Deliberately not here: what operators decide. Nothing in this room is started or stopped by a person's command but a rotation.
+//! Operators act through [`Upstream`] (`add`, `remove`, `report`) and through messages to the pool ([`Pause`], [`Reconnect`],
+//! [`RotateFeed`]); who may is decided elsewhere.
 
 mod answer;
 mod backoff;
@@ -31,6 +32,7 @@ mod pool;
 mod positions;
 mod publication;
 mod reader;
+mod roster;
 mod settings;
 mod sieve;
 
@@ -42,6 +44,7 @@ pub use health::{Cause, DegradedSettings, HealthSettings};
 pub use machine::{Reason, State};
 #[cfg(any(test, feature = "test-hooks"))]
 pub use pool::Panic;
-pub use pool::{FeedReport, Observe, Pause, Ping, PoolReport, RotateFeed, Stop, Upstream, UpstreamError, UpstreamPool};
+pub use pool::{FeedReport, Observe, Pause, Ping, PoolReport, Reconnect, RotateFeed, Stop, UpstreamPool};
 pub use publication::{ChannelTemplate, Format, Mapping, TemplateError};
+pub use roster::{Origin, Plan, RosterError, Upstream, UpstreamError, Workshop};
 pub use settings::{FeedError, FeedLimits, FeedSettings, PoolSettings};

@@ -5,26 +5,21 @@
 
 use super::backoff::Backoff;
 use super::connection::{self, Connection};
-use super::demand::Demand;
 use super::events::{ConnectionDied, FeedsCounted, PoolReported};
 use super::feed::Feed;
-use super::fetch::ClientKind;
-use super::gate::{Gate, Places};
+use super::gate::Places;
 use super::health::{Cause, Facts, Keeper, Order};
 use super::machine::{Reason, State};
 use super::positions::{self, Positions};
-use super::settings::{FeedSettings, PoolSettings};
+use super::roster::{Entry, Origin, Upstream};
+use super::settings::PoolSettings;
 use crate::broker::Publisher;
-use crate::channel::ChannelName;
 use crate::clock::{Clock, Millis};
-use crate::store::{Store, StoreError};
 use crate::telemetry::emit;
 use actix::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use reqwest::Client;
-use std::collections::HashSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -43,112 +38,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Time for the last positions to be stored when the pool stops.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(2);
-
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
-    #[error("{count} feeds are configured, at most {max} may be")]
-    TooManyFeeds { count: usize, max: usize },
-    #[error("two feeds are called {name}")]
-    DuplicateName { name: String },
-    #[error("cannot set up the HTTP client")]
-    Client { source: reqwest::Error },
-}
-
-/// All feeds, checked and ready: what a pool is made from, as often as it must be made.
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    /// Those that always run.
-    feeds: Arc<[Arc<Feed>]>,
-    demand: Arc<Demand>,
-    gate: Arc<Gate>,
-    settings: Arc<PoolSettings>,
-    store: Arc<OnceLock<Kept>>,
-}
-
-/// Where positions are kept.
-#[derive(Clone)]
-struct Kept(Arc<dyn Store>);
-
-impl std::fmt::Debug for Kept {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0.kind())
-    }
-}
-
-impl Upstream {
-    pub fn new(mut settings: PoolSettings, clock: &Clock) -> Result<Self, UpstreamError> {
-        let (feeds, templates) = (std::mem::take(&mut settings.feeds), std::mem::take(&mut settings.templates));
-        let count = feeds.len() + templates.len();
-        if count > settings.feeds_max {
-            return Err(UpstreamError::TooManyFeeds { count, max: settings.feeds_max });
-        }
-        let mut names = HashSet::new();
-        let mut clients: Vec<(ClientKind, Client)> = Vec::new();
-        let mut client_of = |feed: &FeedSettings| {
-            if !names.insert(Arc::clone(&feed.name)) {
-                return Err(UpstreamError::DuplicateName { name: feed.name.to_string() });
-            }
-            let kind = ClientKind::of(feed);
-            if let Some((_, client)) = clients.iter().find(|(known, _)| *known == kind) {
-                return Ok(client.clone());
-            }
-            let client = kind.build().map_err(|source| UpstreamError::Client { source })?;
-            clients.push((kind, client.clone()));
-            Ok(client)
-        };
-        let mut ready = Vec::with_capacity(feeds.len());
-        for feed in feeds {
-            let client = client_of(&feed)?;
-            ready.push(Arc::new(Feed::new(feed, client)));
-        }
-        let mut prepared = Vec::with_capacity(templates.len());
-        for template in templates {
-            let client = client_of(template.prototype())?;
-            prepared.push((template, client));
-        }
-        let demand = Arc::new(Demand::new(prepared, settings.on_demand_max, settings.on_demand_grace));
-        let gate = Gate::new(settings.gate, clock.clone());
-        Ok(Self { feeds: ready.into(), demand, gate, settings: Arc::new(settings), store: Arc::default() })
-    }
-
-    /// Takes up the positions that are stored, and keeps them there from now on. To be called before the pool starts. How many feeds go on
-    /// where they were.
-    pub async fn keep_positions(&self, store: Arc<dyn Store>) -> Result<usize, StoreError> {
-        let restored = positions::restore(&*store, &self.feeds).await;
-        // What cannot be read can still be written: the hub comes up without positions rather than not at all.
-        let _ = self.store.set(Kept(store));
-        restored
-    }
-
-    /// `channel` has its first subscriber on this node. Quick; may be called under a lock.
-    pub fn wanted(&self, channel: &ChannelName) {
-        self.demand.wanted(channel);
-    }
-
-    /// `channel` has lost its last subscriber on this node.
-    pub fn unwanted(&self, channel: &ChannelName, now: Millis) {
-        self.demand.unwanted(channel, now);
-    }
-
-    /// The state of every feed, without asking the actor.
-    pub fn report(&self, now: Millis) -> PoolReport {
-        let (wanted_channels, unserved_channels) = self.demand.counts();
-        PoolReport {
-            feeds_max: self.settings.feeds_max,
-            places: self.gate.places(),
-            wanted_channels,
-            unserved_channels,
-            feeds: self.all(now).iter().map(|feed| FeedReport::new(feed, now)).collect(),
-        }
-    }
-
-    /// Those that always run, in the order of the configuration, then those that somebody listens to.
-    fn all(&self, now: Millis) -> Vec<Arc<Feed>> {
-        let mut all = self.feeds.to_vec();
-        all.extend(self.demand.feeds(now));
-        all
-    }
-}
 
 pub struct UpstreamPool {
     upstream: Upstream,
@@ -169,6 +58,8 @@ pub struct UpstreamPool {
 /// One feed's place in the pool.
 struct Slot {
     feed: Arc<Feed>,
+    /// The name it has in the configuration.
+    template: Arc<str>,
     keeper: Keeper,
     connection: Option<Addr<Connection>>,
     started_at: Millis,
@@ -199,16 +90,15 @@ impl UpstreamPool {
     /// Finds connections that died, starts those that are due, ends those that nobody needs, and looks after all.
     fn sweep(&mut self, ctx: &mut Context<Self>) {
         let now = self.clock.now();
-        self.follow_demand(now);
+        self.follow_roster(now);
         for slot in &mut self.slots {
-            if slot.feed.is_paused() {
-                // The connection lets go in its own time and writes down that it has stopped. It is not waited for: should it take long, the
-                // next one's tenure keeps it from writing.
+            if self.upstream.is_paused(&slot.feed.settings.name, &slot.template) {
+                // It lets go in its own time and writes down that it has stopped. It is not waited for: the next one's tenure keeps it from
+                // writing more.
                 if let Some(connection) = slot.connection.take() {
                     connection.do_send(connection::Stop);
                 }
-                slot.restart_at = now;
-                slot.pending = None;
+                (slot.restart_at, slot.pending) = (now, None);
                 continue;
             }
             if slot.connection.as_ref().is_some_and(|connection| !connection.connected()) {
@@ -234,40 +124,41 @@ impl UpstreamPool {
                 emit(ConnectionDied { feed: &slot.feed.settings.name, restart_in });
             }
             if slot.connection.is_none() && slot.restart_at <= now {
-                let (publisher, gate, clock) = (self.publisher.clone(), Arc::clone(&self.upstream.gate), self.clock.clone());
+                let (publisher, gate, clock) = (self.publisher.clone(), Arc::clone(self.upstream.gate()), self.clock.clone());
                 let connection = Connection::new(slot.feed.take_over(), publisher, gate, clock, self.lease.subscribe());
                 slot.connection = Some(connection.start());
                 slot.started_at = now;
             }
-            slot.look_after(&self.upstream.settings, now, &mut self.dice, ctx);
+            slot.look_after(self.upstream.settings(), now, &mut self.dice, ctx);
         }
         let states: Vec<State> = self.slots.iter().map(|slot| slot.feed.state()).collect();
         emit(FeedsCounted(State::ALL.map(|state| (state, states.iter().filter(|&&of_feed| of_feed == state).count()))));
         if now >= self.save_at {
-            self.save_at = now + self.upstream.settings.save_interval.as_millis() as Millis;
+            self.save_at = now + self.upstream.settings().save_interval.as_millis() as Millis;
             self.save(ctx);
         }
         if now >= self.report_at {
-            self.report_at = now + self.upstream.settings.report_interval.as_millis() as Millis;
+            self.report_at = now + self.upstream.settings().report_interval.as_millis() as Millis;
             self.tell();
         }
     }
 
-    fn follow_demand(&mut self, now: Millis) {
-        let feeds = self.upstream.all(now);
+    fn follow_roster(&mut self, now: Millis) {
+        let entries = self.upstream.entries(now);
         self.slots.retain(|slot| {
-            let is_needed = feeds.iter().any(|feed| Arc::ptr_eq(feed, &slot.feed));
+            let is_needed = entries.iter().any(|entry| Arc::ptr_eq(&entry.feed, &slot.feed));
             if let (false, Some(connection)) = (is_needed, &slot.connection) {
                 // One that is dead already needs no message.
                 let _ = connection.try_send(connection::Stop);
             }
             is_needed
         });
-        for feed in feeds {
+        for Entry { feed, template, .. } in entries {
             if !self.slots.iter().any(|slot| Arc::ptr_eq(&slot.feed, &feed)) {
                 self.slots.push(Slot {
                     feed,
-                    keeper: Keeper::new(&self.upstream.settings.health, now, &mut self.dice),
+                    template,
+                    keeper: Keeper::new(&self.upstream.settings().health, now, &mut self.dice),
                     connection: None,
                     started_at: 0,
                     restart: Backoff::full_jitter(RESTART_MIN, RESTART_INITIAL, RESTART_MAX),
@@ -280,11 +171,11 @@ impl UpstreamPool {
 
     /// Writes the positions that have moved. One write at a time: a store that hangs is not asked again before it has answered.
     fn save(&mut self, ctx: &mut Context<Self>) {
-        let Some(Kept(store)) = self.upstream.store.get().cloned() else { return };
+        let Some(store) = self.upstream.store() else { return };
         if self.is_saving {
             return;
         }
-        let Some(bytes) = self.positions.changed(&self.upstream.feeds) else { return };
+        let Some(bytes) = self.positions.changed(&self.upstream.lasting()) else { return };
         self.is_saving = true;
         let written = bytes.clone();
         ctx.spawn(positions::write(store, bytes).into_actor(self).map(move |is_written, pool, _| {
@@ -296,13 +187,13 @@ impl UpstreamPool {
     }
 
     fn tell(&mut self) {
-        let settings = &self.upstream.settings;
+        let settings = self.upstream.settings();
         let sums = self.slots.iter().fold((0, 0, 0), |(events, bytes, errors), slot| {
             slot.feed.read(|ledger| (events + ledger.events, bytes + ledger.bytes, errors + ledger.errors))
         });
         let before = std::mem::replace(&mut self.reported, sums);
         emit(PoolReported {
-            places: self.upstream.gate.places(),
+            places: self.upstream.gate().places(),
             // Feeds that nobody needs any more take their sums along.
             events: sums.0.saturating_sub(before.0),
             bytes: sums.1.saturating_sub(before.1),
@@ -314,6 +205,11 @@ impl UpstreamPool {
 }
 
 impl Slot {
+    /// A family of feeds is called by its own name too.
+    fn is_called(&self, name: &str) -> bool {
+        *self.feed.settings.name == *name || *self.template == *name
+    }
+
     /// The rounds of health: judged by pure rules, carried out by the connection.
     fn look_after(&mut self, settings: &PoolSettings, now: Millis, dice: &mut SmallRng, ctx: &mut Context<UpstreamPool>) {
         let Some(connection) = &self.connection else { return };
@@ -365,15 +261,15 @@ impl Actor for UpstreamPool {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
         self.sweep(ctx);
-        ctx.run_interval(self.upstream.settings.sweep_interval, |pool, ctx| pool.sweep(ctx));
+        ctx.run_interval(self.upstream.settings().sweep_interval, |pool, ctx| pool.sweep(ctx));
         self.await_demand(ctx);
     }
 }
 
 impl UpstreamPool {
-    /// The first subscriber of a feed's channel does not wait for the next sweep.
+    /// The first subscriber of a feed's channel, or an operator, does not wait for the next sweep.
     fn await_demand(&self, ctx: &mut Context<Self>) {
-        let changed = self.upstream.demand.changed();
+        let changed = self.upstream.changed();
         let wanted = async move { changed.notified().await };
         ctx.spawn(wanted.into_actor(self).map(|(), pool, ctx| {
             pool.sweep(ctx);
@@ -460,10 +356,11 @@ pub struct FeedReport {
     pub waits_for_broker: bool,
     /// By an operator.
     pub is_paused: bool,
+    pub origin: Origin,
 }
 
 impl FeedReport {
-    fn new(feed: &Feed, now: Millis) -> Self {
+    pub(super) fn new(feed: &Feed, origin: Origin, is_paused: bool, now: Millis) -> Self {
         let ledger = feed.ledger();
         let minute = ledger.figures.last_minute(now);
         Self {
@@ -495,7 +392,8 @@ impl FeedReport {
             silent_for: ledger.last_byte_at.map(|at| Duration::from_millis(now.saturating_sub(at))),
             next_try_in: ledger.next_try_at.map(|at| Duration::from_millis(at.saturating_sub(now))),
             waits_for_broker: ledger.waits_for_broker,
-            is_paused: feed.is_paused(),
+            is_paused,
+            origin,
         }
     }
 }
@@ -508,7 +406,7 @@ impl Handler<Observe> for UpstreamPool {
 }
 
 // === RotateFeed ===
-/// Replaces the connection of the named feed, as soon as there is room. Answered whether there is such a feed.
+/// Replaces the connection of the named feed, or those of the named family, as soon as there is room. Answered whether there is such a feed.
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub struct RotateFeed(pub String);
@@ -516,10 +414,12 @@ pub struct RotateFeed(pub String);
 impl Handler<RotateFeed> for UpstreamPool {
     type Result = bool;
     fn handle(&mut self, RotateFeed(name): RotateFeed, ctx: &mut Self::Context) -> bool {
-        let Some(slot) = self.slots.iter_mut().find(|slot| *slot.feed.settings.name == *name) else { return false };
-        slot.pending = Some(Cause::Asked);
+        let mut is_there = false;
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_called(&name)) {
+            (slot.pending, is_there) = (Some(Cause::Asked), true);
+        }
         self.sweep(ctx);
-        true
+        is_there
     }
 }
 
@@ -536,11 +436,37 @@ pub struct Pause {
 impl Handler<Pause> for UpstreamPool {
     type Result = bool;
     fn handle(&mut self, Pause { feed, is_paused }: Pause, ctx: &mut Self::Context) -> bool {
-        let mut meant = self.slots.iter().filter(|slot| feed.as_deref().is_none_or(|feed| *slot.feed.settings.name == *feed)).peekable();
-        let is_there = meant.peek().is_some();
-        meant.for_each(|slot| slot.feed.pause(is_paused));
+        let is_there = self.upstream.pause(feed.as_deref(), is_paused, self.clock.now());
         self.sweep(ctx);
         is_there
+    }
+}
+
+// === Reconnect ===
+/// The named feed, or all, connects anew from where it is: one that waits tries now, also one that is parked. Answered with how many
+/// there are.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub struct Reconnect {
+    /// `None`: all feeds.
+    pub feed: Option<String>,
+}
+
+impl Handler<Reconnect> for UpstreamPool {
+    type Result = usize;
+    fn handle(&mut self, Reconnect { feed }: Reconnect, ctx: &mut Self::Context) -> usize {
+        self.sweep(ctx);
+        let now = self.clock.now();
+        let mut meant = 0;
+        for slot in self.slots.iter_mut().filter(|slot| feed.as_deref().is_none_or(|name| slot.is_called(name))) {
+            meant += 1;
+            match &slot.connection {
+                // A mailbox that is full belongs to a connection that does not move: the watch over it is the pool's, not the operator's.
+                Some(connection) => drop(connection.try_send(connection::Reconnect)),
+                None => slot.restart_at = now,
+            }
+        }
+        meant
     }
 }
 
@@ -565,8 +491,7 @@ impl Handler<Stop> for UpstreamPool {
             }
         };
         let save = |pool: &Self| {
-            let kept = pool.upstream.store.get().cloned();
-            let last = kept.and_then(|Kept(store)| Some((store, pool.positions.changed(&pool.upstream.feeds)?)));
+            let last = pool.upstream.store().and_then(|store| Some((store, pool.positions.changed(&pool.upstream.lasting())?)));
             async move {
                 if let Some((store, bytes)) = last
                     && tokio::time::timeout(SAVE_TIMEOUT, positions::write(store, bytes)).await.is_err()

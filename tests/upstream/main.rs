@@ -7,6 +7,7 @@ mod broker_trouble;
 mod faults;
 mod foreign;
 mod misbehaving;
+mod operators;
 mod oracle;
 #[cfg(feature = "test-hooks")]
 mod panics;

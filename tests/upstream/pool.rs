@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-async fn store_in(folder: &Path) -> Arc<dyn Store> {
+pub async fn store_in(folder: &Path) -> Arc<dyn Store> {
     store::open(&StoreConfig::default(), folder).await.unwrap()
 }
 
@@ -26,7 +26,7 @@ async fn a_feed_goes_on_where_the_last_hub_left_it() {
         let store = store_in(folder.path()).await;
         let settings = PoolSettings { feeds: vec![feed("feed", &source.url(), quick())], ..pool_settings() };
         let world = World::prepare(settings);
-        assert_eq!(world.upstream.keep_positions(Arc::clone(&store)).await.unwrap(), usize::from(round > 0));
+        assert_eq!(world.upstream.keep(Arc::clone(&store), Arc::new(Shop::default())).await.unwrap(), usize::from(round > 0));
         let world = world.begin();
         let more = || (world.broker.data().len() > 20).then_some(());
         eventually("flowing", || world.show(), more).await;
@@ -40,7 +40,7 @@ async fn a_feed_goes_on_where_the_last_hub_left_it() {
     // Under the same name but elsewhere it is another feed.
     let store = store_in(folder.path()).await;
     let elsewhere = PoolSettings { feeds: vec![feed("feed", "http://127.0.0.1:1/other", quick())], ..pool_settings() };
-    assert_eq!(World::prepare(elsewhere).upstream.keep_positions(Arc::clone(&store)).await.unwrap(), 0);
+    assert_eq!(World::prepare(elsewhere).upstream.keep(Arc::clone(&store), Arc::new(Shop::default())).await.unwrap(), 0);
     store.close().await.unwrap();
 }
 

@@ -4,8 +4,10 @@ use actix::prelude::*;
 use aether::broker::{Answer, Broker, BrokerError, History, HistoryFilter, PresenceStats, Publish, Published, Publisher};
 use aether::channel::{ChannelName, ChannelOptions, ChannelRules, ClientInfo, NameSyntax, Namespace, SessionId};
 use aether::clock::Clock;
+use aether::config::FeedConfig;
 use aether::upstream::{
-    FeedLimits, FeedReport, FeedSettings, Format, GAP_EVENT, GateSettings, Observe, PoolReport, PoolSettings, Stop, Upstream, UpstreamPool,
+    FeedLimits, FeedReport, FeedSettings, FeedTemplate, Format, GAP_EVENT, GateSettings, Observe, Plan, PoolReport, PoolSettings, Stop, Upstream,
+    UpstreamPool, Workshop,
 };
 use std::collections::VecDeque;
 use std::future::Future;
@@ -155,6 +157,24 @@ impl Broker for Handle {
 
 pub fn feed(name: &str, url: &str, limits: FeedLimits) -> FeedSettings {
     FeedSettings::new(name, url, "ticks:{event}", Format::Data, [("Authorization", "Bearer topsecret")], limits).unwrap()
+}
+
+/// Makes feeds of definitions with the waits of these tests, and knows who listens.
+#[derive(Default)]
+pub struct Shop {
+    pub listened: Vec<ChannelName>,
+    pub upstream: Option<Upstream>,
+}
+
+impl Workshop for Shop {
+    fn make(&self, feed: &FeedConfig) -> Result<Plan, Vec<String>> {
+        let build = |url: &str, channel: &str| FeedSettings::new(&feed.name, url, channel, Format::Data, [], quick());
+        let template = FeedTemplate::new(&feed.name, &feed.url, &feed.channel, &[], build).map_err(|error| vec![error.to_string()])?;
+        if template.has_parameters() { Ok(Plan::OnDemand(template)) } else { Ok(Plan::Always(template.fixed().unwrap())) }
+    }
+    fn announce(&self) {
+        self.listened.iter().for_each(|channel| self.upstream.as_ref().unwrap().wanted(channel));
+    }
 }
 
 /// A pool with its feeds.
