@@ -4,7 +4,7 @@ use crate::admin::audit::AuditSettings;
 use crate::auth::accounts::AccountSettings;
 use crate::auth::passwords::PasswordSettings;
 use crate::auth::throttle::ThrottleRules;
-use crate::auth::{HubKey, HubTokens, Jwks, JwksSettings, OriginRule, TokenSettings, TokenVerifier};
+use crate::auth::{HubKey, HubKeyError, HubTokens, Jwks, JwksSettings, OriginRule, TokenSettings, TokenVerifier};
 use crate::broker::MemoryBrokerSettings;
 use crate::clock::{Clock, Millis};
 use crate::config::{
@@ -194,6 +194,15 @@ pub fn hub_tokens(config: &Config) -> anyhow::Result<Option<Arc<HubTokens>>> {
         key => HubKey::configured(key),
     };
     Ok(Some(Arc::new(HubTokens::new(&key)?)))
+}
+
+/// What mints the hub's own tokens beside the hub: with the key that is there, which a hub has made.
+pub fn tokens_of_the_hub(config: &Config) -> Result<HubTokens, HubKeyError> {
+    let key = match config.accounts.token_key.expose() {
+        "" => HubKey::existing(&Path::new(&config.data_dir).join(ACCOUNTS_KEY_FILE))?,
+        key => HubKey::configured(key),
+    };
+    HubTokens::new(&key)
 }
 
 /// Who is believed about the addresses of clients.

@@ -63,10 +63,18 @@ pub enum HubKeyError {
 impl HubKey {
     /// The key in a file: its first line, and on the second one the key before. Made where it is missing.
     pub fn open(path: &Path) -> Result<Self, HubKeyError> {
-        let text = key_file::read_or_make(path)?;
+        Ok(Self::read(&key_file::read_or_make(path)?, path))
+    }
+
+    /// The key in a file that must be there, as a hub has made it.
+    pub fn existing(path: &Path) -> Result<Self, HubKeyError> {
+        Ok(Self::read(&key_file::read_existing(path)?, path))
+    }
+
+    fn read(text: &SecretString, path: &Path) -> Self {
         let mut lines = text.expose_secret().lines().map(str::trim).filter(|line| !line.is_empty());
         let current = SecretString::from(lines.next().unwrap_or_default());
-        Ok(Self { current, previous: lines.next().map(SecretString::from), file: Some(path.to_path_buf()) })
+        Self { current, previous: lines.next().map(SecretString::from), file: Some(path.to_path_buf()) }
     }
 
     /// A key that the configuration gives.

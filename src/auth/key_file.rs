@@ -43,6 +43,11 @@ pub fn read_or_make(path: &Path) -> Result<SecretString, KeyFileError> {
     }
 }
 
+/// The text in `path`, which must be there.
+pub fn read_existing(path: &Path) -> Result<SecretString, KeyFileError> {
+    read(File::open(path).map_err(error("open", path))?, path)
+}
+
 /// Puts `text` in the place of what `path` holds, wholly or not at all.
 pub(super) fn replace(path: &Path, text: &str) -> Result<(), KeyFileError> {
     let made = write_beside(path, text)?;

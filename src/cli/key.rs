@@ -1,11 +1,12 @@
 //! `aether key`: named keys of the server API, on the store itself, whether a hub runs on it or not.
 
+use super::shown::time;
 use super::{ConfigArgs, print};
 use crate::auth::{ApiKeyError, Keyring, Scope};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::api;
-use crate::store::{self, ApiKeyRecord, WallMs};
+use crate::store::{self, ApiKeyRecord};
 use crate::units::HumanDuration;
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -165,9 +166,4 @@ fn table(keys: &[ApiKeyRecord]) -> String {
         let _ = writeln!(text, "{:<14}{:<20}{:<24}{expires:<24}{used:<24}{methods}; {namespaces}", key.id, key.name, time(key.created_at));
     }
     text
-}
-
-fn time(at: WallMs) -> String {
-    let since = std::time::Duration::from_millis(u64::try_from(at).unwrap_or(0));
-    httpdate::fmt_http_date(std::time::UNIX_EPOCH + since).trim_start_matches(|c: char| !c.is_ascii_digit()).trim_end_matches(" GMT").to_string()
 }

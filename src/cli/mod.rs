@@ -3,6 +3,8 @@
 //! A subcommand gathers what it needs from arguments, files and environment, lets the rooms work, and prints. Results go to standard output,
 //! everything said to people to standard error, so that the one can be piped and the other read. Exit codes: 0 done, 1 not done, 2 misspoken.
 
+mod admin;
+mod audit;
 mod bench;
 mod check_config;
 mod default_config;
@@ -11,8 +13,11 @@ mod feed;
 mod gen_token;
 mod key;
 mod serve;
+mod shown;
+mod target;
 mod user;
 mod version;
+mod wire;
 
 use crate::config::{Config, ConfigError, FILE_BYTES_MAX, Format, Layers, Loaded, VARIABLE_PREFIX};
 use anyhow::{Context, anyhow};
@@ -39,6 +44,7 @@ First steps:
   aether check-config --config aether.toml   what is wrong with it, or what it means
   aether gen-token --config aether.toml --user alice
   aether user add alice --role admin --config aether.toml
+  aether admin status --config aether.toml   what the running hub says of itself
 
 Every option can be set in three places, each winning over the one before:
   the file        client.ping_interval = \"10s\"         (TOML, YAML or JSON)
@@ -50,6 +56,8 @@ Exit codes: 0 done, 1 not done (standard error says why), 2 the command line was
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Admin(Box<admin::Admin>),
+    Audit(audit::Audit),
     DemoFeed(demo_feed::DemoFeed),
     Feed(feed::Feed),
     Bench(Box<bench::Bench>),
@@ -65,6 +73,8 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(command) => command.run(),
+            Command::Admin(command) => command.run(),
+            Command::Audit(command) => command.run(),
             Command::DemoFeed(command) => command.run(),
             Command::Feed(command) => command.run(),
             Command::Bench(command) => command.run(),

@@ -12,8 +12,9 @@ use std::fmt;
 /// What the names of all environment variables of ours begin with.
 pub const VARIABLE_PREFIX: &str = "AETHER_";
 
-/// Variables of ours that are no options: the path of the configuration file, headers for `aether feed check`.
-const NOT_OPTIONS: [&str; 2] = ["AETHER_CONFIG", "AETHER_FEED_HEADERS"];
+/// Variables of ours that are no options: the path of the configuration file, headers for `aether feed check`, where and as whom `aether admin`
+/// comes.
+const NOT_OPTIONS: [&str; 4] = ["AETHER_CONFIG", "AETHER_FEED_HEADERS", "AETHER_ADMIN_TOKEN", "AETHER_ADMIN_URL"];
 
 /// Mistakes that are listed. Whoever has more has the wrong file.
 const PROBLEMS_MAX: usize = 50;

@@ -4,6 +4,7 @@ mod support;
 
 mod accounts;
 mod admin;
+mod admin_cli;
 mod api_keys;
 mod bad_input;
 mod come_and_go;

@@ -18,6 +18,8 @@ mod store;
 mod trace;
 mod upstream;
 
+pub use help::described as help_of;
+
 use super::arguments::{Argument, BadArgument, Members};
 use super::desk::Desk;
 use crate::auth::Right;

@@ -14,17 +14,15 @@ mod process;
 mod report;
 mod scenarios;
 mod stamp;
-mod target;
-mod wire;
 
+use super::target::{self, Target, Trust};
+use crate::cli::wire::Codec;
 use crate::units::HumanDuration;
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use engine::{Pace, Plan, Protocol, PublishBy};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use target::{Target, Trust};
-use wire::Codec;
 
 /// More than one process can sensibly hold, and a bound for every list in here.
 const CONNECTIONS_MAX: usize = 1_000_000;

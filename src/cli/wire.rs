@@ -1,4 +1,5 @@
-//! The bytes of the protocols that the load tool speaks: HTTP heads, WebSocket frames, chunked bodies, Centrifuge commands and replies.
+//! The bytes of the protocols that the command line speaks as a client: HTTP heads, WebSocket frames, chunked bodies, Centrifuge commands and
+//! replies. For the load tool; `aether admin` uses its heads and frames.
 //!
 //! Written by hand and apart from the hub's own codecs for two reasons: a load tool must cost less than what it measures (no message is
 //! parsed that only has to be counted), and a mistake in the hub's codec must not hide behind the same mistake here.
@@ -6,7 +7,7 @@
 use serde::Deserialize;
 use std::fmt::Write as _;
 
-/// The longest message that is taken from a server; it is also the size of the one read buffer.
+/// The longest message that is taken from a server; it is also the size of the load tool's one read buffer.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// A response head longer than this is no answer of a server that we know.
 const HEAD_BYTES_MAX: usize = 16 << 10;

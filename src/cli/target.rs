@@ -1,11 +1,12 @@
-//! Where the load goes: the URLs of the command line, taken apart once, and the connection's security.
+//! Where a client of the command line connects to: URLs taken apart once, and how far the server's certificate is believed.
 
 use anyhow::{Context, bail, ensure};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::Verifier;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
@@ -72,6 +73,12 @@ impl Target {
         }
     }
 
+    /// The same URL with one more pair in its query.
+    pub fn with_query(&self, pair: &str) -> Self {
+        let path = if self.path.is_empty() { "/" } else { &self.path };
+        Self { path: format!("{path}{}{pair}", if path.contains('?') { '&' } else { '?' }), ..self.clone() }
+    }
+
     pub fn server_name(&self) -> anyhow::Result<ServerName<'static>> {
         let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name).trim_matches(['[', ']']);
         ServerName::try_from(name.to_string()).with_context(|| format!("{name} is not a name that a certificate can have"))
@@ -80,7 +87,12 @@ impl Target {
 
 /// How far to trust the server's certificate.
 pub enum Trust<'a> {
+    /// As programs of this system do.
+    System,
+    /// Those that this authority's certificates vouch for.
     Authority(&'a Path),
+    /// The one that stands first in this file, and no other.
+    Exactly(&'a Path),
     Anyone,
 }
 
@@ -96,6 +108,17 @@ pub fn tls_config(trust: Trust<'_>) -> anyhow::Result<Arc<ClientConfig>> {
             }
             ensure!(!roots.is_empty(), "{} holds no certificate", path.display());
             builder.with_root_certificates(roots).with_no_client_auth()
+        }
+        Trust::System => {
+            let verifier = Verifier::new(Arc::clone(&provider)).context("cannot read the certificates of this system")?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
+        }
+        Trust::Exactly(path) => {
+            let mut certificates = CertificateDer::pem_file_iter(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let certificate = certificates.next().with_context(|| format!("{} holds no certificate", path.display()))?;
+            let certificate = certificate.with_context(|| format!("cannot read {}", path.display()))?;
+            let verifier = OneCertificate { certificate, algorithms: algorithms(&provider) };
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
         }
         Trust::Anyone => {
             let verifier = AnyCertificate { algorithms: algorithms(&provider) };
@@ -127,6 +150,45 @@ impl ServerCertVerifier for AnyCertificate {
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         Ok(ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// For a hub on the same machine, whose certificate can be read: whoever holds its key is believed, whatever names and times it has.
+#[derive(Debug)]
+struct OneCertificate {
+    certificate: CertificateDer<'static>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for OneCertificate {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if *shown == self.certificate { Ok(ServerCertVerified::assertion()) } else { Err(CertificateError::ApplicationVerificationFailure.into()) }
     }
     fn verify_tls12_signature(
         &self,
