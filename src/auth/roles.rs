@@ -104,6 +104,7 @@ rights! {
     UsersRead "users.read" Admin;
     UsersWrite "users.write" Admin;
     AuditRead "audit.read" Admin;
+    UpstreamWrite "upstream.write" Admin;
     ConfigReload "config.reload" Admin;
     SecretsRotate "secrets.rotate" Admin;
     StoreManage "store.manage" Admin;
@@ -313,8 +314,18 @@ mod tests {
             "bans.write",
             "log.write",
         ];
-        let admin =
-            ["users.read", "users.write", "audit.read", "config.reload", "secrets.rotate", "store.manage", "keys.read", "keys.write", "backup"];
+        let admin = [
+            "users.read",
+            "users.write",
+            "audit.read",
+            "upstream.write",
+            "config.reload",
+            "secrets.rotate",
+            "store.manage",
+            "keys.read",
+            "keys.write",
+            "backup",
+        ];
         let mut expected: Vec<&str> = Vec::new();
         for (role, more) in [(Role::Viewer, &viewer[..]), (Role::Publisher, &publisher), (Role::Operator, &operator), (Role::Admin, &admin)] {
             expected.extend(more);

@@ -486,6 +486,46 @@ async fn a_feed_that_is_paused_is_left_alone_until_it_is_resumed() {
 }
 
 #[tokio::test]
+async fn a_feed_is_added_rotated_and_removed_by_command() {
+    let feed = crate::support::Feed::start();
+    let hub = hub(json!({})).await;
+    let mut admin = operator(&hub, "admin").await;
+    let mut reader = hub.connect(Codec::Json).await;
+    reader.subscribe("news:1").await;
+    let definition = json!({ "url": feed.url(), "channel": "news:1", "retry_initial": "100ms" });
+    done(&mut admin, "admin.upstream.add", json!({ "feed": "late", "definition": definition })).await;
+    feed.request(1).await;
+    feed.say("id: 1\ndata: 1\n\n");
+    assert_eq!(reader.data("news:1", 1).await, [1]);
+    let listed = done(&mut admin, "admin.upstream.list", json!({})).await["feeds"][0].clone();
+    assert_eq!((&listed["feed"], &listed["origin"], &listed["state"]), (&json!("late"), &json!("added"), &json!("open")), "{listed}");
+    done(&mut admin, "admin.upstream.rotate", json!({ "feed": "late" })).await;
+    assert!(feed.request(2).await.contains("last-event-id: 1"), "make before break, from where it stands");
+    assert_eq!(done(&mut admin, "admin.upstream.reconnect", json!({ "feed": "late" })).await["feeds"], 1);
+    for (definition, says) in [
+        (json!({ "url": "ftp://h/", "channel": "nowhere:1" }), "url: must begin with http"),
+        (json!({ "url": feed.url(), "channel": "news:1", "header_files": { "X": "/etc/hostname" } }), "credentials_dir"),
+    ] {
+        let (code, message) = ask(&mut admin, "admin.upstream.add", json!({ "feed": "bad", "definition": definition })).await.expect_err("a mistake");
+        assert!(code == 107 && message.contains(says), "{code} {message}");
+    }
+    assert_eq!(code(&mut admin, "admin.upstream.add", json!({ "feed": "x", "definition": { "headers": { "A": "b" } } })).await, 107);
+    assert_eq!(code(&mut admin, "admin.upstream.add", json!({ "feed": "late", "definition": definition })).await, 107);
+    done(&mut admin, "admin.upstream.remove", json!({ "feed": "late" })).await;
+    assert_eq!(done(&mut admin, "admin.upstream.list", json!({})).await["feeds"], json!([]));
+    assert_eq!(code(&mut admin, "admin.upstream.remove", json!({ "feed": "late" })).await, 104);
+    let mut operator = operator(&hub, "operator").await;
+    assert_eq!(
+        code(&mut operator, "admin.upstream.add", json!({ "feed": "late", "definition": definition })).await,
+        103,
+        "whom the hub asks is an admin's matter"
+    );
+    operator.leave().await;
+    reader.leave().await;
+    admin.leave().await;
+}
+
+#[tokio::test]
 async fn a_role_that_is_taken_away_ends_what_it_opened() {
     let hub = hub(json!({})).await;
     let mut client = hub.open(Codec::Json).await;

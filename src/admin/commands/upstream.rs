@@ -1,12 +1,14 @@
 //! `admin.upstream.*`: the feeds.
 
 use super::{Failure, commands};
-use crate::admin::arguments::arguments;
+use crate::admin::arguments::{Field, arguments};
 use crate::admin::desk::Desk;
 use crate::auth::Right;
+use crate::config::FeedConfig;
 use crate::session::procedures::Caller;
-use crate::upstream::{FeedReport, Pause, Reason};
-use serde_json::{Value, json};
+use crate::upstream::{FeedReport, Pause, Reason, Reconnect, RosterError, RotateFeed, UpstreamPool};
+use actix::{Handler, Message};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +16,20 @@ use std::time::Duration;
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 commands! {
+    "admin.upstream.add" Some(Right::UpstreamWrite), Changes, "feed", Add, add, r#"{"feed":"weather","definition":{"url":"https://example.org/events","channel":"weather:{event}"}}"#,
+        "Reads one more feed, from now on and after every start; checked like a feed of the configuration.";
     "admin.upstream.list" Some(Right::UpstreamRead), Reads, "", List, list, "{}",
         "Lists the feeds with their states and figures.";
     "admin.upstream.pause" Some(Right::UpstreamControl), Changes, "feed", Feed, pause, r#"{"feed":"weather"}"#,
         "Lets go of a feed, or of all, until it is resumed or the hub starts anew.";
+    "admin.upstream.reconnect" Some(Right::UpstreamControl), Changes, "feed", Feed, reconnect, r#"{"feed":"weather"}"#,
+        "Connects a feed, or all, anew from where it is; one that waits or is parked tries now.";
+    "admin.upstream.remove" Some(Right::UpstreamWrite), Changes, "feed", One, remove, r#"{"feed":"weather"}"#,
+        "Ends a feed that was added, for good. What is in the configuration is removed there.";
     "admin.upstream.resume" Some(Right::UpstreamControl), Changes, "feed", Feed, resume, r#"{"feed":"weather"}"#,
         "Reads a feed, or all, again, from where it was left if the feed can repeat that.";
+    "admin.upstream.rotate" Some(Right::UpstreamControl), Changes, "feed", One, rotate, r#"{"feed":"weather"}"#,
+        "Replaces the connection of a feed by a younger one, without losing or repeating an event, as soon as there is room.";
 }
 
 arguments! {
@@ -28,7 +38,13 @@ arguments! {
 
 async fn list(desk: Arc<Desk>, _: Caller, _: List) -> Result<Value, Failure> {
     let report = desk.upstream.report(desk.clock.now());
-    Ok(json!({ "feeds": report.feeds.iter().map(described).collect::<Vec<_>>(), "max": report.feeds_max }))
+    let places = report.places;
+    Ok(json!({
+        "feeds": report.feeds.iter().map(described).collect::<Vec<_>>(),
+        "max": report.feeds_max,
+        "connections": { "held": places.held, "rotating": places.rotating, "waiting": places.waiting },
+        "hosts_left_alone": places.breakers_open,
+    }))
 }
 
 fn described(feed: &FeedReport) -> Value {
@@ -37,6 +53,9 @@ fn described(feed: &FeedReport) -> Value {
         "feed": &*feed.name,
         "state": feed.state.as_str(),
         "is_paused": feed.is_paused,
+        "origin": feed.origin.as_str(),
+        "priority": feed.priority,
+        "age_ms": feed.age.map(ms),
         "since_ms": ms(feed.since),
         "reason": feed.reason.map(Reason::as_str),
         "detail": feed.detail,
@@ -46,6 +65,17 @@ fn described(feed: &FeedReport) -> Value {
         "bytes": feed.bytes,
         "errors": feed.errors,
         "reconnects": feed.reconnects,
+        "attempts": feed.attempts,
+        "failed_attempts": feed.failed_attempts,
+        "rotations": feed.rotations,
+        "repeated": feed.repeated,
+        "unwanted": feed.unwanted,
+        "gaps": feed.gaps,
+        "events_per_minute": feed.events_per_minute,
+        "bytes_per_minute": feed.bytes_per_minute,
+        "errors_per_minute": feed.errors_per_minute,
+        "usual_per_minute": feed.usual_per_minute,
+        "latency_ms": feed.latency.map(ms),
         "panics": feed.panics,
         "silent_ms": feed.silent_for.map(ms),
         "next_try_in_ms": feed.next_try_in.map(ms),
@@ -69,15 +99,110 @@ async fn resume(desk: Arc<Desk>, _: Caller, Feed { feed }: Feed) -> Result<Value
 }
 
 async fn set(desk: Arc<Desk>, feed: Option<String>, is_paused: bool) -> Result<Value, Failure> {
-    let not_there = || Failure::Failed("the feeds are being started anew; try again".to_string());
-    let pool = desk.house.pool().ok_or_else(not_there)?;
-    let answer = tokio::time::timeout(ANSWER_MAX, pool.send(Pause { feed: feed.clone(), is_paused })).await;
-    match (answer.ok().and_then(Result::ok), feed) {
-        (None, _) => Err(not_there()),
-        (Some(false), Some(name)) => Err(Failure::NotFound(format!("there is no feed {name}"))),
-        (Some(_), _) => {
+    let is_there = ask(&desk, Pause { feed: feed.clone(), is_paused }).await?;
+    match feed {
+        Some(name) if !is_there => Err(no_feed(&name)),
+        _ => {
             let paused = desk.upstream.report(desk.clock.now()).feeds.iter().filter(|feed| feed.is_paused).count();
             Ok(json!({ "paused": paused }))
+        }
+    }
+}
+
+async fn reconnect(desk: Arc<Desk>, _: Caller, Feed { feed }: Feed) -> Result<Value, Failure> {
+    match (ask(&desk, Reconnect { feed: feed.clone() }).await?, feed) {
+        (0, Some(name)) => Err(no_feed(&name)),
+        (feeds, _) => Ok(json!({ "feeds": feeds })),
+    }
+}
+
+arguments! {
+    One {
+        /// The feed's name, or that of a family of feeds.
+        feed: String,
+    }
+}
+
+async fn rotate(desk: Arc<Desk>, _: Caller, One { feed }: One) -> Result<Value, Failure> {
+    if ask(&desk, RotateFeed(feed.clone())).await? { Ok(json!({})) } else { Err(no_feed(&feed)) }
+}
+
+async fn remove(desk: Arc<Desk>, _: Caller, One { feed }: One) -> Result<Value, Failure> {
+    desk.upstream.remove(&feed).await?;
+    Ok(json!({}))
+}
+
+arguments! {
+    Add {
+        /// What it is to be called.
+        feed: String,
+        /// What it is, with the options of [[upstream.feeds]] but name and headers.
+        definition: Definition,
+    }
+}
+
+async fn add(desk: Arc<Desk>, _: Caller, Add { feed, definition: Definition(definition) }: Add) -> Result<Value, Failure> {
+    desk.upstream.add(FeedConfig { name: feed, ..*definition }).await?;
+    Ok(json!({}))
+}
+
+/// A feed as the configuration has it, without its name. The audit log gets its size alone, since a URL may hold a key.
+struct Definition(Box<FeedConfig>);
+
+impl Field for Definition {
+    const IS_SHOWN: bool = false;
+
+    fn schema() -> Value {
+        let options: Map<String, Value> = known().into_iter().map(|(option, _)| (option, json!(true))).collect();
+        json!({ "type": "object", "additionalProperties": false, "properties": options })
+    }
+    fn must() -> String {
+        let options: Vec<String> = known().into_iter().map(|(option, _)| option).collect();
+        format!("an object of options of a feed ({})", options.join(", "))
+    }
+    fn read(value: &Value) -> Option<Self> {
+        let options = value.as_object()?;
+        let known = known();
+        if options.keys().any(|option| !known.contains_key(option)) {
+            return None;
+        }
+        serde_json::from_value(value.clone()).ok().map(|definition| Self(Box::new(definition)))
+    }
+}
+
+/// The options that a definition may have.
+fn known() -> Map<String, Value> {
+    let Ok(Value::Object(mut options)) = serde_json::to_value(FeedConfig::default()) else { return Map::new() };
+    options.retain(|option, _| option != "name" && option != "headers");
+    options
+}
+
+/// Asks the pool.
+async fn ask<M>(desk: &Desk, message: M) -> Result<M::Result, Failure>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+    UpstreamPool: Handler<M>,
+{
+    let not_there = || Failure::Failed("the feeds are being started anew; try again".to_string());
+    let pool = desk.house.pool().ok_or_else(not_there)?;
+    let answer = tokio::time::timeout(ANSWER_MAX, pool.send(message)).await;
+    answer.ok().and_then(Result::ok).ok_or_else(not_there)
+}
+
+fn no_feed(name: &str) -> Failure {
+    Failure::NotFound(format!("there is no feed {name}"))
+}
+
+impl From<RosterError> for Failure {
+    fn from(error: RosterError) -> Self {
+        let text = error.to_string();
+        match error {
+            RosterError::Unknown { .. } => Self::NotFound(text),
+            RosterError::Configured { .. } | RosterError::Taken { .. } | RosterError::Invalid { .. } => Self::Bad(text),
+            RosterError::TooMany { .. } => Self::TooMany(text),
+            RosterError::NotYet => Self::NotAvailable(text),
+            RosterError::Store { .. } | RosterError::Client { .. } => Self::Failed(text),
         }
     }
 }

@@ -257,6 +257,7 @@ export const de: Catalogue = {
   'right.users.read': 'Benutzer sehen',
   'right.users.write': 'Benutzer ändern',
   'right.audit.read': 'Das Audit-Protokoll lesen',
+  'right.upstream.write': 'Feeds hinzufügen und entfernen',
   'right.config.reload': 'Die Konfiguration neu laden',
   'right.secrets.rotate': 'Schlüssel wechseln',
   'right.store.manage': 'Den Speicher verwalten',

@@ -251,6 +251,7 @@ export const en = {
   'right.users.read': 'See users',
   'right.users.write': 'Change users',
   'right.audit.read': 'Read the audit log',
+  'right.upstream.write': 'Add and remove feeds',
   'right.config.reload': 'Reload the configuration',
   'right.secrets.rotate': 'Rotate secrets',
   'right.store.manage': 'Manage the store',
