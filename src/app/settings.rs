@@ -228,6 +228,7 @@ pub fn limits(config: &Config) -> LimitSettings {
         publishes: of_commands(publishes),
         subscribes: of_commands(subscribes),
         api: Rates { per_address: api.per_address.0, total: api.total.0, ..Rates::default() },
+        keys: Rates { per_user: api.per_key.0, ..Rates::default() },
     }
 }
 

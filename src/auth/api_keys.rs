@@ -77,6 +77,11 @@ impl Caller {
         self.scope().is_none_or(|scope| scope.namespaces.is_empty())
     }
 
+    /// Whose calls are counted as one's: a rotated key goes on as the one before.
+    pub fn name(&self) -> &str {
+        self.0.as_deref().map_or("the key of the configuration", |named| &named.record.name)
+    }
+
     fn scope(&self) -> Option<&Scope> {
         self.0.as_deref().map(|named| &named.scope)
     }

@@ -61,6 +61,8 @@ pub struct CommandLimitsConfig {
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ApiLimitsConfig {
+    /// With one key.
+    pub per_key: OptionalRate,
     /// From one address, whatever key it shows.
     pub per_address: OptionalRate,
     /// In all.

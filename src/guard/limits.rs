@@ -40,7 +40,10 @@ pub struct LimitSettings {
     pub commands: Rates,
     pub publishes: Rates,
     pub subscribes: Rates,
+    /// Requests to the server API, before the key is looked at.
     pub api: Rates,
+    /// The same by key, which stands where users stand elsewhere.
+    pub keys: Rates,
 }
 
 /// Somebody did it too often: when to try again.
@@ -64,6 +67,7 @@ pub struct Limits {
     pub publishes: Limit,
     pub subscribes: Limit,
     pub api: Limit,
+    pub keys: Limit,
 }
 
 impl Limits {
@@ -75,17 +79,22 @@ impl Limits {
             publishes: limit(&settings.publishes),
             subscribes: limit(&settings.subscribes),
             api: limit(&settings.api),
+            keys: limit(&settings.keys),
         }
     }
 
     /// Forgets those who have been quiet for so long that they are as good as strangers.
     pub fn sweep(&self) {
-        [&self.connects, &self.commands, &self.publishes, &self.subscribes, &self.api].into_iter().for_each(Limit::sweep);
+        self.all().into_iter().for_each(Limit::sweep);
     }
 
     /// Identities that are known, in all tables.
     pub fn len(&self) -> usize {
-        [&self.connects, &self.commands, &self.publishes, &self.subscribes, &self.api].into_iter().map(Limit::len).sum()
+        self.all().into_iter().map(Limit::len).sum()
+    }
+
+    fn all(&self) -> [&Limit; 6] {
+        [&self.connects, &self.commands, &self.publishes, &self.subscribes, &self.api, &self.keys]
     }
 
     pub fn is_empty(&self) -> bool {

@@ -21,7 +21,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Watchdog, admin console, tests: few, and each waits for its answer.
 const MAILBOX_CAPACITY: usize = 64;
@@ -48,7 +48,8 @@ pub struct UpstreamPool {
     slots: Vec<Slot>,
     dice: SmallRng,
     positions: Positions,
-    is_saving: bool,
+    /// Held by whoever writes positions: one write at a time, so that the last one written is the newest.
+    saving: Arc<Semaphore>,
     save_at: Millis,
     report_at: Millis,
     /// Sums at the last report: events, bytes, errors.
@@ -80,7 +81,7 @@ impl UpstreamPool {
             slots: Vec::new(),
             dice: SmallRng::from_os_rng(),
             positions: Positions::default(),
-            is_saving: false,
+            saving: Arc::new(Semaphore::new(1)),
             save_at: now,
             report_at: now,
             reported: (0, 0, 0),
@@ -172,14 +173,11 @@ impl UpstreamPool {
     /// Writes the positions that have moved. One write at a time: a store that hangs is not asked again before it has answered.
     fn save(&mut self, ctx: &mut Context<Self>) {
         let Some(store) = self.upstream.store() else { return };
-        if self.is_saving {
-            return;
-        }
+        let Ok(turn) = Arc::clone(&self.saving).try_acquire_owned() else { return };
         let Some(bytes) = self.positions.changed(&self.upstream.lasting()) else { return };
-        self.is_saving = true;
         let written = bytes.clone();
         ctx.spawn(positions::write(store, bytes).into_actor(self).map(move |is_written, pool, _| {
-            pool.is_saving = false;
+            drop(turn);
             if is_written {
                 pool.positions.written(written);
             }
@@ -492,10 +490,15 @@ impl Handler<Stop> for UpstreamPool {
         };
         let save = |pool: &Self| {
             let last = pool.upstream.store().and_then(|store| Some((store, pool.positions.changed(&pool.upstream.lasting())?)));
+            let saving = Arc::clone(&pool.saving);
+            let write = async move {
+                let Some((store, bytes)) = last else { return };
+                // An older table may still be on its way.
+                let _turn = saving.acquire().await;
+                positions::write(store, bytes).await;
+            };
             async move {
-                if let Some((store, bytes)) = last
-                    && tokio::time::timeout(SAVE_TIMEOUT, positions::write(store, bytes)).await.is_err()
-                {
+                if tokio::time::timeout(SAVE_TIMEOUT, write).await.is_err() {
                     log::warn!("the positions of the feeds were not stored within {SAVE_TIMEOUT:?}");
                 }
             }

@@ -120,3 +120,14 @@ async fn the_server_api_answers_429_and_says_when_to_come_back() {
     let elsewhere = Dial { from: Ipv4Addr::new(127, 0, 0, 8), ..hub.dial() };
     assert_eq!(request(&elsewhere, "POST", "/api/info", &[("X-API-Key", API_KEY)], b"{}").await.status(), 200);
 }
+
+#[tokio::test]
+async fn a_key_has_an_allowance_wherever_it_is_used() {
+    let hub = Hub::start(limits(json!({ "api": { "per_key": "3/h" } }))).await;
+    let mut statuses = Vec::new();
+    for (last, key) in [(7, API_KEY), (8, API_KEY), (9, "wrong"), (7, API_KEY), (8, API_KEY), (9, "wrong")] {
+        let dial = Dial { from: Ipv4Addr::new(127, 0, 0, last), ..hub.dial() };
+        statuses.push(request(&dial, "POST", "/api/info", &[("X-API-Key", key)], b"{}").await.status());
+    }
+    assert_eq!(statuses, [200, 200, 401, 200, 429, 401], "a wrong key takes nothing from a right one");
+}

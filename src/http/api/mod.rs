@@ -31,7 +31,7 @@ use crate::auth::{ApiKeys, Caller};
 use crate::broker::Publisher;
 use crate::channel::{ChannelOptions, SessionId, UserId};
 use crate::clock::{Clock, Millis};
-use crate::guard::limits::Limits;
+use crate::guard::limits::{Limits, TooOften};
 use crate::protocol::codes::{ClientError, ErrorCode, Refusal};
 use crate::session::Session;
 use crate::session::hub::{Found, Hub};
@@ -319,14 +319,16 @@ async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> 
     if request.method() != HttpMethod::POST {
         return respond::method_not_allowed("POST");
     }
-    if let Err(too_often) = api.limits.api.take(None, "", Some(client_address(&request))) {
-        emit(ApiRefused { why: ApiRefusal::TooOften });
-        return HttpResponse::TooManyRequests().insert_header((header::RETRY_AFTER, too_often.seconds().to_string())).finish();
+    if let Err(refused) = api.limits.api.take(None, "", Some(client_address(&request))) {
+        return too_often(refused);
     }
     let Some(caller) = api.caller(&request) else {
         emit(ApiRefused { why: ApiRefusal::Key });
         return HttpResponse::Unauthorized().finish();
     };
+    if let Err(refused) = api.limits.keys.take(None, caller.name(), None) {
+        return too_often(refused);
+    }
     let body = match read(body, request.headers(), api.body_bytes_max, api.timeout).await {
         Ok(body) => body,
         Err(refusal) => return refusal.into_response(),
@@ -340,6 +342,11 @@ async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> 
         emit(ApiRefused { why: ApiRefusal::Malformed });
         respond::text(StatusCode::BAD_REQUEST, &format!("the body is not what {name} takes: {error}"))
     })
+}
+
+fn too_often(refused: TooOften) -> HttpResponse {
+    emit(ApiRefused { why: ApiRefusal::TooOften });
+    HttpResponse::TooManyRequests().insert_header((header::RETRY_AFTER, refused.seconds().to_string())).finish()
 }
 
 async fn answer(call: Call<'_>, method: Method, request: &HttpRequest) -> Result<HttpResponse, serde_json::Error> {
