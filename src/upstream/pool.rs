@@ -48,6 +48,8 @@ pub struct UpstreamPool {
     slots: Vec<Slot>,
     dice: SmallRng,
     positions: Positions,
+    /// It has been told to: from then on nothing is started.
+    is_stopping: bool,
     /// Held by whoever writes positions: one write at a time, so that the last one written is the newest.
     saving: Arc<Semaphore>,
     save_at: Millis,
@@ -81,6 +83,7 @@ impl UpstreamPool {
             slots: Vec::new(),
             dice: SmallRng::from_os_rng(),
             positions: Positions::default(),
+            is_stopping: false,
             saving: Arc::new(Semaphore::new(1)),
             save_at: now,
             report_at: now,
@@ -90,6 +93,9 @@ impl UpstreamPool {
 
     /// Finds connections that died, starts those that are due, ends those that nobody needs, and looks after all.
     fn sweep(&mut self, ctx: &mut Context<Self>) {
+        if self.is_stopping {
+            return;
+        }
         let now = self.clock.now();
         self.follow_roster(now);
         for slot in &mut self.slots {
@@ -477,6 +483,7 @@ pub struct Stop;
 impl Handler<Stop> for UpstreamPool {
     type Result = ResponseActFuture<Self, ()>;
     fn handle(&mut self, _: Stop, _: &mut Self::Context) -> Self::Result {
+        self.is_stopping = true;
         let connections: Vec<Addr<Connection>> = self.slots.drain(..).filter_map(|slot| slot.connection).collect();
         let all_gone = async move {
             // One that is dead already refuses the message, which is as good.

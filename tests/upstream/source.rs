@@ -185,6 +185,8 @@ impl Drop for Source {
 }
 
 async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    // First of all: whoever is counted as open can be cut.
+    let mut cuts = shared.cuts.subscribe();
     socket.set_nodelay(true)?;
     let mut head = Vec::new();
     while !head.windows(4).any(|window| window == b"\r\n\r\n") {
@@ -215,7 +217,7 @@ async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
         }
     }
     socket.write_all(HEAD.as_bytes()).await?;
-    let (mut counts, mut cuts) = (shared.count.subscribe(), shared.cuts.subscribe());
+    let mut counts = shared.count.subscribe();
     // Who names no id gets what is new.
     let mut next = after.unwrap_or(*counts.borrow()) + 1;
     let mut ignored = [0; 64];
