@@ -89,7 +89,6 @@ rights! {
     SessionsRead "sessions.read" Viewer;
     ChannelsRead "channels.read" Viewer;
     UpstreamRead "upstream.read" Viewer;
-    NodesRead "nodes.read" Viewer;
     MetricsRead "metrics.read" Viewer;
     Publish "publish" Publisher;
     SessionsKick "sessions.kick" Operator;
@@ -110,7 +109,6 @@ rights! {
     StoreManage "store.manage" Admin;
     KeysRead "keys.read" Admin;
     KeysWrite "keys.write" Admin;
-    Backup "backup" Admin;
 }
 
 impl Right {
@@ -298,10 +296,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_page_has_words_for_every_right() {
+        for (language, texts) in [("en", include_str!("../../static/src/lib/i18n/en.ts")), ("de", include_str!("../../static/src/lib/i18n/de.ts"))] {
+            for right in Right::ALL {
+                assert!(texts.contains(&format!("'right.{right}': '")), "{language} does not name {right}");
+            }
+            assert_eq!(texts.matches("'right.").count(), Right::ALL.len(), "{language} names rights that there are not");
+        }
+    }
+
     /// The whole table: a right that moves from one role to another is a change that somebody must mean.
     #[test]
     fn each_role_has_its_rights_and_those_of_the_roles_before_it() {
-        let viewer = ["sessions.read", "channels.read", "upstream.read", "nodes.read", "metrics.read"];
+        let viewer = ["sessions.read", "channels.read", "upstream.read", "metrics.read"];
         let publisher = ["publish"];
         let operator = [
             "sessions.kick",
@@ -324,7 +332,6 @@ mod tests {
             "store.manage",
             "keys.read",
             "keys.write",
-            "backup",
         ];
         let mut expected: Vec<&str> = Vec::new();
         for (role, more) in [(Role::Viewer, &viewer[..]), (Role::Publisher, &publisher), (Role::Operator, &operator), (Role::Admin, &admin)] {

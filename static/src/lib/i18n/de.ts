@@ -242,7 +242,6 @@ export const de: Catalogue = {
   'right.sessions.read': 'Sehen, wer verbunden ist',
   'right.channels.read': 'Kanäle sehen',
   'right.upstream.read': 'Feeds sehen',
-  'right.nodes.read': 'Knoten sehen',
   'right.metrics.read': 'Messwerte sehen',
   'right.publish': 'Senden, wo abonniert ist',
   'right.sessions.kick': 'Sitzungen schließen',
@@ -263,7 +262,6 @@ export const de: Catalogue = {
   'right.store.manage': 'Den Speicher verwalten',
   'right.keys.read': 'API-Schlüssel sehen',
   'right.keys.write': 'API-Schlüssel ändern',
-  'right.backup': 'Sicherungen anlegen',
 
   'login.pageTitle': 'Anmelden · Aether',
   'login.title': 'Anmelden',

@@ -236,7 +236,6 @@ export const en = {
   'right.sessions.read': 'See who is connected',
   'right.channels.read': 'See channels',
   'right.upstream.read': 'See feeds',
-  'right.nodes.read': 'See nodes',
   'right.metrics.read': 'See metrics',
   'right.publish': 'Publish where subscribed',
   'right.sessions.kick': 'Close sessions',
@@ -257,7 +256,6 @@ export const en = {
   'right.store.manage': 'Manage the store',
   'right.keys.read': 'See API keys',
   'right.keys.write': 'Change API keys',
-  'right.backup': 'Make backups',
 
   'login.pageTitle': 'Sign in · Aether',
   'login.title': 'Sign in',
