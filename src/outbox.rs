@@ -4,19 +4,21 @@
 //! client that falls behind further is cut, never carried: it recovers from history, and its neighbours do not wait for it.
 //!
 //! An outbox lives on the worker thread of its connection and is shared there by the session and by the fan-out lists of its channels.
-//! It knows no protocol but the WebSocket close frame, and never reads.
+//! Of protocols it knows how each [`Wire`] says goodbye, and it never reads.
 
 use crate::clock::{Clock, Millis};
 use crate::guard::Ticket;
-use crate::protocol::centrifuge::Codec;
+use crate::protocol::centrifuge::{Push, Wire};
 use crate::protocol::codes::Disconnect;
 use crate::protocol::websocket;
 use actix::{Message, WeakRecipient};
 use bytes::Bytes;
 use rustls::ServerConnection;
+use socket2::SockRef;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
+use std::net::Shutdown;
 use std::rc::Rc;
 use tokio::net::tcp::OwnedWriteHalf;
 
@@ -95,6 +97,17 @@ impl Socket {
         Ok(true)
     }
 
+    /// Tells the peer that nothing more comes.
+    fn finish(&self) {
+        if let Self::Tls(tcp, tls) = self {
+            let mut tls = tls.borrow_mut();
+            tls.send_close_notify();
+            // What a full buffer does not take is missed by a peer only that has stopped reading.
+            let _ = Self::flush_tls(tcp, &mut tls);
+        }
+        let _ = SockRef::from(self.tcp().as_ref()).shutdown(Shutdown::Write);
+    }
+
     /// Whether nothing is left inside the TLS state.
     fn flush(&self) -> io::Result<bool> {
         match self {
@@ -147,6 +160,8 @@ enum State {
     Full,
     /// Our close frame is written or waits: nothing may follow it.
     Closing,
+    /// The last of an endless answer is written or waits: the end of the connection follows it.
+    Ending,
     /// The socket is of no use any more.
     Gone,
 }
@@ -155,7 +170,7 @@ pub struct Outbox {
     /// Dropped before the socket: see [`Ticket`].
     watch: Ticket,
     socket: Socket,
-    codec: Codec,
+    wire: Wire,
     state: Cell<State>,
     backlog: RefCell<Option<Box<Backlog>>>,
     limits: Rc<OutboxLimits>,
@@ -174,8 +189,8 @@ pub fn waiting_bytes() -> usize {
 }
 
 impl Outbox {
-    pub fn new(socket: Socket, watch: Ticket, codec: Codec, limits: Rc<OutboxLimits>, clock: Clock) -> Rc<Self> {
-        Rc::new(Self { watch, socket, codec, state: Cell::new(State::Open), backlog: RefCell::new(None), limits, clock, port: OnceCell::new() })
+    pub fn new(socket: Socket, watch: Ticket, wire: Wire, limits: Rc<OutboxLimits>, clock: Clock) -> Rc<Self> {
+        Rc::new(Self { watch, socket, wire, state: Cell::new(State::Open), backlog: RefCell::new(None), limits, clock, port: OnceCell::new() })
     }
 
     /// Whom to tell what the owner must know. Told once, by the owner.
@@ -183,8 +198,8 @@ impl Outbox {
         let _ = self.port.set(port);
     }
 
-    pub fn codec(&self) -> Codec {
-        self.codec
+    pub fn wire(&self) -> Wire {
+        self.wire
     }
 
     pub fn watch(&self) -> &Ticket {
@@ -257,21 +272,49 @@ impl Outbox {
         }
     }
 
-    /// Says goodbye with a close frame and lets nothing follow it. What waits is sent before it, unless the client is cut for being slow.
+    /// Says goodbye and lets nothing follow it. What waits is sent before it, unless the client is cut for being slow.
     pub fn close(self: &Rc<Self>, code: u16, reason: &str) {
         if !matches!(self.state.get(), State::Open | State::Full) {
             return;
         }
-        self.state.set(State::Open);
-        if code == Disconnect::SLOW.code
-            && let Some(backlog) = self.backlog.borrow_mut().as_mut()
-        {
-            backlog.forget_whole_frames();
+        if code == Disconnect::SLOW.code {
+            self.forget_waiting();
         }
-        self.send_own(&websocket::close_frame(code, reason));
+        // Where there is no close frame, or it is not all that says it, the last message does.
+        let says_it_in_a_message = !self.wire.is_websocket() || self.wire.is_unidirectional();
+        let push = if says_it_in_a_message { self.wire.push(Push::Disconnect { code, reason }).unwrap_or_default() } else { Bytes::new() };
+        if self.wire.is_websocket() {
+            let last = [&push[..], &websocket::close_frame(code, reason)].concat();
+            self.say_last(&last, State::Closing);
+        } else {
+            self.end(&push);
+        }
+    }
+
+    /// Sends `last` behind what waits, and then the end of the connection: how an answer ends that has no other end.
+    pub fn end(self: &Rc<Self>, last: &[u8]) {
+        self.say_last(last, State::Ending);
+        if self.state.get() == State::Ending && !self.is_behind() {
+            self.socket.finish();
+        }
+    }
+
+    fn say_last(self: &Rc<Self>, last: &[u8], then: State) {
+        if !matches!(self.state.get(), State::Open | State::Full) {
+            return;
+        }
+        self.state.set(State::Open);
+        self.send_own(last);
         if self.state.get() != State::Gone {
-            self.state.set(State::Closing);
+            self.state.set(then);
             self.watch.expect_inbound(Some(self.clock.now() + self.limits.close_ms_max));
+        }
+    }
+
+    /// Forgets what waits, but for the rest of a frame that the client has seen the beginning of.
+    fn forget_waiting(&self) {
+        if let Some(backlog) = self.backlog.borrow_mut().as_mut() {
+            backlog.forget_whole_frames();
         }
     }
 
@@ -333,6 +376,9 @@ impl Outbox {
         }
         self.backlog.borrow_mut().take();
         self.watch.expect_outbound(None);
+        if self.state.get() == State::Ending {
+            self.socket.finish();
+        }
     }
 
     /// Whether everything is written.

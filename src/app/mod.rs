@@ -27,7 +27,7 @@ use crate::guard::limits::Limits;
 use crate::guard::maintenance::Maintenance;
 use crate::guard::reaper::{Reaper, Watches};
 use crate::http::api::{ApiState, openapi};
-use crate::http::connection::Deadlines;
+use crate::http::connection::{Connection, Deadlines};
 use crate::http::debug::DebugKey;
 use crate::http::health::Readiness;
 use crate::http::listen::{self, Gate};
@@ -48,7 +48,7 @@ use crate::topic::fanout::Fan;
 use crate::topic::registry::{Topics, WORKERS_MAX};
 use crate::upstream::Upstream;
 use actix::Arbiter;
-use actix_http::{HttpService, KeepAlive};
+use actix_http::{Extensions, HttpService, KeepAlive};
 use actix_server::Server;
 use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
@@ -140,11 +140,14 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
             let (is_tls, proxies) = (IsTls(tls.is_some()), gate.proxies.clone());
             let deadlines: Rc<Deadlines> = Rc::new(gate.deadlines);
             let websocket = Arc::clone(&house.websocket);
-            let routes = house.routes.clone();
+            let (routes, for_requests) = (house.routes.clone(), Rc::clone(&worker));
             let service = HttpService::build()
                 .keep_alive(KeepAlive::Timeout(Duration::from_millis(deadlines.keep_alive_ms)))
                 .client_request_timeout(Duration::from_millis(deadlines.first_request_ms))
                 .client_disconnect_timeout(Duration::from_secs(1))
+                .on_connect_ext(|connection: &Connection, extensions: &mut Extensions| {
+                    extensions.insert(connection.door());
+                })
                 .h1_allow_half_closed(false)
                 .upgrade(fn_service(move |(request, framed)| {
                     let (worker, websocket) = (Rc::clone(&worker), Arc::clone(&websocket));
@@ -153,9 +156,10 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
                         Ok::<_, actix_http::Error>(())
                     }
                 }))
-                .finish(map_config(App::new().app_data(is_tls).app_data(proxies).configure(move |service| routes.configure(service)), |()| {
-                    AppConfig::default()
-                }))
+                .finish(map_config(
+                    App::new().app_data(is_tls).app_data(proxies).app_data(for_requests).configure(move |service| routes.configure(service)),
+                    |()| AppConfig::default(),
+                ))
                 .map_err(|error| log::debug!("a connection ended: {error}"));
             fn_service(move |tcp| Arc::clone(&gate).enter(tcp, tls.clone(), Rc::clone(&deadlines))).and_then(service)
         })?;
@@ -349,6 +353,8 @@ impl House {
             timeout: config.http_server.request_timeout.duration(),
             description: config.http_api.docs.then(|| openapi::document(&config.http_api.handler_prefix, accounts_prefix)),
         };
+        let entrance = Arc::new(settings::entrance(config, &clock, &proxies)?);
+        let websocket = settings::websocket(config, &entrance);
         let routes = Routes {
             live,
             login: login.map(Arc::new),
@@ -360,7 +366,8 @@ impl House {
             health: path(config.health.enabled, &config.health.handler_prefix),
             ready: path(config.ready.enabled, &config.ready.handler_prefix),
             metrics: path(config.prometheus.enabled, &config.prometheus.handler_prefix),
-            websocket: path(!config.websocket.disabled, &config.websocket.handler_prefix),
+            websockets: [&websocket.path, &websocket.uni_path].into_iter().flatten().cloned().collect(),
+            streams: Arc::new(settings::streams(config, &entrance)),
             is_debug_served: config.debug.enabled,
         };
         let desk = Desk::new(DeskParts {
@@ -383,7 +390,7 @@ impl House {
             history,
             api_keys,
             sessions: Shared {
-                settings: Arc::new(settings::session(config)),
+                settings: Arc::new(settings::session(config, &node.uid)),
                 publisher,
                 tokens,
                 subscription_tokens,
@@ -396,7 +403,7 @@ impl House {
             },
             hub,
             outbox: settings::outbox(config),
-            websocket: Arc::new(settings::websocket(config, &clock, &proxies)?),
+            websocket: Arc::new(websocket),
             clock,
             readiness,
             state,

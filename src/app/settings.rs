@@ -17,13 +17,15 @@ use crate::http::connection::Deadlines;
 use crate::http::forwarded::{ForwardedBy, TrustedProxies};
 use crate::http::live::LiveSettings;
 use crate::http::pages::PageSettings;
-use crate::http::transports::websocket::{ConnectRate, WebsocketSettings};
+use crate::http::transports::entrance::{ConnectRate, Entrance};
+use crate::http::transports::streams::{Endpoint, StreamSettings};
+use crate::http::transports::websocket::WebsocketSettings;
 use crate::outbox::OutboxLimits;
 use crate::protocol::event_stream::EventStreamLimits;
 use crate::protocol::websocket;
 use crate::session::worker::{PersonalChannel, SessionSettings};
 use crate::topic::TopicSettings;
-use crate::units::HumanDuration;
+use crate::units::{ByteSize, HumanDuration};
 use crate::upstream::{
     BreakerSettings, DegradedSettings, FeedError, FeedLimits, FeedSettings, FeedTemplate, Format, GateSettings, HealthSettings, Plan, PoolSettings,
 };
@@ -44,11 +46,13 @@ pub fn content(config: &Config) -> Result<ContentRules, ContentRuleError> {
     ContentRules::new(&config.channel.without_namespace, &config.channel.namespaces)
 }
 
-pub fn session(config: &Config) -> SessionSettings {
+/// `node` is what this node calls itself: see [`NodeInfo::uid`].
+pub fn session(config: &Config, node: &str) -> SessionSettings {
     let client = &config.client;
     let personal = &client.subscribe_to_user_personal_channel;
     SessionSettings {
         version: env!("CARGO_PKG_VERSION").to_string(),
+        node: node.to_string(),
         is_insecure: client.insecure,
         allow_anonymous: client.allow_anonymous_connect_without_token,
         disallow_anonymous_tokens: client.disallow_anonymous_connection_tokens,
@@ -141,16 +145,36 @@ pub fn deadlines(config: &Config) -> Deadlines {
     }
 }
 
-pub fn websocket(config: &Config, clock: &Clock, proxies: &TrustedProxies) -> anyhow::Result<WebsocketSettings> {
+pub fn entrance(config: &Config, clock: &Clock, proxies: &TrustedProxies) -> anyhow::Result<Entrance> {
     let rate = config.client.connection_rate_limit;
-    Ok(WebsocketSettings {
-        path: config.websocket.handler_prefix.clone(),
-        is_disabled: config.websocket.disabled,
+    Ok(Entrance {
         origins: OriginRule::new(&config.client.allowed_origins).context("client.allowed_origins")?,
         session_limit: config.client.connection_limit,
         proxies: proxies.clone(),
         rate: (rate > 0).then(|| ConnectRate::new(rate, clock.clone())),
     })
+}
+
+pub fn websocket(config: &Config, entrance: &Arc<Entrance>) -> WebsocketSettings {
+    WebsocketSettings {
+        path: (!config.websocket.disabled).then(|| config.websocket.handler_prefix.clone()),
+        uni_path: config.uni_websocket.enabled.then(|| config.uni_websocket.handler_prefix.clone()),
+        entrance: Arc::clone(entrance),
+    }
+}
+
+pub fn streams(config: &Config, entrance: &Arc<Entrance>) -> StreamSettings {
+    let Config { http_stream, sse, uni_http_stream, uni_sse, emulation, .. } = config;
+    let endpoint = |is_on: bool, path: &String, max: ByteSize| is_on.then(|| Endpoint { path: path.clone(), body_bytes_max: max.bytes() });
+    StreamSettings {
+        entrance: Arc::clone(entrance),
+        http_stream: endpoint(http_stream.enabled, &http_stream.handler_prefix, http_stream.max_request_body_size),
+        sse: endpoint(sse.enabled, &sse.handler_prefix, sse.max_request_body_size),
+        uni_http_stream: endpoint(uni_http_stream.enabled, &uni_http_stream.handler_prefix, uni_http_stream.max_request_body_size),
+        uni_sse: endpoint(uni_sse.enabled, &uni_sse.handler_prefix, uni_sse.max_request_body_size),
+        emulation: endpoint(http_stream.enabled || sse.enabled, &emulation.handler_prefix, emulation.max_request_body_size),
+        timeout: config.http_server.request_timeout.duration(),
+    }
 }
 
 pub fn accounts(config: &Config) -> AccountSettings {

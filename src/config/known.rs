@@ -43,7 +43,7 @@ impl fmt::Display for UnknownOption {
 }
 
 /// The options of Centrifugo v6 that its users are most likely to bring along. An entry stands for everything below it too.
-const CENTRIFUGO_ONLY: [(&str, Option<&str>); 53] = [
+const CENTRIFUGO_ONLY: [(&str, Option<&str>); 59] = [
     ("admin", None),
     ("broker", None),
     ("channel.namespaces[].allow_tags_filter", None),
@@ -69,7 +69,6 @@ const CENTRIFUGO_ONLY: [(&str, Option<&str>); 53] = [
     ("client.user_id_http_header", None),
     ("consumers", None),
     ("debug.handler_prefix", None),
-    ("emulation", None),
     ("engine.redis", None),
     ("graphite", None),
     ("grpc_api", None),
@@ -84,7 +83,6 @@ const CENTRIFUGO_ONLY: [(&str, Option<&str>); 53] = [
     ("http_server.tls.key_pem", Some("http_server.tls.key_pem_file")),
     ("http_server.tls_autocert", None),
     ("http_server.tls_external", None),
-    ("http_stream", None),
     ("log.file", None),
     ("map_broker", None),
     ("node.info_metrics_aggregate_interval", None),
@@ -96,7 +94,15 @@ const CENTRIFUGO_ONLY: [(&str, Option<&str>); 53] = [
     ("rpc", None),
     ("swagger", Some("http_api.docs")),
     ("usage_stats", None),
+    ("uni_grpc", None),
+    ("uni_http_stream.connect_code_to_http_response", None),
+    ("uni_sse.connect_code_to_http_response", None),
+    ("uni_websocket.compression", None),
+    ("uni_websocket.join_push_messages", None),
+    ("uni_websocket.message_size_limit", Some("websocket.message_size_limit")),
+    ("uni_websocket.write_timeout", None),
     ("websocket.write_timeout", None),
+    ("webtransport", None),
 ];
 
 /// More of Centrifugo's options, by what their first name begins with.
@@ -317,7 +323,7 @@ mod tests {
                 "channel.without_namespace.subscribe_proxy_enabled (an option of Centrifugo that Aether does not have)",
             ),
             (json!({"admin": {"enabled": true}}), "admin (an option of Centrifugo that Aether does not have)"),
-            (json!({"uni_sse": {"enabled": true}}), "uni_sse (an option of Centrifugo that Aether does not have)"),
+            (json!({"uni_grpc": {"enabled": true}}), "uni_grpc (an option of Centrifugo that Aether does not have)"),
             (json!({"engine": {"redis": {}}}), "engine.redis (an option of Centrifugo that Aether does not have)"),
             (json!({"swagger": {"enabled": true}}), "swagger (an option of Centrifugo; in Aether it is http_api.docs)"),
             (

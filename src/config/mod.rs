@@ -19,6 +19,7 @@ mod observe;
 mod operators;
 mod secret;
 mod store;
+mod streams;
 mod upstream;
 mod validate;
 mod websocket;
@@ -38,6 +39,7 @@ pub use observe::{DebugConfig, HealthConfig, LiveConfig, LogConfig, LogFormat, L
 pub use operators::{AuditConfig, OperatorsConfig};
 pub use secret::Secret;
 pub use store::{MongodbConfig, SqliteConfig, StoreConfig, StoreType, Synchronous};
+pub use streams::{EmulationConfig, HttpStreamConfig, SseConfig, UniHttpStreamConfig, UniSseConfig, UniWebsocketConfig};
 pub use upstream::{DemoConfig, FeedConfig, FeedFormat, FeedHealthConfig, FeedLimits, FeedPoolConfig, FeedStart, UpstreamConfig, is_url_parameter};
 pub use validate::feed_problems;
 pub use websocket::WebsocketConfig;
@@ -55,6 +57,12 @@ pub struct Config {
     pub limits: LimitsConfig,
     pub channel: ChannelConfig,
     pub websocket: WebsocketConfig,
+    pub http_stream: HttpStreamConfig,
+    pub sse: SseConfig,
+    pub emulation: EmulationConfig,
+    pub uni_websocket: UniWebsocketConfig,
+    pub uni_http_stream: UniHttpStreamConfig,
+    pub uni_sse: UniSseConfig,
     pub http_api: HttpApiConfig,
     pub accounts: AccountsConfig,
     pub health: HealthConfig,
@@ -84,6 +92,12 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             channel: ChannelConfig::default(),
             websocket: WebsocketConfig::default(),
+            http_stream: HttpStreamConfig::default(),
+            sse: SseConfig::default(),
+            emulation: EmulationConfig::default(),
+            uni_websocket: UniWebsocketConfig::default(),
+            uni_http_stream: UniHttpStreamConfig::default(),
+            uni_sse: UniSseConfig::default(),
             http_api: HttpApiConfig::default(),
             accounts: AccountsConfig::default(),
             health: HealthConfig::default(),

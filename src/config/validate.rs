@@ -341,8 +341,26 @@ fn endpoints(config: &Config, check: &mut Check) {
         format!("{} must be at most 64MiB; a message is held in memory as a whole", websocket.message_size_limit)
     });
     check.within("websocket.fragments_max", websocket.fragments_max, 1, 1_000_000);
+    let Config { http_stream, sse, emulation, uni_websocket, uni_http_stream, uni_sse, .. } = config;
+    for (section, limit) in [
+        ("http_stream", http_stream.max_request_body_size),
+        ("sse", sse.max_request_body_size),
+        ("emulation", emulation.max_request_body_size),
+        ("uni_http_stream", uni_http_stream.max_request_body_size),
+        ("uni_sse", uni_sse.max_request_body_size),
+    ] {
+        let path = format!("{section}.max_request_body_size");
+        check.some_bytes(&path, limit);
+        check.that(limit <= ByteSize::mib(64), &path, || format!("{limit} must be at most 64MiB; a request is held in memory as a whole"));
+    }
     let endpoints = [
         ("websocket", !websocket.disabled, &websocket.handler_prefix),
+        ("http_stream", http_stream.enabled, &http_stream.handler_prefix),
+        ("sse", sse.enabled, &sse.handler_prefix),
+        ("emulation", http_stream.enabled || sse.enabled, &emulation.handler_prefix),
+        ("uni_websocket", uni_websocket.enabled, &uni_websocket.handler_prefix),
+        ("uni_http_stream", uni_http_stream.enabled, &uni_http_stream.handler_prefix),
+        ("uni_sse", uni_sse.enabled, &uni_sse.handler_prefix),
         ("http_api", !config.http_api.disabled, &config.http_api.handler_prefix),
         ("accounts", config.accounts.enabled, &config.accounts.handler_prefix),
         ("health", config.health.enabled, &config.health.handler_prefix),

@@ -3,15 +3,19 @@
 //! actix-http times the headers of the first request of a connection and nothing after it. Here every stage sets its deadline where the
 //! bytes pass, and the reaper enforces it from outside: the first byte, a whole request, an answer that is not taken, the pause until the
 //! next request. What a stage may take is in [`Deadlines`].
+//!
+//! A connection leaves HTTP in one of two ways: an upgrade hands it over whole, and a request that is answered without an end takes it through
+//! its [`Door`]. Either way nobody of HTTP is left behind that would cost memory or time.
 
 use crate::clock::{Clock, Millis};
 use crate::guard::Ticket;
 use crate::guard::admission::Refused;
 use rustls::ServerConnection;
+use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -45,7 +49,22 @@ enum Stage {
     Request,
 }
 
-pub struct Connection {
+/// `None`: it has left HTTP, and what is left of HTTP reads the end and writes into nothing.
+pub struct Connection(Rc<RefCell<Option<Held>>>);
+
+/// The way out of HTTP for who holds a request: see [`Door::leave`]. It keeps nothing open.
+#[derive(Clone, Debug)]
+pub struct Door(Weak<RefCell<Option<Held>>>);
+
+/// What a connection consists of that has left HTTP.
+pub struct Parts {
+    pub tcp: TcpStream,
+    pub tls: Option<ServerConnection>,
+    pub ticket: Ticket,
+}
+
+#[derive(Debug)]
+struct Held {
     /// Dropped before the socket: see [`Ticket`].
     ticket: Ticket,
     io: Io,
@@ -59,23 +78,61 @@ pub struct Connection {
 impl Connection {
     pub fn new(io: Io, ticket: Ticket, deadlines: Rc<Deadlines>, clock: Clock) -> Self {
         ticket.expect_inbound(Some(clock.now() + deadlines.first_request_ms));
-        Self { ticket, io, stage: Stage::Idle, is_blocked: false, deadlines, clock }
+        Self(Rc::new(RefCell::new(Some(Held { ticket, io, stage: Stage::Idle, is_blocked: false, deadlines, clock }))))
+    }
+
+    pub fn door(&self) -> Door {
+        Door(Rc::downgrade(&self.0))
+    }
+
+    /// Takes the connection out of HTTP. `None`: a request took it already, through its door.
+    pub fn into_parts(self) -> Option<Parts> {
+        self.0.take().map(Held::into_parts)
     }
 
     /// Counts the connection as one from this address; for those that a proxy has passed on.
-    pub fn belongs_to(&mut self, address: IpAddr) -> Result<(), Refused> {
-        self.ticket.belongs_to(address)
+    pub fn belongs_to(&self, address: IpAddr) -> Result<(), Refused> {
+        match &mut *self.0.borrow_mut() {
+            Some(held) => held.ticket.belongs_to(address),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Door {
+    /// Takes the connection out of HTTP. `None`: it is not there any more, or an earlier answer still waits to be read and nothing may overtake
+    /// it.
+    ///
+    /// The caller must have let the connection's task run since its own first poll: only then are the answers before its own written or known
+    /// to be stuck.
+    pub fn leave(&self) -> Option<Parts> {
+        let held = self.0.upgrade()?;
+        let mut held = held.borrow_mut();
+        if held.as_ref().is_none_or(|held| held.is_blocked) {
+            return None;
+        }
+        held.take().map(Held::into_parts)
     }
 
-    /// Takes the connection out of HTTP: its socket, its TLS state if it has one, and its ticket.
-    pub fn into_parts(self) -> (TcpStream, Option<ServerConnection>, Ticket) {
+    /// Like [`Connection::belongs_to`].
+    pub fn belongs_to(&self, address: IpAddr) -> Result<(), Refused> {
+        let Some(held) = self.0.upgrade() else { return Ok(()) };
+        match &mut *held.borrow_mut() {
+            Some(held) => held.ticket.belongs_to(address),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Held {
+    fn into_parts(self) -> Parts {
         self.ticket.expect_inbound(None);
         self.ticket.expect_outbound(None);
         match self.io {
-            Io::Plain(tcp) => (tcp, None, self.ticket),
+            Io::Plain(tcp) => Parts { tcp, tls: None, ticket: self.ticket },
             Io::Tls(tls) => {
-                let (tcp, state) = tls.into_inner();
-                (tcp, Some(state), self.ticket)
+                let (tcp, tls) = tls.into_inner();
+                Parts { tcp, tls: Some(tls), ticket: self.ticket }
             }
         }
     }
@@ -111,54 +168,63 @@ impl Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut held = self.0.borrow_mut();
+        let Some(held) = held.as_mut() else { return Poll::Ready(Ok(())) };
         let before = buf.filled().len();
-        let result = match &mut self.io {
+        let result = match &mut held.io {
             Io::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Io::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
         };
         if buf.filled().len() > before {
-            self.has_read();
+            held.has_read();
         }
         result
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = match &mut self.io {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let mut held = self.0.borrow_mut();
+        let Some(held) = held.as_mut() else { return Poll::Ready(Ok(buf.len())) };
+        let result = match &mut held.io {
             Io::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Io::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
         };
-        self.written(result)
+        held.written(result)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Io::Tls(tls) => Pin::new(tls).poll_flush(cx),
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self.0.borrow_mut() {
+            None => Poll::Ready(Ok(())),
+            Some(Held { io: Io::Plain(tcp), .. }) => Pin::new(tcp).poll_flush(cx),
+            Some(Held { io: Io::Tls(tls), .. }) => Pin::new(tls).poll_flush(cx),
         }
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Io::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self.0.borrow_mut() {
+            None => Poll::Ready(Ok(())),
+            Some(Held { io: Io::Plain(tcp), .. }) => Pin::new(tcp).poll_shutdown(cx),
+            Some(Held { io: Io::Tls(tls), .. }) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let result = match &mut self.io {
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let mut held = self.0.borrow_mut();
+        let Some(held) = held.as_mut() else { return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum())) };
+        let result = match &mut held.io {
             Io::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Io::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         };
-        self.written(result)
+        held.written(result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.io {
-            Io::Plain(tcp) => tcp.is_write_vectored(),
-            Io::Tls(tls) => tls.is_write_vectored(),
+        match &*self.0.borrow() {
+            Some(Held { io: Io::Plain(tcp), .. }) => tcp.is_write_vectored(),
+            Some(Held { io: Io::Tls(tls), .. }) => tls.is_write_vectored(),
+            None => true,
         }
     }
 }

@@ -18,4 +18,5 @@ pub mod metrics;
 pub mod pages;
 pub mod respond;
 pub mod routes;
+pub mod stream;
 pub mod transports;

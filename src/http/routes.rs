@@ -7,6 +7,7 @@ use super::health::{self, Readiness};
 use super::live::{self, Live};
 use super::login::{self, LoginState};
 use super::pages::Pages;
+use super::transports::streams::{self, StreamSettings};
 use super::{metrics, respond};
 use crate::app::state::State;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -22,7 +23,9 @@ pub struct Routes {
     pub health: Option<String>,
     pub ready: Option<String>,
     pub metrics: Option<String>,
-    pub websocket: Option<String>,
+    /// Where WebSocket handshakes are taken.
+    pub websockets: Vec<String>,
+    pub streams: Arc<StreamSettings>,
     pub is_debug_served: bool,
     /// `None`: there is no server API.
     pub api: Option<Arc<ApiState>>,
@@ -46,10 +49,11 @@ impl Routes {
         if let Some(path) = &self.metrics {
             service.route(path, web::get().to(metrics::metrics));
         }
-        if let Some(path) = &self.websocket {
+        for path in &self.websockets {
             // Good handshakes never come here: they are taken out of HTTP before.
             service.route(path, web::to(|| async { HttpResponse::BadRequest().body("this is not a WebSocket handshake\n") }));
         }
+        service.configure(streams::configure(&self.streams));
         if let Some(api) = &self.api {
             service.configure(api::configure(Arc::clone(api)));
         }

@@ -154,6 +154,16 @@ impl Disconnect {
         Self::TOO_MANY_ERRORS,
     ];
 
+    /// What a client is told that cannot be answered with an error, because it only listens.
+    pub fn in_place_of(error: ErrorCode) -> Self {
+        match error {
+            ErrorCode::TOKEN_EXPIRED | ErrorCode::EXPIRED => Self::EXPIRED,
+            ErrorCode::TOO_MANY_REQUESTS => Self::TOO_MANY_REQUESTS,
+            ErrorCode::PERMISSION_DENIED => Self::PERMISSION_DENIED,
+            _ => Self::SERVER_ERROR,
+        }
+    }
+
     /// Whether SDKs stay away after this close.
     pub const fn is_final(self) -> bool {
         matches!(self.code, 3500..=3999 | 4500..=4999 | 1009)

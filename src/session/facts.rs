@@ -5,8 +5,9 @@
 use crate::auth::{Bearer, Blocks, ConnectionClaims, Role, Visitor};
 use crate::channel::{SessionId, UserId};
 use crate::clock::Millis;
-use crate::protocol::centrifuge::Codec;
+use crate::protocol::centrifuge::{Codec, Wire};
 use crate::store::{BlockKind, LoginId};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use parking_lot::Mutex;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,12 +20,37 @@ pub const DEVICE_BYTES_MAX: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     Websocket,
+    HttpStream,
+    Sse,
+    UniWebsocket,
+    UniHttpStream,
+    UniSse,
 }
 
 impl Transport {
+    pub const ALL: [Self; 6] = [Self::Websocket, Self::HttpStream, Self::Sse, Self::UniWebsocket, Self::UniHttpStream, Self::UniSse];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Websocket => "websocket",
+            Self::HttpStream => "http_stream",
+            Self::Sse => "sse",
+            Self::UniWebsocket => "uni_websocket",
+            Self::UniHttpStream => "uni_http_stream",
+            Self::UniSse => "uni_sse",
+        }
+    }
+}
+
+impl From<Wire> for Transport {
+    fn from(wire: Wire) -> Self {
+        match wire {
+            Wire::WebsocketJson | Wire::WebsocketProtobuf => Self::Websocket,
+            Wire::StreamJson | Wire::StreamProtobuf => Self::HttpStream,
+            Wire::Sse => Self::Sse,
+            Wire::UniWebsocket => Self::UniWebsocket,
+            Wire::UniStream => Self::UniHttpStream,
+            Wire::UniSse => Self::UniSse,
         }
     }
 }
@@ -70,6 +96,22 @@ impl From<&ConnectionClaims> for Credentials {
     }
 }
 
+/// What a client is told that has no connection to speak on, and nobody else: whoever says it is that client. Beside it the client id, which
+/// others may know, says which session is meant.
+pub struct SessionKey([u8; 16]);
+
+impl SessionKey {
+    pub fn random() -> Self {
+        Self(rand::random())
+    }
+}
+
+impl std::fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SessionKey(***)")
+    }
+}
+
 #[derive(Debug)]
 pub struct SessionFacts {
     pub session: SessionId,
@@ -79,6 +121,8 @@ pub struct SessionFacts {
     pub since: Millis,
     /// The same as Unix time in ms.
     pub since_wall_ms: i64,
+    /// `None`: the client speaks on its connection, and is known by that.
+    key: Option<SessionKey>,
     last_seen: AtomicU64,
     subscriptions: AtomicU32,
     credentials: Mutex<Credentials>,
@@ -92,10 +136,27 @@ impl SessionFacts {
             peer,
             since: now,
             since_wall_ms: wall_ms,
+            key: None,
             last_seen: AtomicU64::new(now),
             subscriptions: AtomicU32::new(0),
             credentials: Mutex::new(credentials),
         }
+    }
+
+    /// The client can be addressed by a session id that it alone knows.
+    #[must_use]
+    pub fn with_key(self, key: SessionKey) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    /// The session id, for the client alone. Empty: there is none.
+    pub fn secret_id(&self) -> String {
+        self.key.as_ref().map(|SessionKey(key)| format!("{}.{:032x}", self.session, u128::from_be_bytes(*key))).unwrap_or_default()
+    }
+
+    /// Whether this is the session id. Takes the same time whatever is shown.
+    pub fn has_secret_id(&self, shown: &str) -> bool {
+        self.key.is_some() && verify_slices_are_equal(self.secret_id().as_bytes(), shown.as_bytes()).is_ok()
     }
 
     pub fn credentials(&self) -> Credentials {
@@ -150,6 +211,22 @@ mod tests {
             assert!(cut.len() <= DEVICE_BYTES_MAX && cut.len() >= 253, "{length}: {}", cut.len());
         }
         assert!(device(&[0xff; 5_000]).len() <= DEVICE_BYTES_MAX);
+    }
+
+    #[test]
+    fn only_the_whole_session_id_is_one() {
+        let peer = || Arc::new(Peer { address: [127, 0, 0, 1].into(), device: device(b"x"), transport: Transport::Sse, codec: Codec::Json });
+        let facts = |id| SessionFacts::new(id, "alice".into(), peer(), 0, 0, Credentials::default());
+        let id = SessionId::random();
+        let (one, other) = (facts(id).with_key(SessionKey::random()), facts(id).with_key(SessionKey::random()));
+        let secret = one.secret_id();
+        assert!(one.has_secret_id(&secret) && !other.has_secret_id(&secret));
+        assert!(secret.starts_with(&format!("{id}.")));
+        for wrong in [&id.to_string(), "", &secret[..secret.len() - 1], &format!("{secret}0"), &secret.to_uppercase()] {
+            assert!(!one.has_secret_id(wrong), "{wrong}");
+        }
+        assert!(!facts(id).has_secret_id("") && facts(id).secret_id().is_empty(), "who has none is not found by none");
+        assert!(!format!("{one:?}").contains(&secret[secret.len() - 32..]));
     }
 
     #[test]

@@ -102,6 +102,12 @@ impl Hub {
         self.session_shard(&session).lock().get(&session).and_then(Entry::found)
     }
 
+    /// The session of this secret id.
+    pub fn find_by_secret_id(&self, secret: &str) -> Option<Found> {
+        let (session, _) = secret.split_once('.')?;
+        self.find(SessionId::parse(session)?).filter(|found| found.facts.has_secret_id(secret))
+    }
+
     /// All sessions of a named user.
     pub fn of_user(&self, user: &UserId) -> Vec<Found> {
         let sessions = self.user_shard(user).lock().get(user).cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One session: a client connection, from the good handshake to the closed socket.
+//! One session: a client connection, from the good handshake (or the head of an endless answer) to the closed socket.
 //!
 //! Born when the HTTP edge hands a taken-over socket to [`start`], on the worker thread that accepted it; ends when the socket is closed,
 //! the client is cut, its credentials expire or the hub drains. Watched from outside by the reaper, which ends the socket of a session that
@@ -6,6 +6,7 @@
 //! fan-out writes to as well, so that publications never visit the session.
 
 pub mod commands;
+pub mod emulated;
 pub mod facts;
 pub mod hub;
 pub mod procedures;
@@ -26,17 +27,18 @@ use crate::clock::Millis;
 use crate::guard::limits::ConnectionLimits;
 use crate::guard::reaper::Cut;
 use crate::outbox::{Notice, Outbox};
-use crate::protocol::centrifuge::{Codec, Command, NotJson, Reply, Request};
+use crate::protocol::centrifuge::command::ConnectRequest;
+use crate::protocol::centrifuge::{Codec, Command, NotJson, Reply, Request, Wire};
 use crate::protocol::codes::{Disconnect, ErrorCode};
 use crate::protocol::websocket::{self, CloseReason, Incoming, Opcode};
 use crate::telemetry::emit;
 use crate::telemetry::sessions::{CommandReceived, CommandRefused, Ended, FrameRefused, SessionClosed, SessionOpened, TokenRefused};
 use crate::telemetry::tap;
-use crate::topic::event::opcode;
 use actix::WeakAddr;
 use actix::fut::ActorFuture;
 use actix::prelude::*;
 use bytes::{Buf, Bytes, BytesMut};
+use emulated::Emulated;
 use facts::{Peer, SessionFacts};
 use rustls::ServerConnection;
 use std::cell::RefCell;
@@ -78,13 +80,28 @@ pub struct Connection {
     /// Pings are WebSocket control frames instead of messages of the protocol.
     pub pings_by_frame: bool,
     pub peer: Peer,
+    pub opening: Opening,
+}
+
+/// What a client has said already when its session begins.
+#[derive(Debug)]
+pub enum Opening {
+    Nothing,
+    /// One frame's commands.
+    Commands(Bytes),
+    /// Who it is: all that it ever says.
+    Connect(Box<ConnectRequest>),
 }
 
 /// Starts the session of a connection on the calling worker.
-pub fn start(worker: &Rc<Worker>, connection: Connection) {
+pub fn start(worker: &Rc<Worker>, mut connection: Connection) {
     Session::create(|ctx| {
         let addr = ctx.address().downgrade();
         connection.outbox.report_to(addr.clone().recipient());
+        let opening = std::mem::replace(&mut connection.opening, Opening::Nothing);
+        if !matches!(opening, Opening::Nothing) {
+            ctx.spawn(fut::ready(opening).map(|opening, session: &mut Session, ctx: &mut Context<Session>| session.open(opening, ctx)));
+        }
         Session::new(worker, connection, addr)
     });
 }
@@ -141,6 +158,8 @@ pub struct Session {
     subscriptions: HashMap<ChannelName, Box<Subscription>>,
     /// Commands that wait behind one that waits.
     todo: VecDeque<(u32, Request)>,
+    /// Requests that bring commands, behind one that waits. None of them has been answered yet.
+    held: VecDeque<Emulated>,
     /// Subscriptions that the server API asked for and whose channels are not attached yet.
     server_todo: Vec<Subscribed>,
     /// What this connection may do so often; nothing where nothing is limited so.
@@ -171,7 +190,7 @@ pub struct Session {
 
 impl Session {
     fn new(worker: &Rc<Worker>, connection: Connection, addr: WeakAddr<Self>) -> Self {
-        let Connection { source, outbox, read_ahead, pings_by_frame, peer } = connection;
+        let Connection { source, outbox, read_ahead, pings_by_frame, peer, opening: _ } = connection;
         let now = worker.clock.now();
         Self {
             id: SessionId::random(),
@@ -186,6 +205,7 @@ impl Session {
             bearer: Bearer::NOBODY,
             subscriptions: HashMap::new(),
             todo: VecDeque::new(),
+            held: VecDeque::new(),
             server_todo: Vec::new(),
             limits: worker.limits.of_connection(),
             is_counted: false,
@@ -206,8 +226,17 @@ impl Session {
         }
     }
 
+    fn wire(&self) -> Wire {
+        self.outbox.wire()
+    }
+
     fn codec(&self) -> Codec {
-        self.outbox.codec()
+        self.wire().codec()
+    }
+
+    /// Whether the client can answer pings. (One that only listens cannot, unless its browser does it.)
+    fn answers_pings(&self) -> bool {
+        !self.wire().is_unidirectional() || self.wire().is_websocket()
     }
 
     fn identity(&self) -> Option<&Identity> {
@@ -222,7 +251,7 @@ impl Actor for Session {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        emit(SessionOpened { session: self.id, codec: self.codec().as_str() });
+        emit(SessionOpened { session: self.id, transport: self.peer.transport.as_str(), codec: self.codec().as_str() });
         let stale = self.started_at + self.worker.settings.stale_close_ms;
         self.outbox.watch().expect_inbound(Some(stale + REAPER_GRACE_MS));
         self.place.wake_at(Some(stale));
@@ -350,6 +379,11 @@ impl Session {
         if self.unread.is_empty() {
             return true;
         }
+        if !self.wire().is_websocket() {
+            // The request is over, and its connection is the answer's alone. Nothing that comes keeps the reaper away.
+            self.unread.clear();
+            return true;
+        }
         let mut buffer = std::mem::take(&mut self.unread);
         let mut ping = None;
         let mut goes_on = true;
@@ -406,6 +440,9 @@ impl Session {
         if matches!(self.phase, Phase::Closing | Phase::Refused { .. }) {
             return;
         }
+        if self.wire().is_unidirectional() {
+            return self.take_introduction(message, ctx);
+        }
         match self.codec().decode(message) {
             Ok(commands) => {
                 for command in commands {
@@ -419,9 +456,37 @@ impl Session {
         }
     }
 
+    /// The first message of who only listens says who it is; what comes later says nothing.
+    fn take_introduction(&mut self, message: &[u8], ctx: &mut Context<Self>) {
+        if !matches!(self.phase, Phase::Fresh) {
+            return;
+        }
+        match ConnectRequest::alone(message) {
+            Ok(request) => self.open(Opening::Connect(Box::new(request)), ctx),
+            Err(error) => {
+                log::debug!("session {}: {error}", self.id);
+                self.disconnect(Disconnect::BAD_REQUEST);
+            }
+        }
+    }
+
+    /// Takes what the client said when it came.
+    fn open(&mut self, opening: Opening, ctx: &mut Context<Self>) {
+        match opening {
+            Opening::Nothing => {}
+            Opening::Commands(commands) => self.take_message(&commands, ctx),
+            Opening::Connect(request) => self.take_request(0, Request::Connect(*request), ctx),
+        }
+        self.flush_replies();
+        self.expect_inbound();
+    }
+
     fn take_command(&mut self, command: Command, ctx: &mut Context<Self>) {
         let id = command.id;
-        let request = command.into_request();
+        self.take_request(id, command.into_request(), ctx);
+    }
+
+    fn take_request(&mut self, id: u32, request: Request, ctx: &mut Context<Self>) {
         emit(CommandReceived { command: request.name() });
         if tap::is_tracing() {
             self.trace_command(id, &request);
@@ -493,6 +558,7 @@ impl Session {
             self.todo = VecDeque::new();
         }
         self.flush_replies();
+        self.take_held(ctx);
     }
 
     /// Whatever the client sends keeps the reaper away for a ping's round.
@@ -501,7 +567,7 @@ impl Session {
         if let Phase::Connected(identity) = &self.phase {
             let now = self.worker.clock.now();
             identity.facts.seen(now);
-            let is_answered = settings.ping_interval_ms > 0 && settings.pong_timeout_ms > 0;
+            let is_answered = settings.ping_interval_ms > 0 && settings.pong_timeout_ms > 0 && self.answers_pings();
             let round = settings.ping_interval_ms + settings.pong_timeout_ms + REAPER_GRACE_MS;
             self.outbox.watch().expect_inbound(is_answered.then(|| now + round));
         }
@@ -533,12 +599,12 @@ impl Session {
     fn reply(&mut self, reply: &Reply) {
         let count = {
             let mut batch = self.worker.batch.borrow_mut();
-            let codec = self.codec();
+            let wire = self.wire();
             if batch.owner != Some(self.id) {
                 *batch = Batch { owner: Some(self.id), ..Batch::default() };
             }
             let mut message = std::mem::take(&mut batch.bytes);
-            let written = codec.write(reply, &mut message);
+            let written = wire.write(reply, &mut message);
             batch.bytes = message;
             match written {
                 Ok(()) => batch.count += 1,
@@ -561,7 +627,7 @@ impl Session {
             return;
         }
         batch.count = 0;
-        let frame = websocket::frame(opcode(self.codec()), &batch.bytes);
+        let frame = self.wire().frame(&batch.bytes);
         batch.bytes.clear();
         drop(batch);
         self.outbox.send(&frame);
@@ -582,6 +648,10 @@ impl Session {
             (self.errors, self.errors_since) = (0, now);
         }
         self.errors += 1;
+        if self.wire().is_unidirectional() {
+            self.disconnect(Disconnect::in_place_of(error));
+            return Step::Done;
+        }
         self.reply(&Reply::Error { id, error, message });
         if self.worker.settings.error_limit > 0 && self.errors > self.worker.settings.error_limit {
             self.disconnect(Disconnect::TOO_MANY_ERRORS);
@@ -604,6 +674,7 @@ impl Session {
         // The channels are left at once: nothing may be pushed behind the close frame, and nobody is present who is being sent away.
         self.subscriptions = HashMap::new();
         self.todo = VecDeque::new();
+        self.held = VecDeque::new();
         self.phase = Phase::Closing;
         self.outbox.close(code, reason);
         let settings = &self.worker.settings;
@@ -670,8 +741,7 @@ impl Session {
         if self.expired(wall) {
             return self.disconnect(Disconnect::EXPIRED);
         }
-        let settings = &self.worker.settings;
-        if settings.idle_ms.is_some_and(|idle| now >= self.active_at + idle) {
+        if self.idle_ms().is_some_and(|idle| now >= self.active_at + idle) {
             return self.disconnect(Disconnect::STALE);
         }
         // The client comes back by itself, with its token and its positions, and is looked at anew.
@@ -691,15 +761,11 @@ impl Session {
     fn send_ping(&mut self, now: Millis) {
         let settings = &self.worker.settings;
         self.next_ping = now + settings.ping_interval_ms;
-        if settings.pong_timeout_ms > 0 {
+        if settings.pong_timeout_ms > 0 && self.answers_pings() {
             self.pong_due = Some(now + settings.pong_timeout_ms);
         }
-        let frame = match (self.pings_by_frame, self.codec()) {
-            (true, _) => Bytes::from_static(&[0x89, 0]),
-            (false, Codec::Json) => Bytes::from_static(b"\x81\x02{}"),
-            (false, Codec::Protobuf) => Bytes::from_static(&[0x82, 1, 0]),
-        };
-        self.outbox.send(&frame);
+        let frame = if self.pings_by_frame { &[0x89, 0] } else { self.wire().ping() };
+        self.outbox.send(&Bytes::from_static(frame));
     }
 
     /// A pong of the protocol: `{}`.
@@ -711,7 +777,7 @@ impl Session {
 
     /// A pong frame: anybody may send one at any time (RFC 6455, 5.5.3).
     fn frame_pong(&mut self) {
-        if self.pings_by_frame {
+        if self.pings_by_frame || self.wire().is_unidirectional() {
             self.pong_due = None;
         }
     }
@@ -719,6 +785,11 @@ impl Session {
     fn expired(&self, wall_ms: i64) -> bool {
         let grace = self.worker.settings.expired_close_ms as i64;
         self.identity().and_then(|identity| identity.expires_at).is_some_and(|at| wall_ms >= at.saturating_mul(1_000).saturating_add(grace))
+    }
+
+    /// The time that the client may be without a command. Who only listens has none to give.
+    fn idle_ms(&self) -> Option<Millis> {
+        self.worker.settings.idle_ms.filter(|_| !self.wire().is_unidirectional())
     }
 
     /// Sets the one timer to whatever comes first.
@@ -734,7 +805,7 @@ impl Session {
         let expiry_of_subscriptions =
             self.subscriptions.values().filter_map(|subscription| subscription.expires_at).min().map(|at| in_wall(at, settings.expired_sub_close_ms));
         // Commands do not move the timer: when it rings and there was one meanwhile, it is set again.
-        let idle = settings.idle_ms.map(|idle| self.active_at + idle);
+        let idle = self.idle_ms().map(|idle| self.active_at + idle);
         self.place.wake_at([ping, self.pong_due, expiry, expiry_of_subscriptions, idle, self.ends_at].into_iter().flatten().min());
     }
 }

@@ -4,7 +4,7 @@ use super::facts::{Peer, Transport, device};
 use super::hub::{Hub, SessionQuery};
 use super::procedures::{CallError, Caller, Procedures};
 use super::worker::{Shared, Worker};
-use super::{Connection, Disconnected, Source};
+use super::{Connection, Disconnected, Opening, Source};
 use crate::auth::{Algorithm, Blocks, MintConnection, TokenKey, TokenSettings, TokenSigner, TokenVerifier};
 use crate::broker::{Answer, Broker, IDEMPOTENCY_TTL, MemoryBroker, MemoryBrokerSettings, Publisher};
 use crate::channel::{ChannelOptions, ChannelRules, NameSyntax};
@@ -15,7 +15,7 @@ use crate::guard::admission::Admission;
 use crate::guard::limits::Limits;
 use crate::guard::reaper::Watches;
 use crate::outbox::{Outbox, OutboxLimits, Socket};
-use crate::protocol::centrifuge::Codec;
+use crate::protocol::centrifuge::{Codec, Wire};
 use crate::protocol::codes::{Disconnect, ErrorCode};
 use crate::store::{Block, BlockKind};
 use crate::topic::TopicSettings;
@@ -108,7 +108,7 @@ impl House {
         let store = crate::store::open(&config.store, directory.path()).await.unwrap();
         let blocks = Arc::new(Blocks::new(store, clock.clone()));
         let shared = Shared {
-            settings: Arc::new(crate::app::settings::session(&config)),
+            settings: Arc::new(crate::app::settings::session(&config, "node")),
             publisher: Publisher { rules, content: Arc::default(), broker },
             tokens: Arc::clone(&tokens),
             subscription_tokens: tokens,
@@ -144,9 +144,10 @@ impl House {
         let (accepted, peer) = accepted.unwrap();
         let ticket = Ticket::new(Arc::new(Watches::default()).watch(accepted.as_raw_fd()), Admission::new(10, 0).admit(peer.ip()).unwrap());
         let (reader, writer) = accepted.into_split();
-        let outbox = Outbox::new(Socket::Plain(writer), ticket, Codec::Json, Rc::clone(&self.worker.outbox_limits), self.clock.clone());
+        let outbox = Outbox::new(Socket::Plain(writer), ticket, Wire::WebsocketJson, Rc::clone(&self.worker.outbox_limits), self.clock.clone());
         let peer = Peer { address: peer.ip(), device: device(b"a test"), transport: Transport::Websocket, codec: Codec::Json };
-        super::start(&self.worker, Connection { source: Source::Plain(reader), outbox, read_ahead: BytesMut::new(), pings_by_frame: false, peer });
+        let (source, read_ahead) = (Source::Plain(reader), BytesMut::new());
+        super::start(&self.worker, Connection { source, outbox, read_ahead, pings_by_frame: false, peer, opening: Opening::Nothing });
         Client { socket: socket.unwrap(), unread: BytesMut::new(), messages: VecDeque::new(), last_id: 0 }
     }
 }

@@ -41,6 +41,8 @@ const TICKS_PER_SWEEP: u32 = 5;
 #[derive(Clone, Debug)]
 pub struct SessionSettings {
     pub version: String,
+    /// What this node calls itself to clients that must say which one has their connection.
+    pub node: String,
     pub is_insecure: bool,
     pub allow_anonymous: bool,
     pub disallow_anonymous_tokens: bool,

@@ -8,7 +8,7 @@ static HANDSHAKES_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let values = HandshakeVerdict::ALL.map(|verdict| [verdict.as_str()]);
     counter_vec(
         "aether_handshakes_refused_total",
-        "WebSocket handshakes refused, by reason.",
+        "WebSocket handshakes, and requests for endless answers, that were refused, by reason.",
         &["reason"],
         &values.each_ref().map(|value| &value[..]),
     )
@@ -19,6 +19,14 @@ static CONNECTIONS_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
         "Connections refused at accept or during the TLS handshake, by reason.",
         &["reason"],
         &[&["full"], &["full_for_address"], &["draining"], &["tls"]],
+    )
+});
+static EMULATION_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec(
+        "aether_emulation_refused_total",
+        "Requests with commands for a session that were refused, by HTTP status.",
+        &["status"],
+        &EMULATION_STATUSES.map(|(_, status)| [status]).each_ref().map(|value| &value[..]),
     )
 });
 static REAPED: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -58,8 +66,24 @@ pub struct HandshakeRefused {
 }
 impl Event for HandshakeRefused {
     fn emit(self) {
-        log::debug!("WebSocket handshake refused ({})", self.verdict.as_str());
+        log::debug!("handshake refused ({})", self.verdict.as_str());
         HANDSHAKES_REFUSED.with_label_values(&[self.verdict.as_str()]).inc();
+    }
+}
+
+/// The statuses that requests with commands are refused with; others do not occur and would count as the first.
+const EMULATION_STATUSES: [(u16, &str); 8] =
+    [(400, "400"), (403, "403"), (404, "404"), (405, "405"), (408, "408"), (413, "413"), (429, "429"), (503, "503")];
+
+/// A request with commands for a session was refused.
+pub struct EmulationRefused {
+    pub status: u16,
+}
+impl Event for EmulationRefused {
+    fn emit(self) {
+        log::debug!("emulation request refused ({})", self.status);
+        let (_, label) = EMULATION_STATUSES.into_iter().find(|(status, _)| *status == self.status).unwrap_or(EMULATION_STATUSES[0]);
+        EMULATION_REFUSED.with_label_values(&[label]).inc();
     }
 }
 

@@ -9,8 +9,14 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-static OPENED: LazyLock<IntCounterVec> =
-    LazyLock::new(|| counter_vec("aether_sessions_opened_total", "Client connections opened, by codec.", &["codec"], &[&["json"], &["protobuf"]]));
+static OPENED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    const WITH_PROTOBUF: [&str; 2] = ["websocket", "http_stream"];
+    const JSON_ALONE: [&str; 4] = ["sse", "uni_websocket", "uni_http_stream", "uni_sse"];
+    let json = WITH_PROTOBUF.into_iter().chain(JSON_ALONE).map(|transport| ["json", transport]);
+    let values: Vec<_> = json.chain(WITH_PROTOBUF.map(|transport| ["protobuf", transport])).collect();
+    let values: Vec<&[&str]> = values.iter().map(|value| &value[..]).collect();
+    counter_vec("aether_sessions_opened_total", "Client connections opened, by codec and transport.", &["codec", "transport"], &values)
+});
 static CLOSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let values: Vec<_> = Ended::labels().map(|label| [label]).collect();
     let values: Vec<&[&str]> = values.iter().map(|value| &value[..]).collect();
@@ -109,12 +115,13 @@ impl Event for CommandRefused {
 
 pub struct SessionOpened {
     pub session: SessionId,
+    pub transport: &'static str,
     pub codec: &'static str,
 }
 impl Event for SessionOpened {
     fn emit(self) {
-        log::debug!("session {} opened ({})", self.session, self.codec);
-        OPENED.with_label_values(&[self.codec]).inc();
+        log::debug!("session {} opened ({}, {})", self.session, self.transport, self.codec);
+        OPENED.with_label_values(&[self.codec, self.transport]).inc();
     }
 }
 

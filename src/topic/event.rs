@@ -1,42 +1,49 @@
-//! One event of a channel on its way to many subscribers: its wire frames are made once per codec, by whoever needs one first, and shared.
+//! One event of a channel on its way to many subscribers: its wire frames are made once per wire, by whoever needs one first, and shared.
 
 use crate::broker::ChannelEvent;
 use crate::channel::{ChannelName, StreamPosition};
 use crate::protocol::centrifuge::reply::{Push, Reply};
-use crate::protocol::centrifuge::{Codec, NotJson};
-use crate::protocol::websocket::{self, Opcode};
+use crate::protocol::centrifuge::{NotJson, Wire};
 use bytes::{Bytes, BytesMut};
 use std::sync::OnceLock;
+
+/// A frame that is made when it is first needed.
+type Frame = OnceLock<Result<Bytes, NotJson>>;
+
+/// Wires that most clients are on; the frames for the others have a place when one of them is needed.
+const USUAL: usize = 2;
 
 #[derive(Debug)]
 pub struct Encoded {
     pub channel: ChannelName,
     pub event: ChannelEvent,
-    json: OnceLock<Result<Bytes, NotJson>>,
-    protobuf: OnceLock<Result<Bytes, NotJson>>,
+    usual: [Frame; USUAL],
+    others: OnceLock<Box<[Frame; Wire::COUNT - USUAL]>>,
 }
 
 impl Encoded {
     pub fn new(channel: ChannelName, event: ChannelEvent) -> Self {
-        Self { channel, event, json: OnceLock::new(), protobuf: OnceLock::new() }
+        Self { channel, event, usual: Default::default(), others: OnceLock::new() }
     }
 
-    /// The complete frame: WebSocket header and message.
-    pub fn frame(&self, codec: Codec) -> Result<&Bytes, NotJson> {
-        let cell = match codec {
-            Codec::Json => &self.json,
-            Codec::Protobuf => &self.protobuf,
+    /// The complete frame, as it goes out.
+    pub fn frame(&self, wire: Wire) -> Result<&Bytes, NotJson> {
+        let cell = match wire as usize {
+            usual if usual < USUAL => &self.usual[usual],
+            other => &self.others.get_or_init(Box::default)[other - USUAL],
         };
-        cell.get_or_init(|| self.encode(codec)).as_ref().map_err(|&error| error)
+        cell.get_or_init(|| self.encode(wire)).as_ref().map_err(|&error| error)
     }
 
-    fn encode(&self, codec: Codec) -> Result<Bytes, NotJson> {
-        let message = match &self.event {
-            ChannelEvent::Publication { publication, .. } => codec.encode_publication(&self.channel, publication)?,
-            ChannelEvent::Join(info) => codec.encode(&Reply::Push(Push::Join { channel: &self.channel, info }))?,
-            ChannelEvent::Leave(info) => codec.encode(&Reply::Push(Push::Leave { channel: &self.channel, info }))?,
+    fn encode(&self, wire: Wire) -> Result<Bytes, NotJson> {
+        let push = match &self.event {
+            ChannelEvent::Publication { publication, .. } => Push::Publication { channel: &self.channel, publication },
+            ChannelEvent::Join(info) => Push::Join { channel: &self.channel, info },
+            ChannelEvent::Leave(info) => Push::Leave { channel: &self.channel, info },
         };
-        Ok(websocket::frame(opcode(codec), &message))
+        let mut message = BytesMut::with_capacity(self.weight() + self.channel.len() + 96);
+        wire.write(&Reply::Push(push), &mut message)?;
+        Ok(wire.frame(&message))
     }
 
     /// Whether only subscribers that want to know who comes and goes are told.
@@ -58,14 +65,6 @@ impl Encoded {
             ChannelEvent::Publication { publication, .. } => publication.weight(),
             ChannelEvent::Join(info) | ChannelEvent::Leave(info) => 256 + info.conn_info.len() + info.chan_info.len(),
         }
-    }
-}
-
-/// The kind of WebSocket frame that a codec's messages travel in.
-pub const fn opcode(codec: Codec) -> Opcode {
-    match codec {
-        Codec::Json => Opcode::Text,
-        Codec::Protobuf => Opcode::Binary,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::broker::{Answer, BrokerError, History, HistoryFilter};
 use crate::channel::{ChannelName, ChannelOptions, Publication, StreamPosition};
 use crate::clock::Millis;
 use crate::outbox::{Notice, Outbox};
-use crate::protocol::centrifuge::{Codec, NotJson};
+use crate::protocol::centrifuge::{Codec, NotJson, Wire};
 use crate::protocol::codes::Disconnect;
 use crate::telemetry::emit;
 use crate::telemetry::topics::TopicResynced;
@@ -40,6 +40,12 @@ struct Member {
     place: Rc<Cell<u32>>,
 }
 
+/// The members that are written the same bytes.
+struct Group {
+    wire: Wire,
+    members: Vec<Member>,
+}
+
 /// Where the shard stands with its topic.
 enum Link {
     /// Waits for the topic; these want to know when it answers.
@@ -56,8 +62,8 @@ pub struct Shard {
     link: RefCell<Link>,
     /// Everything up to here has been given to the members. `None`: the channel has no stream.
     position: RefCell<Option<StreamPosition>>,
-    json: RefCell<Vec<Member>>,
-    protobuf: RefCell<Vec<Member>>,
+    /// Nobody is in a group that is not here, and every group here has somebody in it.
+    groups: RefCell<Vec<Group>>,
     /// Events that came in this turn and are not written yet.
     pending: RefCell<Vec<Arc<Encoded>>>,
     shared_histories: RefCell<Vec<SharedHistory>>,
@@ -75,13 +81,13 @@ struct SharedHistory {
 /// A subscriber's place in a shard; dropping it leaves.
 pub struct Membership {
     shard: Rc<Shard>,
-    codec: Codec,
+    wire: Wire,
     place: Rc<Cell<u32>>,
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.shard.leave(self.codec, self.place.get());
+        self.shard.leave(self.wire, self.place.get());
     }
 }
 
@@ -94,8 +100,7 @@ impl Shard {
             fan,
             link: RefCell::new(Link::Attaching(Vec::new())),
             position: RefCell::default(),
-            json: RefCell::default(),
-            protobuf: RefCell::default(),
+            groups: RefCell::default(),
             pending: RefCell::default(),
             shared_histories: RefCell::default(),
             empty_since: Cell::new(None),
@@ -120,11 +125,11 @@ impl Shard {
 
     /// Members on this worker.
     pub fn len(&self) -> usize {
-        self.json.borrow().len() + self.protobuf.borrow().len()
+        self.groups.borrow().iter().map(|group| group.members.len()).sum()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.groups.borrow().is_empty()
     }
 
     /// Whether somebody waits for the topic's answer.
@@ -134,22 +139,25 @@ impl Shard {
 
     /// Adds a subscriber, from the next event on. The caller has queued its subscribe reply, made of [`Shard::position`], in this turn.
     pub fn join(self: &Rc<Self>, outbox: &Rc<Outbox>, wants: Wants) -> Membership {
-        let mut members = self.members(outbox.codec()).borrow_mut();
+        let wire = outbox.wire();
+        let mut groups = self.groups.borrow_mut();
+        let index = groups.iter().position(|group| group.wire == wire).unwrap_or_else(|| {
+            // Most channels have clients of one kind.
+            groups.reserve_exact(1);
+            groups.push(Group { wire, members: Vec::new() });
+            groups.len() - 1
+        });
+        let members = &mut groups[index].members;
         let place = Rc::new(Cell::new(members.len() as u32));
         members.push(Member { outbox: Rc::clone(outbox), wants, place: Rc::clone(&place) });
         self.audience.joined();
-        Membership { shard: Rc::clone(self), codec: outbox.codec(), place }
+        Membership { shard: Rc::clone(self), wire, place }
     }
 
-    fn members(&self, codec: Codec) -> &RefCell<Vec<Member>> {
-        match codec {
-            Codec::Json => &self.json,
-            Codec::Protobuf => &self.protobuf,
-        }
-    }
-
-    fn leave(self: &Rc<Self>, codec: Codec, place: u32) {
-        let mut members = self.members(codec).borrow_mut();
+    fn leave(self: &Rc<Self>, wire: Wire, place: u32) {
+        let mut groups = self.groups.borrow_mut();
+        let Some(index) = groups.iter().position(|group| group.wire == wire) else { return };
+        let members = &mut groups[index].members;
         members.swap_remove(place as usize);
         self.audience.left();
         if let Some(moved) = members.get(place as usize) {
@@ -160,7 +168,10 @@ impl Shard {
             let twice = members.len() * 2;
             members.shrink_to(twice);
         }
-        drop(members);
+        if members.is_empty() {
+            groups.swap_remove(index);
+        }
+        drop(groups);
         if self.is_empty()
             && let Some(fan) = self.fan.upgrade()
         {
@@ -225,14 +236,10 @@ impl Shard {
         if events.is_empty() {
             return;
         }
-        for codec in Codec::ALL {
-            let members = self.members(codec).borrow();
-            if members.is_empty() {
-                continue;
-            }
-            if write_all(codec, &members, events).is_err() {
+        for Group { wire, members } in self.groups.borrow().iter() {
+            if write_all(*wire, members, events).is_err() {
                 // Only JSON connections can be unable to take a payload, and they must not miss it silently.
-                for member in members.iter() {
+                for member in members {
                     member.outbox.tell(Notice::Disconnect(Disconnect::INAPPROPRIATE_PROTOCOL));
                 }
             }
@@ -309,10 +316,8 @@ impl Shard {
                 self.write(&events);
             }
             None => {
-                for members in [&self.json, &self.protobuf] {
-                    for member in members.borrow().iter().filter(|member| member.wants.position) {
-                        member.outbox.tell(Notice::InsufficientState(self.channel.clone()));
-                    }
+                for member in self.groups.borrow().iter().flat_map(|group| &group.members).filter(|member| member.wants.position) {
+                    member.outbox.tell(Notice::InsufficientState(self.channel.clone()));
                 }
             }
         }
@@ -370,9 +375,9 @@ fn fill(known: &StreamPosition, target: &StreamPosition, history: History) -> Op
 }
 
 /// Writes the frames of `events` to every member with one write each.
-fn write_all(codec: Codec, members: &[Member], events: &[Arc<Encoded>]) -> Result<(), NotJson> {
+fn write_all(wire: Wire, members: &[Member], events: &[Arc<Encoded>]) -> Result<(), NotJson> {
     if let [event] = events {
-        let frame = event.frame(codec)?;
+        let frame = event.frame(wire)?;
         for member in members {
             if member.wants.presence || !event.is_about_presence() {
                 member.outbox.send(frame);
@@ -380,7 +385,7 @@ fn write_all(codec: Codec, members: &[Member], events: &[Arc<Encoded>]) -> Resul
         }
         return Ok(());
     }
-    let frames = events.iter().map(|event| event.frame(codec).map(|frame| (event, frame))).collect::<Result<Vec<_>, _>>()?;
+    let frames = events.iter().map(|event| event.frame(wire).map(|frame| (event, frame))).collect::<Result<Vec<_>, _>>()?;
     let publications = || frames.iter().filter(|(event, _)| !event.is_about_presence()).map(|(_, frame)| *frame);
     let is_mixed = publications().count() < frames.len();
     let everything = merge(frames.iter().map(|(_, frame)| *frame));

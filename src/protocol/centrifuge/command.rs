@@ -314,7 +314,7 @@ pub struct SubRefreshRequest {
 }
 
 /// `null` counts as absent, as in the reference implementation.
-fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
@@ -353,6 +353,17 @@ pub enum DecodeError {
     Json(#[source] serde_json::Error),
     #[error("command is not the Protobuf of a command")]
     Protobuf(#[source] prost::DecodeError),
+}
+
+impl ConnectRequest {
+    /// What a client says that only listens: the request alone, in JSON. Nothing and `null` say nothing.
+    pub fn alone(json: &[u8]) -> Result<Self, DecodeError> {
+        match json.trim_ascii() {
+            b"" | b"null" => Ok(Self::default()),
+            object if object.starts_with(b"{") => serde_json::from_slice(object).map_err(DecodeError::Json),
+            _ => Err(DecodeError::NotAnObject),
+        }
+    }
 }
 
 impl Codec {
@@ -416,6 +427,17 @@ mod tests {
     fn unknown_members_and_nulls_are_ignored() {
         let commands = json(r#"{"id":3,"subscribe":{"channel":"a","token":null,"new":[[[]]]},"later":1}"#).unwrap();
         assert!(matches!(commands[0].clone().into_request(), Request::Subscribe(_)));
+    }
+
+    #[test]
+    fn a_connect_request_may_stand_alone() {
+        assert_eq!(ConnectRequest::alone(br#" {"token":"t","subs":{"a":{}}} "#).unwrap().token, "t");
+        for nothing in [&b""[..], b" ", b"null", b"{}", b"\r\n"] {
+            assert_eq!(ConnectRequest::alone(nothing).unwrap(), ConnectRequest::default());
+        }
+        for wrong in [&b"[]"[..], b"{", b"{}{}", b"1", b"nul", b"{\"token\":1}", b"\xff"] {
+            assert!(ConnectRequest::alone(wrong).is_err(), "{}", String::from_utf8_lossy(wrong));
+        }
     }
 
     #[test]

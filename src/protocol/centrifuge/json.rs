@@ -3,7 +3,7 @@
 
 use super::reply::{ConnectResult, HistoryResult, Push, RefreshResult, Reply, SubscribeResult};
 use super::{NotJson, info_is_json};
-use crate::channel::{ChannelName, ClientInfo, Publication};
+use crate::channel::{ClientInfo, Publication};
 use crate::protocol::codes::ErrorCode;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::io::Write;
@@ -173,6 +173,12 @@ fn write_connect(result: &ConnectResult, object: &mut Object) -> Result<(), NotJ
         object.number("ping", result.ping);
     }
     object.yes("pong", result.pong);
+    if !result.session.is_empty() {
+        object.text("session", &result.session);
+    }
+    if !result.node.is_empty() {
+        object.text("node", &result.node);
+    }
     if result.time > 0 {
         object.number("time", result.time);
     }
@@ -292,11 +298,20 @@ fn write_push(push: &Push, object: &mut Object) -> Result<(), NotJson> {
             object.raw("data", json(data)?);
             Ok(())
         }),
+        Push::Disconnect { code, reason } => object.object("disconnect", |object| {
+            object.number("code", *code);
+            object.text("reason", reason);
+            Ok(())
+        }),
     }
 }
 
-pub fn write_publication_push(channel: &ChannelName, publication: &Publication, out: &mut BytesMut) -> Result<(), NotJson> {
-    write_reply(&Reply::Push(Push::Publication { channel, publication }), out)
+/// A push alone, as those get it who may not ask.
+pub fn write_bare_push(push: &Push, out: &mut BytesMut) -> Result<(), NotJson> {
+    let mut object = Object::open(out);
+    write_push(push, &mut object)?;
+    object.close();
+    Ok(())
 }
 
 fn write_publication(publication: &Publication, object: &mut Object) -> Result<(), NotJson> {

@@ -4,14 +4,18 @@
 //! One set of types serves both codecs on the way in; on the way out JSON is written by hand, because payloads go through it unparsed.
 
 pub mod command;
+pub mod emulation;
 mod json;
 mod protobuf;
 pub mod reply;
+pub mod wire;
 
 pub use command::{Command, DecodeError, Request};
+pub use emulation::EmulationRequest;
 pub use reply::{ConnectResult, HistoryResult, Push, RefreshResult, Reply, ServerSubscription, SubscribeResult};
+pub use wire::{Framing, Wire};
 
-use crate::channel::{ChannelName, ClientInfo, Publication};
+use crate::channel::{ClientInfo, Publication};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// How one connection's messages are written.
@@ -56,23 +60,6 @@ impl Codec {
                 Ok(())
             }
         }
-    }
-
-    /// The reply alone, as it stands in a frame of its own.
-    pub fn encode(self, reply: &Reply) -> Result<BytesMut, NotJson> {
-        let mut out = BytesMut::with_capacity(128);
-        self.write(reply, &mut out)?;
-        Ok(out)
-    }
-
-    /// The push that carries `publication`, as it stands in a frame of its own.
-    pub fn encode_publication(self, channel: &ChannelName, publication: &Publication) -> Result<BytesMut, NotJson> {
-        let mut out = BytesMut::with_capacity(publication.data.len() + channel.len() + 96);
-        match self {
-            Self::Json => json::write_publication_push(channel, publication, &mut out)?,
-            Self::Protobuf => protobuf::write_reply(&Reply::Push(Push::Publication { channel, publication }), &mut out),
-        }
-        Ok(out)
     }
 
     /// The list of publications as it stands inside a subscribe result: what all clients that missed the same share.

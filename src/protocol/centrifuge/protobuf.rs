@@ -66,6 +66,8 @@ struct PushMessage {
     message: Option<Data>,
     #[prost(message, optional, tag = "9")]
     subscribe: Option<SubscribePush>,
+    #[prost(message, optional, tag = "11")]
+    disconnect: Option<DisconnectPush>,
     #[prost(message, optional, tag = "12")]
     refresh: Option<RefreshPush>,
 }
@@ -96,6 +98,14 @@ struct SubscribePush {
     positioned: bool,
     #[prost(bytes = "bytes", tag = "7")]
     data: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct DisconnectPush {
+    #[prost(uint32, tag = "1")]
+    code: u32,
+    #[prost(string, tag = "2")]
+    reason: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -148,6 +158,10 @@ struct ConnectResult {
     ping: u32,
     #[prost(bool, tag = "8")]
     pong: bool,
+    #[prost(string, tag = "9")]
+    session: String,
+    #[prost(string, tag = "10")]
+    node: String,
     #[prost(int64, tag = "11")]
     time: i64,
 }
@@ -336,6 +350,8 @@ impl From<&reply::ConnectResult> for ConnectResult {
             subs: result.subs.iter().map(|sub| SubsEntry { channel: sub.channel.to_string(), result: Some((&sub.result).into()) }).collect(),
             ping: result.ping,
             pong: result.pong,
+            session: result.session.clone(),
+            node: result.node.clone(),
             time: result.time,
         }
     }
@@ -388,6 +404,10 @@ impl From<&Push<'_>> for PushMessage {
                 Self { refresh: Some(refresh), ..Self::default() }
             }
             Push::Message(data) => Self { message: Some(Data { data: (*data).clone() }), ..Self::default() },
+            Push::Disconnect { code, reason } => {
+                let disconnect = DisconnectPush { code: u32::from(*code), reason: (*reason).to_string() };
+                Self { disconnect: Some(disconnect), ..Self::default() }
+            }
         }
     }
 }
@@ -402,6 +422,12 @@ mod tests {
 
     fn publication(offset: u64) -> channel::Publication {
         channel::Publication { offset, data: Payload::from_bytes(Bytes::from_static(b"{\"x\":1}")), info: None, tags: None }
+    }
+
+    fn alone(codec: Codec, reply: &reply::Reply) -> BytesMut {
+        let mut out = BytesMut::new();
+        codec.write(reply, &mut out).unwrap();
+        out
     }
 
     fn result(publications: Vec<Arc<channel::Publication>>) -> reply::SubscribeResult {
@@ -420,7 +446,7 @@ mod tests {
     fn a_reply_put_together_around_a_shared_list_reads_as_one_written_whole() {
         let list: Vec<_> = (8..11).map(|offset| Arc::new(publication(offset))).collect();
         for codec in Codec::ALL {
-            let whole = codec.encode(&reply::Reply::Subscribe { id: 300, result: &result(list.clone()) }).unwrap();
+            let whole = alone(codec, &reply::Reply::Subscribe { id: 300, result: &result(list.clone()) });
             let shared = codec.encode_publications(list.iter().map(AsRef::as_ref)).unwrap();
             let (head, tail) = codec.subscribe_reply_around(300, &result(Vec::new()), shared.len()).unwrap();
             let joined = [&head[..], &shared, &tail].concat();
@@ -467,7 +493,7 @@ mod tests {
             ),
         ];
         for (reply, text) in cases {
-            let encoded = Codec::Json.encode(&reply).unwrap();
+            let encoded = alone(Codec::Json, &reply);
             assert_eq!(std::str::from_utf8(&encoded).unwrap(), text);
             assert!(serde_json::from_slice::<serde_json::Value>(&encoded).is_ok());
         }

@@ -84,6 +84,11 @@ pub enum Push<'a> {
     Refresh(RefreshResult),
     /// Something for the client itself, from no channel.
     Message(&'a Bytes),
+    /// The connection ends: where no close frame can say it.
+    Disconnect {
+        code: u16,
+        reason: &'a str,
+    },
 }
 
 #[derive(Clone, Debug, Default)]
@@ -98,6 +103,10 @@ pub struct ConnectResult {
     pub ping: u32,
     /// Whether pings are to be answered.
     pub pong: bool,
+    /// By what the client can be addressed without anybody else knowing it; empty: not told.
+    pub session: String,
+    /// The node that has the connection; empty: not told.
+    pub node: String,
     /// Unix time in ms; 0: not told.
     pub time: i64,
 }

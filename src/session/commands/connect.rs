@@ -8,7 +8,7 @@ use crate::channel::{ChannelName, ClientInfo};
 use crate::protocol::centrifuge::command::ConnectRequest;
 use crate::protocol::centrifuge::{ConnectResult, Reply, ServerSubscription};
 use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
-use crate::session::facts::{Credentials, SessionFacts};
+use crate::session::facts::{Credentials, SessionFacts, SessionKey};
 use crate::session::subscription::Grant;
 use crate::session::{Disconnected, Identity, Phase};
 use crate::telemetry::emit;
@@ -158,6 +158,9 @@ impl Session {
             Refused::Disconnect(why) => self.drop_client(why),
             Refused::Error(error) => {
                 self.refuse(id, COMMAND, error);
+                if matches!(self.phase, Phase::Closing) {
+                    return Step::Done;
+                }
                 let until = self.worker.clock.now() + self.worker.settings.close_timeout_ms;
                 self.phase = Phase::Refused { until };
                 self.place.wake_at(Some(until));
@@ -184,7 +187,8 @@ impl Session {
         }
         let clock = &self.worker.clock;
         let facts = SessionFacts::new(self.id, self.user.clone(), Arc::clone(&self.peer), clock.now(), clock.wall_ms(), Credentials::from(claims));
-        let facts = Arc::new(facts);
+        let wire = self.wire();
+        let facts = Arc::new(if wire.is_emulated() || wire.is_unidirectional() { facts.with_key(SessionKey::random()) } else { facts });
         let Some(place) = hub.enter(&facts, ctx.address().downgrade(), settings.user_connection_limit) else {
             return self.drop_client(Disconnect::CONNECTION_LIMIT);
         };
@@ -195,7 +199,7 @@ impl Session {
         let info = ClientInfo { user: self.user.clone(), client: self.id, conn_info: claims.info.clone(), chan_info: Bytes::new() };
         self.phase = Phase::Connected(Box::new(Identity {
             info: Arc::new(info),
-            facts,
+            facts: Arc::clone(&facts),
             expires_at: claims.expires_at,
             token_channels: claims.subs.iter().map(|sub| sub.channel.clone()).collect(),
             _place: place,
@@ -211,6 +215,7 @@ impl Session {
         for other in others {
             other.addr.do_send(Disconnected::because(Disconnect::CONNECTION_LIMIT));
         }
+        let session = facts.secret_id();
         let mut subs = Vec::with_capacity(server_side.len());
         for (one, history) in server_side.iter().zip(histories) {
             let history = match history.transpose() {
@@ -230,7 +235,9 @@ impl Session {
             data: Bytes::new(),
             subs,
             ping: if pings_by_message { (settings.ping_interval_ms / 1_000).max(1) as u32 } else { 0 },
-            pong: pings_by_message && settings.pong_timeout_ms > 0,
+            pong: pings_by_message && settings.pong_timeout_ms > 0 && !wire.is_unidirectional(),
+            node: if session.is_empty() { String::new() } else { settings.node.clone() },
+            session,
             time: if settings.tell_time { wall_ms } else { 0 },
         };
         self.reply(&Reply::Connect { id, result: &result });

@@ -8,13 +8,11 @@ use crate::outbox::Outbox;
 use crate::protocol::centrifuge::command::{FLAG_REJECT_UNRECOVERED, SubscribeRequest};
 use crate::protocol::centrifuge::{NotJson, Reply, SubscribeResult};
 use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
-use crate::protocol::websocket;
 use crate::session::procedures::Caller;
 use crate::session::recovery::{self, Recovery};
 use crate::session::subscription::{Grant, Subscription};
 use crate::telemetry::emit;
 use crate::telemetry::sessions::SubscriberRecovered;
-use crate::topic::event::opcode;
 use crate::topic::shard::Shard;
 use actix::Context;
 use bytes::Bytes;
@@ -230,7 +228,7 @@ impl Session {
             match around {
                 Ok(((head, tail), list)) => {
                     self.flush_replies();
-                    send_around(&self.outbox, &head, list, tail.freeze());
+                    send_around(&self.outbox, &head, list, &tail);
                 }
                 Err(NotJson) => return self.drop_client(Disconnect::INAPPROPRIATE_PROTOCOL),
             }
@@ -268,7 +266,7 @@ fn is_behind(history: &History, shard: &Shard) -> bool {
 }
 
 /// One frame of three parts, of which the middle one is shared.
-fn send_around(outbox: &Rc<Outbox>, head: &[u8], list: Bytes, tail: Bytes) {
-    let header = websocket::header(opcode(outbox.codec()), head.len() + list.len() + tail.len());
-    outbox.send_parts([Bytes::from([&header[..], head].concat()), list, tail]);
+fn send_around(outbox: &Rc<Outbox>, head: &[u8], list: Bytes, tail: &[u8]) {
+    let (before, behind) = outbox.wire().around(head.len() + list.len() + tail.len());
+    outbox.send_parts([Bytes::from([&before[..], head].concat()), list, Bytes::from([tail, behind].concat())]);
 }
