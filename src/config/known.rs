@@ -43,7 +43,7 @@ impl fmt::Display for UnknownOption {
 }
 
 /// The options of Centrifugo v6 that its users are most likely to bring along. An entry stands for everything below it too.
-const CENTRIFUGO_ONLY: [(&str, Option<&str>); 59] = [
+const CENTRIFUGO_ONLY: [(&str, Option<&str>); 58] = [
     ("admin", None),
     ("broker", None),
     ("channel.namespaces[].allow_tags_filter", None),
@@ -93,7 +93,6 @@ const CENTRIFUGO_ONLY: [(&str, Option<&str>); 59] = [
     ("proxies", None),
     ("rpc", None),
     ("swagger", Some("http_api.docs")),
-    ("usage_stats", None),
     ("uni_grpc", None),
     ("uni_http_stream.connect_code_to_http_response", None),
     ("uni_sse.connect_code_to_http_response", None),
@@ -101,12 +100,12 @@ const CENTRIFUGO_ONLY: [(&str, Option<&str>); 59] = [
     ("uni_websocket.join_push_messages", None),
     ("uni_websocket.message_size_limit", Some("websocket.message_size_limit")),
     ("uni_websocket.write_timeout", None),
+    ("usage_stats", None),
     ("websocket.write_timeout", None),
-    ("webtransport", None),
 ];
 
 /// More of Centrifugo's options, by what their first name begins with.
-const CENTRIFUGO_ONLY_PREFIXES: [&str; 3] = ["uni_", "sse", "webtransport"];
+const CENTRIFUGO_ONLY_PREFIXES: [&str; 1] = ["webtransport"];
 
 /// Unknown options for which what was meant is looked for.
 const HINTS_MAX: usize = 50;
