@@ -46,6 +46,9 @@ pub mod outbox;
 /// Actors, one a channel with subscribers on this node, and their worker-local halves.
 #[cfg(feature = "server")]
 pub mod topic;
+/// Topics for EventSource clients and publishers of the Mercure protocol: names, selectors, one log of all updates.
+#[cfg(feature = "server")]
+pub mod mercure;
 /// Actors, one a client connection; who is connected; what clients ask.
 #[cfg(feature = "server")]
 pub mod session;

@@ -17,7 +17,7 @@ use crate::admin::{AdminSettings, Desk, DeskParts, Port, publish_record};
 use crate::auth::accounts::{AccountParts, Accounts};
 use crate::auth::passwords::Passwords;
 use crate::auth::{ApiKey, ApiKeys, Blocks, Jwks};
-use crate::broker::{Broker, DurableBroker, Loaded, MemoryBroker, Publisher};
+use crate::broker::{Broker, Deliver, DurableBroker, Loaded, MemoryBroker, Publisher};
 use crate::channel::ChannelRules;
 use crate::clock::Clock;
 use crate::config::{Config, FeedConfig};
@@ -36,6 +36,7 @@ use crate::http::login::{IsTls, LoginState};
 use crate::http::pages::Pages;
 use crate::http::routes::Routes;
 use crate::http::transports::websocket::{self, WebsocketSettings};
+use crate::mercure::Tap;
 use crate::outbox::OutboxLimits;
 use crate::session::hub::Hub;
 use crate::session::worker::{Shared, Worker};
@@ -259,7 +260,12 @@ impl House {
         let rules: Arc<ChannelRules> = Arc::new(config.channel.rules().context("channel")?);
         let arbiters = (0..config.topic.threads.max(1)).map(|_| Arbiter::new().handle()).collect();
         let topics = Topics::new(arbiters, Arc::clone(&rules), settings::topics(config), &clock);
-        let broker = Arc::new(MemoryBroker::new(settings::broker(config), clock.clone(), Arc::clone(&topics) as _));
+        let mercure = settings::mercure(config, &rules, &clock)?;
+        let deliver: Arc<dyn Deliver> = match &mercure {
+            Some(hub) => Arc::new(Tap { hub: Arc::clone(hub), topics: Arc::clone(&topics) as _ }),
+            None => Arc::clone(&topics) as _,
+        };
+        let broker = Arc::new(MemoryBroker::new(settings::broker(config), clock.clone(), deliver));
         let history = config.channel.keeps_history_in_store().then(|| {
             let queue_bytes_max = config.store.queue_bytes_max.bytes();
             DurableBroker::new(Arc::clone(&broker), Arc::clone(&rules), Arc::clone(&store), clock.clone(), queue_bytes_max)
@@ -359,6 +365,7 @@ impl House {
             live,
             login: login.map(Arc::new),
             pages: Pages::new(&settings::pages(config)),
+            mercure: mercure.map(|hub| settings::mercure_endpoints(config, hub, &publisher, &limits, &clock)).transpose()?,
             api: (!config.http_api.disabled).then(|| Arc::new(api)),
             readiness: readiness.clone(),
             state: state.clone(),

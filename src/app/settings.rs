@@ -4,32 +4,44 @@ use crate::admin::audit::AuditSettings;
 use crate::auth::accounts::AccountSettings;
 use crate::auth::passwords::PasswordSettings;
 use crate::auth::throttle::ThrottleRules;
-use crate::auth::{HubKey, HubKeyError, HubTokens, Jwks, JwksSettings, OriginRule, TokenSettings, TokenVerifier};
-use crate::broker::MemoryBrokerSettings;
+use crate::auth::{
+    Algorithm, HubKey, HubKeyError, HubTokens, Jwks, JwksSettings, MercureKey, MercureTokenSettings, MercureTokens, OriginRule, TokenSettings,
+    TokenVerifier,
+};
+use crate::broker::{MemoryBrokerSettings, Publisher};
+use crate::channel::ChannelRules;
 use crate::clock::{Clock, Millis};
 use crate::config::{
-    CommandLimitsConfig, Config, FeedConfig, FeedFormat, FeedStart, LimitsConfig, SubscriptionTokenConfig, TokenConfig, UpstreamConfig,
+    CommandLimitsConfig, Config, FeedConfig, FeedFormat, FeedStart, LimitsConfig, MercureKeyConfig, SubscriptionTokenConfig, TokenConfig,
+    UpstreamConfig,
 };
 use crate::content::{ContentRuleError, ContentRules};
-use crate::guard::limits::{LimitSettings, Rates};
+use crate::guard::limits::{LimitSettings, Limits, Rates};
 use crate::http::api::NodeInfo;
 use crate::http::connection::Deadlines;
 use crate::http::forwarded::{ForwardedBy, TrustedProxies};
 use crate::http::live::LiveSettings;
+use crate::http::mercure::{MercureState, Origins, cors};
 use crate::http::pages::PageSettings;
 use crate::http::transports::entrance::{ConnectRate, Entrance};
 use crate::http::transports::streams::{Endpoint, StreamSettings};
 use crate::http::transports::websocket::WebsocketSettings;
+use crate::mercure::log::LogSettings;
+use crate::mercure::names::TopicNames;
+use crate::mercure::{MercureHub, MercureSettings};
 use crate::outbox::OutboxLimits;
 use crate::protocol::event_stream::EventStreamLimits;
+use crate::protocol::mercure::hub_base;
 use crate::protocol::websocket;
 use crate::session::worker::{PersonalChannel, SessionSettings};
+use crate::telemetry::emit;
+use crate::telemetry::mercure::MercureEnabled;
 use crate::topic::TopicSettings;
 use crate::units::{ByteSize, HumanDuration};
 use crate::upstream::{
     BreakerSettings, DegradedSettings, FeedError, FeedLimits, FeedSettings, FeedTemplate, Format, GateSettings, HealthSettings, Plan, PoolSettings,
 };
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::path::Path;
@@ -227,6 +239,63 @@ pub fn tokens_of_the_hub(config: &Config) -> Result<HubTokens, HubKeyError> {
         key => HubKey::configured(key),
     };
     HubTokens::new(&key)
+}
+
+/// What all workers share of the Mercure hub, if there is one.
+pub fn mercure(config: &Config, rules: &Arc<ChannelRules>, clock: &Clock) -> anyhow::Result<Option<Arc<MercureHub>>> {
+    let mercure = &config.mercure;
+    if !mercure.enabled {
+        return Ok(None);
+    }
+    let channel = &config.channel;
+    let namespaces = channel.namespaces.iter().map(|namespace| namespace.name.clone());
+    let names = TopicNames::new(&mercure.namespace, namespaces, &channel.namespace_boundary, &channel.private_prefix, &channel.user_boundary);
+    let log =
+        LogSettings { history_size: mercure.history_size, history_ttl_ms: mercure.history_ttl.ms(), bytes_max: mercure.history_bytes_max.bytes() };
+    let base = hub_base(&mercure.resource).ok_or_else(|| anyhow!("mercure.resource is not a URL"))?;
+    let settings = MercureSettings { log, is_insecure: config.client.insecure };
+    emit(MercureEnabled);
+    Ok(Some(MercureHub::new(settings, names, Arc::clone(rules), base, clock.clone())))
+}
+
+/// What the endpoints of the Mercure hub need.
+pub fn mercure_endpoints(
+    config: &Config,
+    hub: Arc<MercureHub>,
+    publisher: &Publisher,
+    limits: &Arc<Limits>,
+    clock: &Clock,
+) -> anyhow::Result<Arc<MercureState>> {
+    let mercure = &config.mercure;
+    let key = |key: &MercureKeyConfig| -> anyhow::Result<Option<MercureKey>> {
+        if key.key.is_empty() {
+            return Ok(None);
+        }
+        let algorithm = Algorithm::parse(&key.alg).ok_or_else(|| anyhow!("\"{}\" is no algorithm of tokens", key.alg))?;
+        Ok(Some(MercureKey { algorithm, key: key.key.expose().to_string().into() }))
+    };
+    let tokens = MercureTokenSettings {
+        protocol: mercure.protocol,
+        publisher: key(&mercure.publisher).context("mercure.publisher")?,
+        subscriber: key(&mercure.subscriber).context("mercure.subscriber")?,
+        resource: mercure.resource.clone(),
+        issuer: mercure.trusted_issuer.clone(),
+    };
+    Ok(Arc::new(MercureState {
+        hub,
+        tokens: MercureTokens::new(&tokens).context("mercure")?,
+        publisher: publisher.clone(),
+        protocol: mercure.protocol,
+        resource: mercure.resource.clone(),
+        issuer: mercure.trusted_issuer.clone(),
+        has_subscriptions: mercure.subscriptions,
+        publish_origins: Origins::new(&mercure.publish_origins).context("mercure.publish_origins")?,
+        cors: cors(&mercure.cors_origins).context("mercure.cors_origins")?,
+        limits: Arc::clone(limits),
+        clock: clock.clone(),
+        body_bytes_max: config.http_server.request_body_max.bytes(),
+        timeout: config.http_server.request_timeout.duration(),
+    }))
 }
 
 /// Who is believed about the addresses of clients.

@@ -18,7 +18,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Members of one object among the claims. Real tokens have a dozen.
-const MEMBERS_MAX: usize = 256;
+pub(super) const MEMBERS_MAX: usize = 256;
 
 /// The last second of the year 9999. What is said to happen later is a slip, most often milliseconds where seconds were meant, and would
 /// make a token that never expires.
@@ -291,11 +291,11 @@ fn server_sub(channel: &str, options: &RawValue) -> Result<ServerSub, TokenFault
     })
 }
 
-fn wrong(claim: &'static str, expected: &'static str) -> TokenFault {
+pub(super) fn wrong(claim: &'static str, expected: &'static str) -> TokenFault {
     TokenFault::WrongClaim { claim, expected }
 }
 
-fn text<'de>(members: &Members<'de>, claim: &'static str) -> Result<Option<Cow<'de, str>>, TokenFault> {
+pub(super) fn text<'de>(members: &Members<'de>, claim: &'static str) -> Result<Option<Cow<'de, str>>, TokenFault> {
     text_of(members.get(claim), claim)
 }
 
@@ -303,12 +303,12 @@ fn text_of<'de>(value: Option<&'de RawValue>, claim: &'static str) -> Result<Opt
     value.map(|value| serde_json::from_str(value.get()).map(|Text(text)| text).map_err(|_| wrong(claim, "a string"))).transpose()
 }
 
-fn one_or_many(value: &RawValue) -> Option<Vec<Text<'_>>> {
+pub(super) fn one_or_many(value: &RawValue) -> Option<Vec<Text<'_>>> {
     if value.get().starts_with('"') { serde_json::from_str(value.get()).ok().map(|one| vec![one]) } else { serde_json::from_str(value.get()).ok() }
 }
 
 /// Unix seconds, whole. Fractions are allowed (RFC 7519, 2: NumericDate).
-fn date(members: &Members<'_>, claim: &'static str) -> Result<Option<i64>, TokenFault> {
+pub(super) fn date(members: &Members<'_>, claim: &'static str) -> Result<Option<i64>, TokenFault> {
     match number(members, claim)? {
         Some(seconds) if seconds < 0.0 => Err(wrong(claim, "a number of seconds since 1970")),
         seconds => Ok(seconds.map(|seconds| seconds.floor() as i64)),

@@ -198,6 +198,13 @@ impl TokenVerifier {
         }
     }
 
+    /// The claims of a token that somebody with a key has signed, for a protocol that has rules of its own about them: here nothing of them has
+    /// been looked at.
+    pub(super) fn open(&self, token: &str, now_wall_seconds: i64) -> Result<Opened, TokenFault> {
+        let kind = self.parse(token)?.kind;
+        Ok(Opened { payload: self.signed_payload(token, now_wall_seconds)?.payload, kind })
+    }
+
     /// What stands in a token, before anybody knows whether it is true.
     fn parse<'a>(&self, token: &'a str) -> Result<Parsed<'a>, TokenFault> {
         if token.len() > self.token_bytes_max {
@@ -217,8 +224,10 @@ impl TokenVerifier {
         let Text(name) = text("alg").ok().flatten().ok_or(TokenFault::BadHeader)?;
         let id = text("kid").map_err(|_| TokenFault::BadHeader)?.map(|Text(id)| id);
         let algorithm = Algorithm::parse(&name).ok_or(TokenFault::UnknownAlgorithm)?;
+        // Of no importance to most; those who ask get only what is a text.
+        let kind = text("typ").ok().flatten().map(|Text(kind)| kind.into_owned());
 
-        Ok(Parsed { message, payload, signature, key_id: id.map(Cow::into_owned), algorithm })
+        Ok(Parsed { message, payload, signature, key_id: id.map(Cow::into_owned), kind, algorithm })
     }
 
     /// Whose it is, the key id alone decides: were both keys tried, each would have to be as good as the other.
@@ -229,7 +238,7 @@ impl TokenVerifier {
     fn signed_payload(&self, token: &str, now: i64) -> Result<Signed<'_>, TokenFault> {
         let parsed = self.parse(token)?;
         let hub = self.hub.as_deref().filter(|_| self.is_of_the_hub(&parsed));
-        let Parsed { message, payload, signature, key_id, algorithm } = parsed;
+        let Parsed { message, payload, signature, key_id, algorithm, .. } = parsed;
         let (id, message) = (key_id.as_deref(), message.as_bytes());
         let verdict = match hub {
             Some(hub) => hub.verify(algorithm, message, &signature, now),
@@ -254,7 +263,16 @@ struct Parsed<'a> {
     payload: Vec<u8>,
     signature: Vec<u8>,
     key_id: Option<String>,
+    /// The header's `typ`.
+    kind: Option<String>,
     algorithm: Algorithm,
+}
+
+/// Claims whose signature is good, unread.
+pub(super) struct Opened {
+    pub payload: Vec<u8>,
+    /// The header's `typ`.
+    pub kind: Option<String>,
 }
 
 /// Claims that somebody with a key has signed.

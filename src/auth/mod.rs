@@ -16,6 +16,7 @@ mod jwt;
 pub mod key_file;
 mod keys;
 mod members;
+mod mercure;
 mod origin;
 pub mod passwords;
 mod permissions;
@@ -32,6 +33,7 @@ pub use hub_tokens::{HUB_KEY_ID, HubKey, HubKeyError, HubTokens, MintLogin, Refr
 pub use jwks::{Jwks, JwksError, JwksSettings, KeyNews};
 pub use jwt::{Expected, SettingsError, TokenError, TokenFault, TokenSettings, TokenVerifier};
 pub use keys::{Algorithm, KeyError, KeyMaterial, TokenKey};
+pub use mercure::{MercureKey, MercureRights, MercureRole, MercureTokenSettings, MercureTokens};
 pub use origin::{OriginError, OriginRule};
 pub use permissions::{Client, SubscribeRefused, SubscribeVerdict, may_publish, may_read_history, may_see_presence, may_subscribe, must_be_for};
 pub use roles::{Bearer, Granted, Grants, GrantsError, Permission, Right, Role};

@@ -317,12 +317,12 @@ pub(super) struct Restored {
 /// What the broker that writes history to the store needs of the streams in memory.
 impl MemoryBroker {
     pub(super) fn prepare(&self, channel: &ChannelName, options: &ChannelOptions, publish: Publish) -> Prepared {
-        let Publish { data, info, tags, skip_history, idempotency_key, version, version_epoch } = publish;
+        let Publish { data, info, tags, skip_history, idempotency_key, version, version_epoch, update } = publish;
         let has_history = options.has_history() && !skip_history;
         let key = idempotency_key.filter(|key| !key.is_empty() && self.settings.idempotency_keys_max > 0).map(|key| digest(channel, &key));
         let version = Version { number: version, epoch: if version_epoch.is_empty() { 0 } else { digest("", &version_epoch) } };
         let data = if has_history { data.detached() } else { data };
-        Prepared { publication: Publication { offset: 0, data, info, tags }, version, key, has_history }
+        Prepared { publication: Publication { offset: 0, data, info, tags, update }, version, key, has_history }
     }
 
     pub(super) fn keeping(&self, options: &ChannelOptions) -> Keeping {

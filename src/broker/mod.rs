@@ -14,7 +14,9 @@ pub use crate::channel::PresenceStats;
 pub use durable::{DurableBroker, HistoryError, Loaded};
 pub use memory::{IDEMPOTENCY_TTL, MemoryBroker, MemoryBrokerSettings, MemoryBrokerStats};
 
-use crate::channel::{ChannelError, ChannelName, ChannelOptions, ChannelRules, ClientInfo, Payload, Publication, SessionId, StreamPosition, Tags};
+use crate::channel::{
+    ChannelError, ChannelName, ChannelOptions, ChannelRules, ClientInfo, Payload, Publication, SessionId, StreamPosition, Tags, Update,
+};
 use crate::content::{ContentError, ContentRules};
 use crate::protocol::codes::{ClientError, ErrorCode, Refusal};
 use crate::units::HumanDuration;
@@ -68,6 +70,8 @@ pub struct Publish {
     pub version: u64,
     /// Versions of different epochs are not compared: a new epoch begins anew. Empty: compared with whatever came last.
     pub version_epoch: String,
+    /// Of an update of the Mercure protocol.
+    pub update: Option<Arc<Update>>,
 }
 
 /// Where a publication ended up: `None` without history.

@@ -170,6 +170,25 @@ pub struct Publication {
     /// The client that published it; none for publications of the server API and of upstream feeds.
     pub info: Option<Arc<ClientInfo>>,
     pub tags: Option<Arc<Tags>>,
+    /// Set where it came as an update of the Mercure protocol. Not stored: after a restart it is a publication like any other.
+    pub update: Option<Arc<Update>>,
+}
+
+/// What the publisher of a Mercure update said of it besides the data. An update with several topics is published into the channel of each; all of
+/// these publications share this.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update {
+    pub id: Box<str>,
+    /// The canonical one first.
+    pub topics: Vec<Box<str>>,
+    /// The channel of the canonical topic: what is published there stands for the whole update.
+    pub channel: ChannelName,
+    pub is_private: bool,
+    pub event_type: Option<Box<str>>,
+    /// 0: none.
+    pub retry_ms: u64,
+    /// The data was a text and no JSON: the payload is that text as a JSON string.
+    pub is_text: bool,
 }
 
 impl Publication {
@@ -178,7 +197,9 @@ impl Publication {
         const FIXED: usize = 96;
         let tags = self.tags.as_ref().map_or(0, |tags| tags.iter().map(|(key, value)| key.len() + value.len() + 48).sum());
         let info = self.info.as_ref().map_or(0, |info| info.conn_info.len() + info.chan_info.len() + 96);
-        FIXED + self.data.len() + tags + info
+        let update =
+            self.update.as_ref().map_or(0, |update| 128 + update.id.len() + update.topics.iter().map(|topic| topic.len() + 16).sum::<usize>());
+        FIXED + self.data.len() + tags + info + update
     }
 }
 

@@ -15,6 +15,7 @@ mod known;
 mod load;
 mod node;
 mod limits;
+mod mercure;
 mod observe;
 mod operators;
 mod secret;
@@ -34,6 +35,7 @@ pub use http_server::{HttpServerConfig, TlsConfig};
 pub use known::{Hint, UnknownOption};
 pub use limits::{ApiLimitsConfig, CommandLimitsConfig, ConnectLimitsConfig, LimitsConfig};
 pub use load::{ConfigError, Layers, Loaded, Problem, VARIABLE_PREFIX, unknown_warning};
+pub use mercure::{MercureConfig, MercureKeyConfig};
 pub use node::{NodeConfig, ShutdownConfig};
 pub use observe::{DebugConfig, HealthConfig, LiveConfig, LogConfig, LogFormat, LogLevel, PrometheusConfig, ReadyConfig};
 pub use operators::{AuditConfig, OperatorsConfig};
@@ -64,6 +66,7 @@ pub struct Config {
     pub uni_http_stream: UniHttpStreamConfig,
     pub uni_sse: UniSseConfig,
     pub http_api: HttpApiConfig,
+    pub mercure: MercureConfig,
     pub accounts: AccountsConfig,
     pub health: HealthConfig,
     pub ready: ReadyConfig,
@@ -99,6 +102,7 @@ impl Default for Config {
             uni_http_stream: UniHttpStreamConfig::default(),
             uni_sse: UniSseConfig::default(),
             http_api: HttpApiConfig::default(),
+            mercure: MercureConfig::default(),
             accounts: AccountsConfig::default(),
             health: HealthConfig::default(),
             ready: ReadyConfig::default(),

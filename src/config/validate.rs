@@ -7,6 +7,7 @@ use super::client::TokenConfig;
 use super::load::Problem;
 use super::{Config, FeedConfig, FeedHealthConfig, FeedPoolConfig, StoreType, is_url_parameter};
 use crate::channel::{ChannelOptions, HistoryDurability, POINTERS_MAX, PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode};
+use crate::protocol::mercure::{Protocol, hub_base};
 use crate::units::{ByteSize, HumanDuration};
 use regex::Regex;
 use std::collections::HashSet;
@@ -24,6 +25,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     client(config, &mut check);
     channel(config, &mut check);
     endpoints(config, &mut check);
+    mercure(config, &mut check);
     check.positive("shutdown.timeout", config.shutdown.timeout);
     check.not_negative("shutdown.spread", config.shutdown.spread);
     check.that(config.shutdown.spread < config.shutdown.timeout || config.shutdown.spread.is_negative(), "shutdown.spread", || {
@@ -382,6 +384,66 @@ fn endpoints(config: &Config, check: &mut Check) {
         let is_page = *is_on && config.accounts.enabled && PAGES.contains(&prefix.as_str());
         check.that(!is_page, &path, || format!("\"{prefix}\" is the address of a page"));
     }
+}
+
+/// What the hub of the Mercure protocol needs. Its path is fixed, by the registry of such paths (RFC 8615).
+fn mercure(config: &Config, check: &mut Check) {
+    /// Algorithms of tokens, in exactly this spelling (RFC 7518, 3.1; RFC 8037, 3.1).
+    const ALGORITHMS: [&str; 13] =
+        ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
+    let mercure = &config.mercure;
+    check.within("mercure.history_size", mercure.history_size, 0, 1_000_000);
+    check.positive("mercure.history_ttl", mercure.history_ttl);
+    check.that((ByteSize::mib(1)..=ByteSize::mib(65_536)).contains(&mercure.history_bytes_max), "mercure.history_bytes_max", || {
+        format!("{} must be from 1MiB to 64GiB", mercure.history_bytes_max)
+    });
+    check.that(mercure.heartbeat >= HumanDuration::from_secs(1), "mercure.heartbeat", || {
+        format!("{} must be at least 1s; without it, a subscriber that vanished would be noticed at the next update only", mercure.heartbeat)
+    });
+    check.not_negative("mercure.write_timeout", mercure.write_timeout);
+    check.positive("mercure.dispatch_timeout", mercure.dispatch_timeout);
+    for (name, key) in [("publisher", &mercure.publisher), ("subscriber", &mercure.subscriber)] {
+        let path = format!("mercure.{name}");
+        check.that(ALGORITHMS.contains(&key.alg.as_str()), format!("{path}.alg"), || {
+            format!("\"{}\" is none of {}", key.alg.escape_debug(), ALGORITHMS.join(", "))
+        });
+        check.that(
+            key.key.is_empty() || key.alg.starts_with("HS") || key.key.expose().trim_start().starts_with("-----BEGIN "),
+            format!("{path}.key"),
+            || "must be a public key as PEM text, beginning with \"-----BEGIN PUBLIC KEY-----\", for this algorithm",
+        );
+    }
+    for (name, origins) in [("publish_origins", &mercure.publish_origins), ("cors_origins", &mercure.cors_origins)] {
+        for (index, origin) in origins.iter().enumerate() {
+            check.that(!origin.is_empty() && globset::Glob::new(origin).is_ok(), format!("mercure.{name}[{index}]"), || {
+                format!("\"{}\" is not a pattern of origins; write scheme and host, such as \"https://example.org\"", origin.escape_debug())
+            });
+        }
+    }
+    check.that(mercure.resource.is_empty() || hub_base(&mercure.resource).is_some(), "mercure.resource", || {
+        format!("\"{}\" is not a URL; write for instance \"https://hub.example.org/.well-known/mercure\"", mercure.resource.escape_debug())
+    });
+    check.that(mercure.namespace.is_empty() || options_of(config, &mercure.namespace).is_some(), "mercure.namespace", || {
+        unknown_namespace(config, &mercure.namespace)
+    });
+    if !mercure.enabled {
+        return;
+    }
+    check.that(
+        mercure.anonymous || !mercure.subscriber.key.is_empty() || config.client.insecure,
+        "mercure.subscriber.key",
+        || "is empty and mercure.anonymous is false, so nobody could subscribe; set one of the two",
+    );
+    check.that(
+        mercure.protocol != Protocol::Modern || !(mercure.resource.is_empty() || mercure.trusted_issuer.is_empty()),
+        "mercure.resource",
+        || "the modern protocol alone needs resource and trusted_issuer, or no token would be accepted",
+    );
+    check.that(
+        !config.channel.private_prefix.is_empty(),
+        "channel.private_prefix",
+        || "is empty, and private updates of Mercure need channels that only a token opens",
+    );
 }
 
 fn accounts(accounts: &AccountsConfig, check: &mut Check) {

@@ -14,6 +14,7 @@ pub mod health;
 pub mod listen;
 pub mod live;
 pub mod login;
+pub mod mercure;
 pub mod metrics;
 pub mod pages;
 pub mod respond;

@@ -6,6 +6,7 @@ use super::debug::{self, DebugKey};
 use super::health::{self, Readiness};
 use super::live::{self, Live};
 use super::login::{self, LoginState};
+use super::mercure::{self, MercureState};
 use super::pages::Pages;
 use super::transports::streams::{self, StreamSettings};
 use super::{metrics, respond};
@@ -29,6 +30,8 @@ pub struct Routes {
     pub is_debug_served: bool,
     /// `None`: there is no server API.
     pub api: Option<Arc<ApiState>>,
+    /// `None`: there is no Mercure hub.
+    pub mercure: Option<Arc<MercureState>>,
     /// `None`: nobody can sign in.
     pub login: Option<Arc<LoginState>>,
     /// `None`: there is no Live page.
@@ -56,6 +59,9 @@ impl Routes {
         service.configure(streams::configure(&self.streams));
         if let Some(api) = &self.api {
             service.configure(api::configure(Arc::clone(api)));
+        }
+        if let Some(mercure) = &self.mercure {
+            service.configure(mercure::configure(Arc::clone(mercure)));
         }
         if let Some(login) = &self.login {
             service.configure(login::configure(Arc::clone(login)));

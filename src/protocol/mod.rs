@@ -3,4 +3,5 @@
 pub mod centrifuge;
 pub mod codes;
 pub mod event_stream;
+pub mod mercure;
 pub mod websocket;

@@ -62,7 +62,7 @@ mod tests {
     }
 
     fn history(offsets: impl IntoIterator<Item = u64>, top: u64) -> History {
-        let publication = |offset| Arc::new(Publication { offset, data: Payload::default(), info: None, tags: None });
+        let publication = |offset| Arc::new(Publication { offset, data: Payload::default(), info: None, tags: None, update: None });
         History { publications: offsets.into_iter().map(publication).collect(), position: position(top, "now") }
     }
 

@@ -21,6 +21,7 @@ pub mod content;
 pub mod history;
 pub mod http;
 pub mod logs;
+pub mod mercure;
 pub mod sessions;
 pub mod store;
 pub mod tokens;

@@ -21,6 +21,7 @@ mod healing;
 mod history;
 mod http_api;
 mod limits;
+mod mercure;
 mod operations;
 mod presence;
 mod proxies;

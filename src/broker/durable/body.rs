@@ -80,7 +80,7 @@ pub fn decode(body: Bytes, offset: u64) -> Option<Prepared> {
         return None;
     }
     Some(Prepared {
-        publication: Publication { offset, data, info, tags: (!body.tags.is_empty()).then(|| Arc::new(body.tags)) },
+        publication: Publication { offset, data, info, tags: (!body.tags.is_empty()).then(|| Arc::new(body.tags)), update: None },
         version: Version { number: body.version, epoch: number(&body.version_epoch).unwrap_or_default() },
         key: number(&body.key),
         has_history: true,
@@ -100,7 +100,7 @@ mod tests {
                 user: UserId::new(&user), client: SessionId::random(), conn_info: Bytes::from_static(b"{}"), chan_info: Bytes::new(),
             }));
             let tags = (!tags.is_empty()).then(|| Arc::new(tags));
-            let publication = Publication { offset: 7, data: Payload::from_bytes(data.into()), info, tags };
+            let publication = Publication { offset: 7, data: Payload::from_bytes(data.into()), info, tags, update: None };
             let version = Version { number: version, epoch };
             let read = decode(encode(&publication, version, key), 7).unwrap();
             prop_assert_eq!((read.publication, read.version, read.key), (publication, version, key));

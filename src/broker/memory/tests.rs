@@ -166,7 +166,7 @@ fn the_stream_to_drop_is_empty_or_else_the_longest_unused() {
         for &(name, used_at, options) in held {
             let mut stream = Stream::new();
             if let Some(options) = options {
-                let publication = Publication { offset: 0, data: Payload::default(), info: None, tags: None };
+                let publication = Publication { offset: 0, data: Payload::default(), info: None, tags: None, update: None };
                 let keeping = Keeping { size: options.history_size, ttl_ms: options.history_ttl.ms(), meta_ttl_ms: 0 };
                 stream.append(publication, Version::default(), keeping, used_at, &budget);
             }

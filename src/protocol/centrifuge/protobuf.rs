@@ -421,7 +421,7 @@ mod tests {
     use std::sync::Arc;
 
     fn publication(offset: u64) -> channel::Publication {
-        channel::Publication { offset, data: Payload::from_bytes(Bytes::from_static(b"{\"x\":1}")), info: None, tags: None }
+        channel::Publication { offset, data: Payload::from_bytes(Bytes::from_static(b"{\"x\":1}")), info: None, tags: None, update: None }
     }
 
     fn alone(codec: Codec, reply: &reply::Reply) -> BytesMut {

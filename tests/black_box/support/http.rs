@@ -65,6 +65,18 @@ pub fn request_text(to: SocketAddr, method: &str, path: &str, headers: &[(&str, 
     bytes
 }
 
+/// The same, for another host than the address names.
+pub async fn request_at(dial: &Dial, host: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let mut stream = dial.stream().await.unwrap_or_else(|error| panic!("cannot connect to {}: {error}", dial.to));
+    let text = String::from_utf8_lossy(&request_text(dial.to, method, path, headers, body)).replacen(
+        &format!("Host: {}", dial.to),
+        &format!("Host: {host}"),
+        1,
+    );
+    let _ = within("send a request", stream.write_all(text.as_bytes())).await;
+    Answer::parse(&read_to_end(&mut stream).await)
+}
+
 pub async fn request(dial: &Dial, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut stream = dial.stream().await.unwrap_or_else(|error| panic!("cannot connect to {}: {error}", dial.to));
     // A hub that answers early (too large, not allowed) may close before it has read everything; its answer counts.
