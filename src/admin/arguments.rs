@@ -3,7 +3,8 @@
 //! Strict: an unknown member, a missing one, a wrong type or a value out of bounds is an error that names the member. Everything that comes
 //! in is bounded here, so that commands need not look again.
 
-use crate::auth::Role;
+use crate::auth::accounts::user_name;
+use crate::auth::{Grants, Role};
 use crate::channel::{ChannelName, SessionId, UserId};
 use crate::store::{BlockKind, LoginId};
 use crate::units::HumanDuration;
@@ -206,6 +207,10 @@ pub struct Words(pub String);
 #[derive(Clone, Debug)]
 pub struct Pattern(pub GlobMatcher);
 
+/// The name of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountName(pub UserId);
+
 /// A Rust module path of the log, such as `aether::session`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module(pub String);
@@ -221,6 +226,7 @@ texts! {
     LoginId, 36, "the id of a login", LoginId::parse;
     HumanDuration, 32, "a duration such as 30s, 15m or 1h", |text| HumanDuration::parse(text).ok().filter(|duration| duration.is_positive() && duration.ms() <= DURATION_MS_MAX);
     IpNet, 64, "an address or a network such as 192.0.2.7 or 192.0.2.0/24", |text| text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    AccountName, 64, "the name of an account: 1 to 64 of a-z, 0-9 and ._@+-", |text| user_name(text).map(AccountName);
     Module, 128, "a module such as aether::session", |text| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:".contains(&byte)).then(|| Module(text.to_string()));
 }
 
@@ -246,11 +252,32 @@ macro_rules! choices {
 pub struct Level(pub &'static str);
 const LEVELS: [&str; 3] = ["info", "warning", "critical"];
 
+/// A secret that can be replaced while the hub runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretName {
+    Accounts,
+    Tokens,
+    ApiKey,
+}
+
+impl SecretName {
+    pub const ALL: [Self; 3] = [Self::Accounts, Self::Tokens, Self::ApiKey];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accounts => "accounts",
+            Self::Tokens => "tokens",
+            Self::ApiKey => "api_key",
+        }
+    }
+}
+
 const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 choices! {
     Role, Role::ALL.map(Role::as_str), Role::parse;
     BlockKind, BlockKind::ALL.map(BlockKind::as_str), |word| BlockKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+    SecretName, SecretName::ALL.map(SecretName::as_str), |word| SecretName::ALL.into_iter().find(|name| name.as_str() == word);
     Level, LEVELS, |word| LEVELS.into_iter().find(|level| *level == word).map(Level);
     LevelFilter, LOG_LEVELS, |word| word.parse().ok().filter(|_| LOG_LEVELS.contains(&word));
 }
@@ -264,6 +291,47 @@ impl Field for CloseCode {
     }
     fn read(value: &Value) -> Option<Self> {
         value.as_u64().filter(|code| (3_000..=4_999).contains(code)).and_then(|code| u16::try_from(code).ok()).map(Self)
+    }
+}
+
+/// Several texts, each of which may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts(pub Vec<String>);
+
+/// Texts of one argument, and bytes of each.
+const TEXTS_MAX: usize = 64;
+const LISTED_BYTES_MAX: usize = 255;
+
+impl Field for Texts {
+    const IS_REQUIRED: bool = false;
+
+    fn schema() -> Value {
+        json!({ "type": "array", "items": { "type": "string", "maxLength": LISTED_BYTES_MAX }, "maxItems": TEXTS_MAX, "default": [] })
+    }
+    fn must() -> String {
+        format!("a list of texts, {TEXTS_MAX} at most")
+    }
+    fn read(value: &Value) -> Option<Self> {
+        let items = value.as_array().filter(|items| items.len() <= TEXTS_MAX)?;
+        let text = |item: &Value| item.as_str().filter(|text| text.len() <= LISTED_BYTES_MAX).map(str::to_string);
+        items.iter().map(text).collect::<Option<_>>().map(Self)
+    }
+    fn absent() -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+/// Rights in namespaces.
+impl Field for Grants {
+    fn schema() -> Value {
+        let words = json!({ "type": "array", "items": { "enum": ["subscribe", "publish", "history", "presence"] } });
+        json!({ "type": "object", "additionalProperties": words })
+    }
+    fn must() -> String {
+        "rights by namespace, such as {\"chat\":[\"subscribe\",\"publish\"]}".to_string()
+    }
+    fn read(value: &Value) -> Option<Self> {
+        value.as_object().and_then(|_| Self::parse(&value.to_string()).ok())
     }
 }
 

@@ -1,7 +1,10 @@
 //! What commands work with: the rooms that they look into and act on.
 
+use super::arguments::SecretName;
 use super::audit::Audit;
 use super::gate::{AUDIT, EVENTS, TRACE_PREFIX};
+use crate::auth::accounts::Accounts;
+use crate::auth::{ApiKeys, Blocks, Keyring};
 use crate::broker::Publish;
 use crate::broker::Publisher;
 use crate::channel::{ChannelName, ChannelOptions, Payload, SessionId};
@@ -35,6 +38,8 @@ pub trait House: Send + Sync {
     fn is_draining(&self) -> bool;
     /// Reads the configuration anew and takes over what can change at run time.
     async fn reload(&self) -> Result<Reloaded, String>;
+    /// Takes over a secret that has changed in the configuration; the one before is good for `grace`. Which options those were.
+    async fn take_over(&self, secret: SecretName, grace: Duration) -> Result<Vec<&'static str>, String>;
     /// Has the certificate's files read anew. `false`: there is no certificate.
     fn reload_certificate(&self) -> bool;
 }
@@ -63,6 +68,11 @@ pub struct Desk {
     pub store: Arc<dyn Store>,
     pub audit: Audit,
     pub maintenance: Arc<Maintenance>,
+    pub blocks: Arc<Blocks>,
+    /// `None`: the hub has none of its own.
+    pub accounts: Option<Arc<Accounts>>,
+    pub keyring: Keyring,
+    pub api_keys: Arc<ApiKeys>,
     pub upstream: Upstream,
     pub house: Arc<dyn House>,
     pub settings: AdminSettings,
@@ -77,6 +87,8 @@ pub struct AdminSettings {
     pub node: String,
     /// Whether traces may show payloads.
     pub trace_payloads: bool,
+    /// Methods of the server API.
+    pub api_methods: Vec<&'static str>,
 }
 
 /// Everything that a desk is made from.
@@ -88,6 +100,11 @@ pub struct DeskParts {
     pub store: Arc<dyn Store>,
     pub audit: Audit,
     pub maintenance: Arc<Maintenance>,
+    pub blocks: Arc<Blocks>,
+    /// `None`: the hub has none of its own.
+    pub accounts: Option<Arc<Accounts>>,
+    pub keyring: Keyring,
+    pub api_keys: Arc<ApiKeys>,
     pub upstream: Upstream,
     pub house: Arc<dyn House>,
     pub settings: AdminSettings,
@@ -95,7 +112,8 @@ pub struct DeskParts {
 
 impl Desk {
     pub fn new(parts: DeskParts) -> Self {
-        let DeskParts { clock, hub, topics, publisher, store, audit, maintenance, upstream, house, settings } = parts;
+        let DeskParts { clock, hub, topics, publisher, store, audit, maintenance, blocks, accounts, keyring, api_keys, upstream, house, settings } =
+            parts;
         Self {
             clock,
             hub,
@@ -104,6 +122,10 @@ impl Desk {
             store,
             audit,
             maintenance,
+            blocks,
+            accounts,
+            keyring,
+            api_keys,
             upstream,
             house,
             settings,

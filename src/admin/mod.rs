@@ -14,7 +14,7 @@ pub mod commands;
 mod desk;
 mod gate;
 
-pub use arguments::Argument;
+pub use arguments::{Argument, SecretName};
 pub use desk::{AdminSettings, Desk, DeskParts, House, Reloaded, publish_record, record};
 
 use crate::broker::Answer;

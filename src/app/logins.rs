@@ -1,6 +1,7 @@
 //! What accounts need of rooms behind theirs: the connections that a login has let in, and a place where comings and goings are written down.
 
-use crate::auth::accounts::{Journal, LiveSession, LiveSessions, Note};
+use crate::admin::audit::{Act, Audit};
+use crate::auth::accounts::{Journal, LOGIN_REFUSED, LiveSession, LiveSessions, Note};
 use crate::channel::UserId;
 use crate::protocol::codes::Disconnect;
 use crate::session::Disconnected;
@@ -43,12 +44,15 @@ impl LiveSessions for HubLogins {
     }
 }
 
-/// Lines of the log.
-pub struct LogJournal;
+/// The audit log.
+pub struct AuditJournal(pub Audit);
 
-impl Journal for LogJournal {
+impl Journal for AuditJournal {
     fn note(&self, note: Note) {
         let Note { actor, origin, action, object, details } = note;
-        log::info!("journal: {actor} from {origin}: {action} {object} {details}");
+        let is_refusal = action == LOGIN_REFUSED;
+        let act = Act { actor, origin: format!("{origin} http"), action: action.to_string(), object, details };
+        // Whoever guesses does it often, and the log has better things to keep: of such, the first are recorded, and how many more there were.
+        if is_refusal { self.0.refused_later(act) } else { self.0.note_later(act) }
     }
 }

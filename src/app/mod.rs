@@ -16,7 +16,7 @@ use crate::admin::audit::Audit;
 use crate::admin::{AdminSettings, Desk, DeskParts, Port, publish_record};
 use crate::auth::accounts::{AccountParts, Accounts};
 use crate::auth::passwords::Passwords;
-use crate::auth::{ApiKey, ApiKeys, Blocks, Jwks};
+use crate::auth::{ApiKey, ApiKeys, Blocks, Jwks, Keyring};
 use crate::broker::{Broker, Deliver, DurableBroker, Loaded, MemoryBroker, Publisher};
 use crate::channel::ChannelRules;
 use crate::clock::Clock;
@@ -26,7 +26,7 @@ use crate::guard::admission::Admission;
 use crate::guard::limits::Limits;
 use crate::guard::maintenance::Maintenance;
 use crate::guard::reaper::{Reaper, Watches};
-use crate::http::api::{ApiState, openapi};
+use crate::http::api::{self, ApiState, openapi};
 use crate::http::connection::{Connection, Deadlines};
 use crate::http::debug::DebugKey;
 use crate::http::health::Readiness;
@@ -57,7 +57,7 @@ use actix_web::{App, web};
 use anyhow::{Context, anyhow};
 use drain::Draining;
 use feeds::{FeedWorkshop, Listeners};
-use logins::{HubLogins, LogJournal};
+use logins::{AuditJournal, HubLogins};
 use parking_lot::{Mutex, RwLock};
 use settings::Verifiers;
 use state::State;
@@ -318,7 +318,18 @@ impl House {
             Audit::start(Arc::clone(&store), clock.clone(), settings::audit(config), move |record| publish_record(&publisher, record))
         };
         let port = Arc::new(Port::new(audit.clone()));
-        let house = Steering { state: state.clone(), draining: Arc::clone(&draining), certificate, config: Mutex::new(as_read), reread };
+        let api_keys = Arc::new(ApiKeys::new(ApiKey::new(config.http_api.key.expose()), Arc::clone(&store), clock.clone()));
+        let house = Steering {
+            state: state.clone(),
+            draining: Arc::clone(&draining),
+            certificate,
+            config: Mutex::new(as_read),
+            reread,
+            clock: clock.clone(),
+            tokens: Arc::clone(&tokens),
+            subscription_tokens: Arc::clone(&subscription_tokens),
+            api_keys: Arc::clone(&api_keys),
+        };
         let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
         let node = settings::node(config, &clock);
         let live = config.live.enabled.then(|| Live::new(&settings::live(config, &node), publisher.clone(), Arc::clone(&topics), clock.clone()));
@@ -333,7 +344,7 @@ impl House {
                         tokens,
                         passwords: Arc::new(Passwords::start(&settings::passwords(config)).context("accounts.password")?),
                         live: Arc::new(HubLogins(Arc::clone(&hub))),
-                        journal: Arc::new(LogJournal),
+                        journal: Arc::new(AuditJournal(audit.clone())),
                         rules: Arc::clone(&publisher.rules),
                         blocks: Arc::clone(&blocks),
                     },
@@ -344,7 +355,7 @@ impl House {
             None => None,
         };
         let accounts_prefix = login.as_ref().map(|login| login.prefix.as_str());
-        let api_keys = Arc::new(ApiKeys::new(ApiKey::new(config.http_api.key.expose()), Arc::clone(&store), clock.clone()));
+        let accounts = login.as_ref().map(|login| Arc::clone(&login.accounts));
         let api = ApiState {
             prefix: config.http_api.handler_prefix.clone(),
             keys: Arc::clone(&api_keys),
@@ -369,7 +380,7 @@ impl House {
             api: (!config.http_api.disabled).then(|| Arc::new(api)),
             readiness: readiness.clone(),
             state: state.clone(),
-            debug_key: web::Data::new(DebugKey(ApiKey::new(config.http_api.key.expose()))),
+            debug_key: web::Data::new(DebugKey(Arc::clone(&api_keys))),
             health: path(config.health.enabled, &config.health.handler_prefix),
             ready: path(config.ready.enabled, &config.ready.handler_prefix),
             metrics: path(config.prometheus.enabled, &config.prometheus.handler_prefix),
@@ -385,9 +396,18 @@ impl House {
             store: Arc::clone(&store),
             audit,
             maintenance: Arc::clone(&maintenance),
+            blocks: Arc::clone(&blocks),
+            accounts,
+            keyring: Keyring::new(Arc::clone(&store), clock.clone()),
+            api_keys: Arc::clone(&api_keys),
             upstream: upstream.clone(),
             house: Arc::new(house),
-            settings: AdminSettings { version: node.version, node: node.name, trace_payloads: config.operators.trace_payloads },
+            settings: AdminSettings {
+                version: node.version,
+                node: node.name,
+                trace_payloads: config.operators.trace_payloads,
+                api_methods: api::methods().collect(),
+            },
         });
         Ok(Arc::new(Self {
             gate: Arc::new(gate),

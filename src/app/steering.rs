@@ -2,8 +2,10 @@
 
 use super::drain::Draining;
 use super::state::State;
-use crate::admin::{self, Reloaded};
-use crate::config::Config;
+use crate::admin::{self, Reloaded, SecretName};
+use crate::auth::{ApiKey, ApiKeys, TokenSettings, TokenVerifier};
+use crate::clock::Clock;
+use crate::config::{Config, TokenConfig};
 use crate::telemetry::logs;
 use crate::tls::CertificateWatch;
 use crate::upstream::UpstreamPool;
@@ -29,6 +31,10 @@ pub struct Steering {
     /// What the hub runs with: as it was started, with what has been taken over since.
     pub(super) config: Mutex<Config>,
     pub(super) reread: Arc<Reread>,
+    pub(super) clock: Clock,
+    pub(super) tokens: Arc<TokenVerifier>,
+    pub(super) subscription_tokens: Arc<TokenVerifier>,
+    pub(super) api_keys: Arc<ApiKeys>,
 }
 
 #[async_trait]
@@ -50,10 +56,7 @@ impl admin::House for Steering {
     }
 
     async fn reload(&self) -> Result<Reloaded, String> {
-        let reread = Arc::clone(&self.reread);
-        // Files are read.
-        let config = tokio::task::spawn_blocking(move || reread()).await.map_err(|_| "the configuration could not be read".to_string())?;
-        let config = config.map_err(|error| format!("{error:#}"))?;
+        let config = self.read_anew().await?;
         let mut running = self.config.lock();
         let (applied, needs_restart) = changes(&running, &config).into_iter().partition(|option| AT_RUN_TIME.contains(&option.as_str()));
         let reloaded = Reloaded { applied, needs_restart };
@@ -64,8 +67,73 @@ impl admin::House for Steering {
         Ok(reloaded)
     }
 
+    async fn take_over(&self, secret: SecretName, grace: Duration) -> Result<Vec<&'static str>, String> {
+        let new = self.read_anew().await?;
+        let mut running = self.config.lock();
+        let running = &mut *running;
+        match secret {
+            SecretName::Accounts => Err("the key of the hub's own tokens is not taken from the configuration".to_string()),
+            SecretName::ApiKey => {
+                must_have_changed(running.http_api.key != new.http_api.key, "http_api.key")?;
+                self.api_keys.replace_unscoped(ApiKey::new(new.http_api.key.expose()), grace);
+                running.http_api.key = new.http_api.key;
+                Ok(vec!["http_api.key"])
+            }
+            SecretName::Tokens => {
+                let until = self.clock.wall_seconds().saturating_add_unsigned(grace.as_secs());
+                // Without a section of its own the two are verified by the same.
+                let has_own = running.client.subscription_token.enabled;
+                let of_subscriptions = (&mut running.client.subscription_token.token, new.client.subscription_token.token);
+                let sections = [
+                    ("client.token.hmac_secret_key", true, &self.tokens, (&mut running.client.token, new.client.token)),
+                    ("client.subscription_token.hmac_secret_key", has_own, &self.subscription_tokens, of_subscriptions),
+                ];
+                let mut taken_over = Vec::new();
+                for (option, is_used, verifier, (running, new)) in sections {
+                    if !is_used || running.hmac_secret_key == new.hmac_secret_key {
+                        continue;
+                    }
+                    let keys = TokenSettings::from(&followed(running, &new, until)).keys;
+                    verifier.replace_keys(&keys).map_err(|error| format!("{option}: {error}"))?;
+                    running.hmac_secret_key = new.hmac_secret_key;
+                    taken_over.push(option);
+                }
+                must_have_changed(!taken_over.is_empty(), "client.token.hmac_secret_key")?;
+                Ok(taken_over)
+            }
+        }
+    }
+
     fn reload_certificate(&self) -> bool {
         self.certificate.as_ref().map(|watch| watch.reload_soon()).is_some()
+    }
+}
+
+impl Steering {
+    async fn read_anew(&self) -> Result<Config, String> {
+        let reread = Arc::clone(&self.reread);
+        // Files are read.
+        let config = tokio::task::spawn_blocking(move || reread()).await.map_err(|_| "the configuration could not be read".to_string())?;
+        config.map_err(|error| format!("{error:#}"))
+    }
+}
+
+fn must_have_changed(has_changed: bool, option: &str) -> Result<(), String> {
+    if has_changed {
+        return Ok(());
+    }
+    Err(format!(
+        "{option} is the same as before: write the new one into the configuration first. (A variable of the environment stays what it was at the start.)"
+    ))
+}
+
+/// The section as it runs, with the new key and, until then (Unix seconds), the one that runs now.
+fn followed(running: &TokenConfig, new: &TokenConfig, until: i64) -> TokenConfig {
+    TokenConfig {
+        hmac_secret_key: new.hmac_secret_key.clone(),
+        hmac_previous_secret_key: running.hmac_secret_key.clone(),
+        hmac_previous_secret_key_valid_until: until,
+        ..running.clone()
     }
 }
 

@@ -169,6 +169,9 @@ pub trait Journal: Send + Sync {
     fn note(&self, note: Note);
 }
 
+/// The action of somebody who did not know the password.
+pub const LOGIN_REFUSED: &str = "login.refused";
+
 /// Something for the audit log. Holds no secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Note {
@@ -342,8 +345,7 @@ impl Accounts {
     /// The user's logins that have not ended, the most recently used first, with their live connections.
     pub async fn own_logins(&self, token: &str, place: &Place) -> Result<Vec<OwnLogin>, AccountError> {
         let (user, current) = self.whose(token, place).await?;
-        let mut logins = self.logins_of(&user.name, Budget::new()).await?;
-        logins.sort_by_key(|login| std::cmp::Reverse((login.last_seen_at, login.id)));
+        let logins = self.logins(&user.name).await?;
         let own = |login: Login| OwnLogin { is_current: login.id == current.id, live: self.live.of_login(&user.name, login.id), login };
         Ok(logins.into_iter().map(own).collect())
     }
@@ -402,6 +404,18 @@ impl Accounts {
         let user = self.users.add(new, hash).await?;
         self.tokens.forget_user(&user.name);
         Ok(user)
+    }
+
+    /// What mints the hub's own tokens.
+    pub fn tokens(&self) -> Arc<HubTokens> {
+        Arc::clone(&self.tokens)
+    }
+
+    /// The user's logins that have not ended, the most recently used first.
+    pub async fn logins(&self, name: &UserId) -> Result<Vec<Login>, AccountError> {
+        let mut logins = self.logins_of(name, Budget::new()).await?;
+        logins.sort_by_key(|login| std::cmp::Reverse((login.last_seen_at, login.id)));
+        Ok(logins)
     }
 
     pub async fn user(&self, name: &UserId) -> Result<UserInfo, AccountError> {
@@ -489,7 +503,7 @@ impl Accounts {
         emit(LoginRefused { reason: LoginRefused::WRONG, address: place.address });
         let pause = outcome.err().map(|Paused { for_ms }| for_ms);
         // What was typed as a name may be a password that went into the wrong field, so only names that users can have are written down.
-        self.note(&UserId::default(), place, "login.refused", name.map_or("", UserId::as_str), json!({ "pause_ms": pause }));
+        self.note(&UserId::default(), place, LOGIN_REFUSED, name.map_or("", UserId::as_str), json!({ "pause_ms": pause }));
         match outcome {
             Ok(tries_left) => AccountError::Wrong { tries_left, pause_ms },
             Err(Paused { for_ms }) => AccountError::Paused { for_ms },

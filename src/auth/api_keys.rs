@@ -96,21 +96,31 @@ struct Named {
 }
 
 pub struct ApiKeys {
-    unscoped: Option<ApiKey>,
+    unscoped: ArcSwap<Unscoped>,
     named: ArcSwap<HashMap<String, Arc<Named>>>,
     store: Arc<dyn Store>,
     clock: Clock,
 }
 
+/// The key that may do everything.
+#[derive(Debug)]
+struct Unscoped {
+    /// `None`: there is none.
+    current: Option<ApiKey>,
+    /// The one before, and until when it is good.
+    previous: Option<(ApiKey, WallMs)>,
+}
+
 impl ApiKeys {
     /// Knows `http_api.key` alone until [`Self::refresh`] has read the others.
     pub fn new(unscoped: Option<ApiKey>, store: Arc<dyn Store>, clock: Clock) -> Self {
+        let unscoped = ArcSwap::from_pointee(Unscoped { current: unscoped, previous: None });
         Self { unscoped, named: ArcSwap::default(), store, clock }
     }
 
     /// Who shows this, if it is a good key.
     pub fn verify(&self, shown: &[u8]) -> Option<Caller> {
-        if self.unscoped.as_ref().is_some_and(|key| key.matches(shown)) {
+        if self.is_unscoped(shown) {
             return Some(Caller::UNSCOPED);
         }
         let (id, secret) = parse(std::str::from_utf8(shown).ok()?)?;
@@ -122,6 +132,20 @@ impl ApiKeys {
         }
         named.used_at.fetch_max(now - now.rem_euclid(MINUTE_MS), Ordering::Relaxed);
         Some(Caller(Some(named)))
+    }
+
+    /// Whether this is the key that may do everything.
+    pub fn is_unscoped(&self, shown: &[u8]) -> bool {
+        let unscoped = self.unscoped.load();
+        let is_current = unscoped.current.as_ref().is_some_and(|key| key.matches(shown));
+        is_current || unscoped.previous.as_ref().is_some_and(|(key, until)| key.matches(shown) && self.clock.wall_ms() < *until)
+    }
+
+    /// Puts another key that may do everything in the place of the one that there is, which is good for `grace` more.
+    pub fn replace_unscoped(&self, new: Option<ApiKey>, grace: Duration) {
+        let until = self.clock.wall_ms().saturating_add(i64::try_from(grace.as_millis()).unwrap_or(i64::MAX));
+        let previous = self.unscoped.load().current.clone().map(|key| (key, until));
+        self.unscoped.store(Arc::new(Unscoped { current: new, previous }));
     }
 
     /// Reads the keys anew.
@@ -298,6 +322,19 @@ mod tests {
         let clock = Clock::manual(1_700_000_000_000);
         let keys = ApiKeys::new(ApiKey::new("the-old-one"), Arc::clone(&store), clock.clone());
         Fixture { keys, ring: Keyring::new(Arc::clone(&store), clock.clone()), store, clock, _folder: folder }
+    }
+
+    #[tokio::test]
+    async fn the_key_of_the_configuration_is_replaced_and_the_one_before_is_good_for_a_while() {
+        let Fixture { keys, clock, .. } = fixture().await;
+        keys.replace_unscoped(ApiKey::new("the-new-one"), Duration::from_secs(10));
+        assert!(keys.is_unscoped(b"the-new-one") && keys.is_unscoped(b"the-old-one") && !keys.is_unscoped(b"another"));
+        clock.advance(Duration::from_secs(10));
+        assert!(keys.is_unscoped(b"the-new-one") && !keys.is_unscoped(b"the-old-one"));
+        keys.replace_unscoped(ApiKey::new("third"), Duration::ZERO);
+        assert!(keys.is_unscoped(b"third") && !keys.is_unscoped(b"the-new-one"), "it had leaked");
+        keys.replace_unscoped(None, Duration::ZERO);
+        assert!(keys.verify(b"third").is_none() && keys.verify(b"").is_none());
     }
 
     fn scope(methods: &[&str], namespaces: &[&str]) -> Scope {

@@ -8,6 +8,7 @@ use super::hub_tokens::{HUB_KEY_ID, HubTokens};
 use super::jwks::Jwks;
 use super::keys::{Algorithm, KeyError, KeyRing, SignatureVerdict, TokenKey};
 use super::members::{Members, Text};
+use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use regex::Regex;
@@ -125,10 +126,10 @@ impl From<TokenFault> for TokenError {
     }
 }
 
-/// Verifies tokens by one set of keys and rules. Built once from the configuration, then shared and only read.
+/// Verifies tokens by one set of keys and rules, built from the configuration and shared. Only the keys may be replaced.
 #[derive(Debug)]
 pub struct TokenVerifier {
-    keys: KeyRing,
+    keys: ArcSwap<KeyRing>,
     rules: ClaimRules,
     token_bytes_max: usize,
     /// The hub's own tokens have a key and rules of their own.
@@ -140,12 +141,18 @@ impl TokenVerifier {
     /// Fails on keys that could not verify anything and on patterns that do not compile.
     pub fn new(settings: &TokenSettings) -> Result<Self, SettingsError> {
         Ok(Self {
-            keys: KeyRing::new(&settings.keys)?,
+            keys: ArcSwap::from_pointee(KeyRing::new(&settings.keys)?),
             rules: ClaimRules::new(settings)?,
             token_bytes_max: settings.token_bytes_max,
             hub: None,
             published: None,
         })
+    }
+
+    /// Verifies by these keys from now on, and by the same rules as before.
+    pub fn replace_keys(&self, keys: &[TokenKey]) -> Result<(), SettingsError> {
+        self.keys.store(Arc::new(KeyRing::new(keys)?));
+        Ok(())
     }
 
     /// Accepts tokens that the hub has minted, too.
@@ -172,7 +179,7 @@ impl TokenVerifier {
 
     /// Whether any token can be accepted at all.
     pub fn has_keys(&self) -> bool {
-        !self.keys.is_empty() || self.hub.is_some() || self.published.is_some()
+        !self.keys.load().is_empty() || self.hub.is_some() || self.published.is_some()
     }
 
     /// What a connection token says, if it is good at `now_wall_seconds` (Unix time).
@@ -245,7 +252,7 @@ impl TokenVerifier {
             // A published key is meant by its id, and then no other one is.
             None => match self.published.as_ref().and_then(|keys| keys.verify(id, algorithm, message, &signature, now)) {
                 Some(verdict) if id.is_some() || verdict == SignatureVerdict::Good => verdict,
-                _ => self.keys.verify(id, algorithm, message, &signature, now),
+                _ => self.keys.load().verify(id, algorithm, message, &signature, now),
             },
         };
         match verdict {

@@ -22,6 +22,10 @@ use tokio::sync::oneshot;
 /// The shortest and the longest password, bytes. The longest bounds what is hashed; the shortest is that of NIST SP 800-63B, 3.1.1.2.
 pub const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=1_024;
 
+/// Letters of a generated password: 30 that are not taken for one another, so that it can be read out. With 20 of them it has 98 bits.
+const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz346789";
+const GENERATED_LETTERS: usize = 20;
+
 /// Looks that wait for a thread. Those that come when there are so many are refused at once.
 const QUEUE_MAX: usize = 256;
 
@@ -185,9 +189,23 @@ fn is_affordable(hash: &Phc) -> bool {
     Params::try_from(hash).is_ok_and(|params| params.m_cost() <= MEMORY_KIB_MAX && params.t_cost() <= ITERATIONS_MAX)
 }
 
+/// A password for somebody who is told it once.
+pub fn generated() -> SecretString {
+    let letters = (0..GENERATED_LETTERS).map(|_| char::from(LETTERS[rand::random_range(0..LETTERS.len())]));
+    letters.collect::<String>().into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_generated_password_is_long_and_never_the_same() {
+        let (one, two) = (generated(), generated());
+        assert_eq!(one.expose_secret().len(), GENERATED_LETTERS);
+        assert_ne!(one.expose_secret(), two.expose_secret());
+        assert!(one.expose_secret().bytes().all(|letter| LETTERS.contains(&letter)));
+    }
 
     /// As cheap as it gets: the rules are looked at here, not the cost.
     const CHEAP: PasswordSettings = PasswordSettings { memory_kib: 8, iterations: 1, parallelism: 1, at_once: 1, wait: Duration::from_secs(30) };

@@ -1,23 +1,22 @@
 //! `aether key`: named keys of the server API, on the store itself, whether a hub runs on it or not.
 
+use super::recorded::{COMMAND_LINE, recorded};
 use super::shown::time;
 use super::{ConfigArgs, print};
-use crate::auth::{ApiKeyError, Keyring, Scope};
+use crate::auth::{Keyring, Scope};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::api;
-use crate::store::{self, ApiKeyRecord};
+use crate::store::{self, ApiKeyRecord, Store};
 use crate::units::HumanDuration;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-
-/// Who made a key, where the command line did.
-const BY: &str = "command line";
 
 /// Keys of the server API: add, list, rotate and remove them
 ///
@@ -119,16 +118,18 @@ impl Command {
     async fn carry_out(self, config: &Config) -> anyhow::Result<()> {
         let store = store::open(&config.store, Path::new(&config.data_dir)).await?;
         let clock = Clock::system();
-        let outcome = self.on(&Keyring::new(Arc::clone(&store), clock.clone()), &clock).await;
+        let outcome = self.on(&store, &Keyring::new(Arc::clone(&store), clock.clone()), &clock).await;
         store.close().await.context("the store was not closed in time")?;
         outcome
     }
 
-    async fn on(self, keys: &Keyring, clock: &Clock) -> anyhow::Result<()> {
+    async fn on(self, store: &Arc<dyn Store>, keys: &Keyring, clock: &Clock) -> anyhow::Result<()> {
         match self {
             Self::Add(Add { name, methods, namespaces, expires, .. }) => {
                 let expires_at = expires.map(|expires| clock.wall_ms().saturating_add_unsigned(expires.ms()));
-                show(keys.add(&name, Scope { methods, namespaces }, expires_at, BY).await)
+                let details = json!({ "methods": methods, "namespaces": namespaces, "expires_at": expires_at });
+                let adding = async { Ok(keys.add(&name, Scope { methods, namespaces }, expires_at, COMMAND_LINE).await?) };
+                show(recorded(store, "key.add", &name, details, adding).await)
             }
             Self::List(_) => {
                 let keys = keys.list().await?;
@@ -138,9 +139,12 @@ impl Command {
                 }
                 print(&table(&keys))
             }
-            Self::Rotate(Rotate { id, grace, .. }) => show(keys.rotate(&id, grace.duration(), BY).await),
+            Self::Rotate(Rotate { id, grace, .. }) => {
+                let rotating = async { Ok(keys.rotate(&id, grace.duration(), COMMAND_LINE).await?) };
+                show(recorded(store, "key.rotate", &id, json!({ "grace": grace.to_string() }), rotating).await)
+            }
             Self::Remove(Remove { id, .. }) => {
-                keys.remove(&id).await?;
+                recorded(store, "key.remove", &id, Value::Null, async { Ok(keys.remove(&id).await?) }).await?;
                 eprintln!("removed {id}");
                 Ok(())
             }
@@ -149,7 +153,7 @@ impl Command {
 }
 
 /// The key goes to standard output, and nothing else does.
-fn show(made: Result<(ApiKeyRecord, SecretString), ApiKeyError>) -> anyhow::Result<()> {
+fn show(made: anyhow::Result<(ApiKeyRecord, SecretString)>) -> anyhow::Result<()> {
     let (record, text) = made?;
     eprintln!("made key {} ({}), which is shown only now:", record.id, record.name);
     print(&format!("{}\n", text.expose_secret()))

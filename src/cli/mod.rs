@@ -12,6 +12,7 @@ mod demo_feed;
 mod feed;
 mod gen_token;
 mod key;
+mod recorded;
 mod serve;
 mod shown;
 mod target;

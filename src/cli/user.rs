@@ -1,9 +1,10 @@
 //! `aether user`: accounts, on the store itself, whether a hub runs on it or not.
 
+use super::recorded::recorded;
 use super::{ConfigArgs, print};
 use crate::app::settings;
 use crate::auth::accounts::{AccountError, NewUser, UserInfo, Users, user_name};
-use crate::auth::passwords::Keeper;
+use crate::auth::passwords::{Keeper, generated};
 use crate::auth::{Grants, Role};
 use crate::channel::UserId;
 use crate::clock::Clock;
@@ -12,15 +13,12 @@ use crate::store::{self, Store};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-
-/// Letters of a generated password: 30 that are not taken for one another, so that it can be read out. With 20 of them it has 98 bits.
-const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz346789";
-const GENERATED_LETTERS: usize = 20;
 
 /// Users that are read at once when all are listed.
 const PAGE: usize = 500;
@@ -180,18 +178,23 @@ impl Command {
                 show(generate, &password)
             }
             Self::SetRole(SetRole { name, role, .. }) => {
-                let user = accounts.users.set_role(&known_name(&name)?, role).await?;
+                let name = known_name(&name)?;
+                let setting = async { Ok(accounts.users.set_role(&name, role).await?) };
+                let user = recorded(&accounts.store, "user.role", name.as_str(), json!({ "role": role.as_str() }), setting).await?;
                 eprintln!("{} is {role}", user.name);
                 Ok(())
             }
             Self::SetGrants(SetGrants { name, grants, .. }) => {
-                let user = accounts.users.set_grants(&known_name(&name)?, &grants).await?;
+                let name = known_name(&name)?;
+                let setting = async { Ok(accounts.users.set_grants(&name, &grants).await?) };
+                let user = recorded(&accounts.store, "user.grants", name.as_str(), json!({ "grants": grants }), setting).await?;
                 eprintln!("{} is granted {}", user.name, grants.to_json());
                 Ok(())
             }
             Self::Remove(Remove { name, .. }) => {
                 let name = known_name(&name)?;
-                let ended = accounts.users.remove(&name).await?;
+                let removing = async { Ok(accounts.users.remove(&name).await?) };
+                let ended = recorded(&accounts.store, "user.remove", name.as_str(), Value::Null, removing).await?;
                 eprintln!("removed {name}; {} logins ended", ended.len());
                 Ok(())
             }
@@ -215,11 +218,17 @@ impl Offline {
 
     async fn add(&self, name: &str, password: &SecretString, role: Role, grants: &Grants) -> anyhow::Result<UserInfo> {
         let new = NewUser::new(name, password, role, grants)?;
-        Ok(self.users.add(new, self.keeper.hash(password)?).await?)
+        let hash = self.keeper.hash(password)?;
+        // What was typed may not be a name at all; this one is.
+        let name = known_name(name)?;
+        let details = json!({ "role": role.as_str(), "grants": grants });
+        recorded(&self.store, "user.add", name.as_str(), details, async { Ok(self.users.add(new, hash).await?) }).await
     }
 
     async fn set_password(&self, name: &UserId, password: &SecretString) -> anyhow::Result<usize> {
-        Ok(self.users.set_password(name, self.keeper.hash(password)?).await?.len())
+        let hash = self.keeper.hash(password)?;
+        let setting = async { Ok(self.users.set_password(name, hash).await?.len()) };
+        recorded(&self.store, "user.password", name.as_str(), Value::Null, setting).await
     }
 
     async fn find(&self, name: &UserId) -> anyhow::Result<()> {
@@ -297,11 +306,6 @@ fn password(generate: bool) -> anyhow::Result<SecretString> {
     Ok(one)
 }
 
-fn generated() -> SecretString {
-    let letters = (0..GENERATED_LETTERS).map(|_| char::from(LETTERS[rand::random_range(0..LETTERS.len())]));
-    letters.collect::<String>().into()
-}
-
 /// The first line, without its end.
 fn first_line(input: impl BufRead) -> anyhow::Result<SecretString> {
     let mut line = Vec::new();
@@ -366,13 +370,5 @@ mod tests {
             assert_eq!(first_line(input).unwrap().expose_secret(), password);
         }
         assert!(first_line(&b"\xff\xfe"[..]).is_err());
-    }
-
-    #[test]
-    fn a_generated_password_is_long_and_never_the_same() {
-        let (one, two) = (generated(), generated());
-        assert_eq!(one.expose_secret().len(), GENERATED_LETTERS);
-        assert_ne!(one.expose_secret(), two.expose_secret());
-        assert!(one.expose_secret().bytes().all(|letter| LETTERS.contains(&letter)));
     }
 }

@@ -3,16 +3,17 @@
 //! In builds with the feature `test-hooks` also `/debug/panic`, which makes a named actor panic so that tests can see the house heal.
 
 use crate::app::state::State;
-use crate::auth::ApiKey;
+use crate::auth::ApiKeys;
 use actix_web::{HttpRequest, HttpResponse, web};
+use std::sync::Arc;
 
-/// The key that opens the debug pages: the server API's.
-pub struct DebugKey(pub Option<ApiKey>);
+/// The key that opens the debug pages: the server API's that may do everything.
+pub struct DebugKey(pub Arc<ApiKeys>);
 
 impl DebugKey {
     fn opens(&self, request: &HttpRequest) -> bool {
         let shown = request.headers().get("x-api-key").map(|value| value.as_bytes());
-        matches!((&self.0, shown), (Some(key), Some(shown)) if key.matches(shown))
+        shown.is_some_and(|shown| self.0.is_unscoped(shown))
     }
 }
 

@@ -232,17 +232,21 @@ async fn what_happens_can_be_followed() {
     assert!(line.contains("admin.maintenance.leave"), "{line}");
     assert_eq!(following.interrupt(), Some(0));
 
-    let mut following = Following::start(&hub, &["trace", "--user", "alice", "--lasting", "3s"]);
-    eventually("the trace to run", async || {
-        let traces = done(&hub, &["trace.list"]);
-        if traces["traces"] == json!([]) { Err("none".to_owned()) } else { Ok(()) }
+    let mut alice = hub.connect(Codec::Json).await;
+    let traced = tokio::task::spawn_blocking({
+        let mut following = Following::start(&hub, &["trace", "--user", "alice", "--lasting", "8s"]);
+        move || (following.line("publish"), following)
+    });
+    eventually("an entry", async || {
+        alice.publish("news:1", 1).await;
+        if traced.is_finished() { Ok(()) } else { Err("nothing yet".to_owned()) }
     })
     .await;
-    let mut alice = hub.connect(Codec::Json).await;
-    alice.publish("news:1", 1).await;
-    assert!(following.line("publish").contains("channel=news:1"));
-    assert!(following.line("ended").contains("its time is over"));
-    assert_eq!(following.process.wait().expect("it ends by itself").code(), Some(0));
+    let (line, mut following) = traced.await.expect("a line");
+    assert!(line.contains("channel=news:1"), "{line}");
+    let ended = tokio::task::spawn_blocking(move || (following.line("ended"), following.process.wait().expect("it ends by itself").code()));
+    let (line, code) = ended.await.expect("a line");
+    assert!(line.contains("its time is over") && code == Some(0), "{line}");
     alice.leave().await;
 }
 

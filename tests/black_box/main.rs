@@ -5,6 +5,7 @@ mod support;
 mod accounts;
 mod admin;
 mod admin_cli;
+mod admin_people;
 mod api_keys;
 mod bad_input;
 mod come_and_go;

@@ -4,19 +4,23 @@
 //! or tells their actors; it decides nothing about rights.
 
 mod audit;
+mod bans;
 mod broadcast;
 mod channels;
 mod config;
 mod debug;
 mod help;
 mod history;
+mod keys;
 mod log;
 mod maintenance;
+mod secrets;
 mod sessions;
 mod status;
 mod store;
 mod trace;
 mod upstream;
+mod users;
 
 pub use help::described as help_of;
 
@@ -83,6 +87,9 @@ impl PartialEq for Command {
     }
 }
 
+/// The member of an answer that holds what is told once: a password, a key. An object, as the audit log takes no objects out of answers.
+pub const ONCE: &str = "once";
+
 /// A command with its arguments, ready to be done.
 pub type Prepared = Box<dyn FnOnce(Arc<Desk>, Caller) -> Running>;
 pub type Running = Pin<Box<dyn Future<Output = Result<Value, Failure>>>>;
@@ -120,6 +127,9 @@ pub enum Failure {
     /// This hub is not set up for it.
     #[error("{0}")]
     NotAvailable(String),
+    /// The role has the right, and not for this one.
+    #[error("{0}")]
+    Denied(String),
     #[error("{0}")]
     Failed(String),
 }
@@ -131,6 +141,7 @@ impl From<Failure> for CallError {
             Failure::Bad(_) => ErrorCode::BAD_REQUEST,
             Failure::TooMany(_) => ErrorCode::LIMIT_EXCEEDED,
             Failure::NotAvailable(_) => ErrorCode::NOT_AVAILABLE,
+            Failure::Denied(_) => ErrorCode::PERMISSION_DENIED,
             Failure::Failed(_) => ErrorCode::INTERNAL,
         };
         Self::new(code, failure.to_string())
@@ -145,21 +156,25 @@ impl From<StoreError> for Failure {
 
 /// All of them, by name.
 static ALL: LazyLock<Vec<&'static Command>> = LazyLock::new(|| {
-    let families: [&[Command]; 14] = [
+    let families: [&[Command]; 18] = [
         audit::COMMANDS,
+        bans::COMMANDS,
         broadcast::COMMANDS,
         channels::COMMANDS,
         config::COMMANDS,
         debug::COMMANDS,
         help::COMMANDS,
         history::COMMANDS,
+        keys::COMMANDS,
         log::COMMANDS,
         maintenance::COMMANDS,
+        secrets::COMMANDS,
         sessions::COMMANDS,
         status::COMMANDS,
         store::COMMANDS,
         trace::COMMANDS,
         upstream::COMMANDS,
+        users::COMMANDS,
     ];
     let mut all: Vec<_> = families.into_iter().flatten().collect();
     all.sort_unstable_by_key(|command| command.name);

@@ -5,6 +5,7 @@
 use crate::app::settings;
 use crate::auth::{Grants, HubTokens, MintLogin, Role};
 use crate::channel::UserId;
+use crate::cli::recorded::COMMAND_LINE;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::LoginId;
@@ -16,9 +17,6 @@ use std::path::{Path, PathBuf};
 
 /// Where a token may stand in the environment.
 pub const TOKEN_VARIABLE: &str = "AETHER_ADMIN_TOKEN";
-
-/// Whoever can read the hub's key. No account can have this name.
-const COMMAND_LINE: &str = "command line";
 
 /// Seconds for which a token of the command line's own is good: for one command, or until the next token of a watch.
 const TOKEN_SECONDS: i64 = 60;
@@ -56,6 +54,7 @@ impl Identity {
             Self::Given(token) => Ok(token.clone()),
             Self::Own(tokens, login) => {
                 let now = Clock::system().wall_seconds();
+                // Whoever can read the hub's key; no account can have this name.
                 let user = UserId::new(COMMAND_LINE);
                 // No change of a user makes it old: there is none of this name.
                 let mint = MintLogin {
