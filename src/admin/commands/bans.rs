@@ -4,11 +4,12 @@
 
 use super::{Failure, commands};
 use crate::admin::arguments::{Page, Reason, arguments};
-use crate::admin::desk::Desk;
+use crate::admin::desk::{Desk, tell};
 use crate::auth::{BLOCKS_MAX, BlockError, Right};
 use crate::channel::UserId;
 use crate::session::procedures::Caller;
 use crate::store::{Block, BlockKind};
+use crate::telemetry::tap::Kind;
 use crate::units::HumanDuration;
 use ipnet::IpNet;
 use serde_json::{Value, json};
@@ -111,6 +112,7 @@ async fn put(
     let until = lasting.map(|lasting| since.saturating_add_unsigned(lasting.ms()));
     let reason = reason.map(|Reason(text)| text).unwrap_or_default();
     let block = desk.blocks.put(Block { kind, subject, reason, by: caller.user.to_string(), since, until }).await.map_err(failed)?;
+    tell(Kind::Blocked, || described(&block));
     Ok(described(&block))
 }
 
@@ -133,6 +135,9 @@ async fn remove(desk: Arc<Desk>, _: Caller, Remove { user, address, token }: Rem
         _ => return Err(Failure::Bad("say whom: user, address or token".to_string())),
     };
     let was_banned = desk.blocks.remove(kind, &subject).await.map_err(failed)?;
+    if was_banned {
+        tell(Kind::Unblocked, || json!({ "kind": kind.as_str(), "subject": subject }));
+    }
     Ok(json!({ "kind": kind.as_str(), "subject": subject, "was_banned": was_banned }))
 }
 

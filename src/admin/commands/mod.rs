@@ -214,6 +214,24 @@ mod tests {
         assert_eq!(find("admin.backup.now"), None, "there are no backups yet");
     }
 
+    /// The table of the documentation, line by line: what there is, from which role on, by which right.
+    #[test]
+    fn the_documentation_lists_every_command_and_no_other() {
+        let documentation = include_str!("../../../docs/admin.md");
+        let listed: Vec<&str> =
+            documentation.lines().skip_while(|line| !line.starts_with("| command |")).skip(2).take_while(|line| line.starts_with('|')).collect();
+        let expected: Vec<String> = all()
+            .iter()
+            .map(|command| {
+                let name = command.name.strip_prefix("admin.").unwrap_or(command.name);
+                let mark = if command.effect == Effect::Endangers { " !" } else { "" };
+                let (role, right) = command.right.map_or(("any", "any role".to_string()), |right| (right.role().as_str(), format!("`{right}`")));
+                format!("| `{name}`{mark} | {role} | {right} | {} |", command.summary)
+            })
+            .collect();
+        assert_eq!(listed, expected, "docs/admin.md, Commands");
+    }
+
     /// The example in the help is good by the schema and by the parser; what neither knows is refused by both.
     #[test]
     fn examples_schemas_and_parsers_agree() {

@@ -4,13 +4,14 @@
 
 use super::{Failure, ONCE, commands};
 use crate::admin::arguments::{AccountName, Page, arguments};
-use crate::admin::desk::Desk;
+use crate::admin::desk::{Desk, tell};
 use crate::auth::accounts::{AccountError, Accounts, UserInfo, user_name};
 use crate::auth::passwords::generated;
 use crate::auth::{Grants, Right, Role};
 use crate::channel::UserId;
 use crate::session::procedures::Caller;
 use crate::store::{Login, LoginId};
+use crate::telemetry::tap::Kind;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -213,5 +214,6 @@ async fn end(desk: Arc<Desk>, caller: Caller, End { user, login }: End) -> Resul
         }
     }
     let ended = accounts.end_logins(&user.0, login).await.map_err(failed)?;
+    tell(Kind::LoginsEnded, || json!({ "user": user.0.as_str(), "ended": ended }));
     Ok(json!({ "user": user.0.as_str(), "ended": ended }))
 }
