@@ -2,6 +2,7 @@
 //! configuration.
 
 use super::settings;
+use super::state::{Memory, entries};
 use crate::channel::ChannelName;
 use crate::clock::Clock;
 use crate::config::{Config, FeedConfig, feed_problems};
@@ -29,13 +30,16 @@ impl Demand for Listeners {
 pub struct FeedWorkshop {
     config: Config,
     topics: Arc<Topics>,
+    /// What this process may use; 0: not known.
+    descriptors_max: usize,
+    memory_max: usize,
 }
 
 impl FeedWorkshop {
-    pub fn new(config: &Config, topics: Arc<Topics>) -> Self {
+    pub fn new(config: &Config, topics: Arc<Topics>, descriptors_max: usize) -> Self {
         let mut config = config.clone();
         config.upstream.feeds.clear();
-        Self { config, topics }
+        Self { config, topics, descriptors_max, memory_max: memory_max() }
     }
 }
 
@@ -59,7 +63,27 @@ impl Workshop for FeedWorkshop {
         settings::plan(&self.config, &feed).map_err(|error| vec![error.to_string()])
     }
 
+    fn used_percent(&self) -> u8 {
+        let memory = percent(Memory::now().resident, self.memory_max);
+        memory.max(percent(entries("/proc/self/fd"), self.descriptors_max))
+    }
+
     fn announce(&self) {
         self.topics.announce_demand();
     }
+}
+
+fn percent(used: usize, max: usize) -> u8 {
+    used.saturating_mul(100).checked_div(max).map_or(0, |percent| u8::try_from(percent).unwrap_or(u8::MAX))
+}
+
+/// Bytes that this process may use: what its control group allows (cgroups(7)), or what the machine has. 0: neither tells.
+fn memory_max() -> usize {
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    let machine = || {
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1_024)
+    };
+    group.or_else(machine).unwrap_or(0)
 }

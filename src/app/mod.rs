@@ -475,7 +475,7 @@ impl House {
 
     /// Feeds go on where the last hub with this store left them.
     async fn restore_feeds(&self, config: &Config, store: Arc<dyn Store>) {
-        let workshop = FeedWorkshop::new(config, Arc::clone(&self.topics));
+        let workshop = FeedWorkshop::new(config, Arc::clone(&self.topics), raise_descriptor_limit());
         match self.upstream.keep(store, Arc::new(workshop)).await {
             Ok(0) => {}
             Ok(feeds) => log::info!("{feeds} feeds go on where they were"),

@@ -39,7 +39,8 @@ use crate::telemetry::mercure::MercureEnabled;
 use crate::topic::TopicSettings;
 use crate::units::{ByteSize, HumanDuration};
 use crate::upstream::{
-    BreakerSettings, DegradedSettings, FeedError, FeedLimits, FeedSettings, FeedTemplate, Format, GateSettings, HealthSettings, Plan, PoolSettings,
+    BreakerSettings, DegradedSettings, EmergencySettings, FeedError, FeedLimits, FeedSettings, FeedTemplate, Format, GateSettings, HealthSettings,
+    Plan, PoolSettings,
 };
 use anyhow::{Context, anyhow};
 use ipnet::IpNet;
@@ -358,7 +359,7 @@ pub fn audit(config: &Config) -> AuditSettings {
 }
 
 pub fn upstream(config: &Config) -> Result<PoolSettings, FeedError> {
-    let UpstreamConfig { pool, health, .. } = &config.upstream;
+    let UpstreamConfig { pool, health, emergency, .. } = &config.upstream;
     let (mut feeds, mut templates) = (Vec::new(), Vec::new());
     for feed in &config.upstream.feeds {
         match plan(config, feed)? {
@@ -404,6 +405,17 @@ pub fn upstream(config: &Config) -> Result<PoolSettings, FeedError> {
                 bad_samples: health.bad_samples,
                 good_samples: health.good_samples,
             },
+        },
+        emergency: EmergencySettings {
+            is_enabled: emergency.enabled,
+            is_dry_run: emergency.dry_run,
+            look_interval: emergency.look_interval.duration(),
+            errors_per_minute: emergency.errors_per_minute,
+            used_percent: emergency.used_percent,
+            degraded_percent: emergency.degraded_percent,
+            detail_for: emergency.detail_for.duration(),
+            connections_max: pool.connections_max,
+            affected_errors: health.errors_per_minute_max,
         },
         save_interval: config.upstream.save_interval.duration(),
         report_interval: pool.report_interval.duration(),

@@ -186,14 +186,14 @@ fn feed(feed: &FeedReport) -> FeedCounts {
 }
 
 /// What the allocator says.
-struct Memory {
-    allocated: usize,
-    resident: usize,
+pub(super) struct Memory {
+    pub(super) allocated: usize,
+    pub(super) resident: usize,
 }
 
 impl Memory {
     /// Zeros where another allocator is linked, as in a test.
-    fn now() -> Self {
+    pub(super) fn now() -> Self {
         use tikv_jemalloc_ctl::{epoch, stats};
         // The figures are those of the last epoch.
         let _ = epoch::advance();
@@ -201,6 +201,6 @@ impl Memory {
     }
 }
 
-fn entries(folder: &str) -> usize {
+pub(super) fn entries(folder: &str) -> usize {
     std::fs::read_dir(folder).map_or(0, Iterator::count)
 }

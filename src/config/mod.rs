@@ -42,7 +42,10 @@ pub use operators::{AuditConfig, OperatorsConfig};
 pub use secret::Secret;
 pub use store::{MongodbConfig, SqliteConfig, StoreConfig, StoreType, Synchronous};
 pub use streams::{EmulationConfig, HttpStreamConfig, SseConfig, UniHttpStreamConfig, UniSseConfig, UniWebsocketConfig};
-pub use upstream::{DemoConfig, FeedConfig, FeedFormat, FeedHealthConfig, FeedLimits, FeedPoolConfig, FeedStart, UpstreamConfig, is_url_parameter};
+pub use upstream::{
+    DemoConfig, FeedConfig, FeedEmergencyConfig, FeedFormat, FeedHealthConfig, FeedLimits, FeedPoolConfig, FeedStart, UpstreamConfig,
+    is_url_parameter,
+};
 pub use validate::feed_problems;
 pub use websocket::WebsocketConfig;
 

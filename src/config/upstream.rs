@@ -51,6 +51,7 @@ pub struct UpstreamConfig {
     pub credentials_dir: String,
     pub pool: FeedPoolConfig,
     pub health: FeedHealthConfig,
+    pub emergency: FeedEmergencyConfig,
     pub feeds: Vec<FeedConfig>,
 }
 
@@ -173,6 +174,40 @@ impl Default for FeedHealthConfig {
     }
 }
 
+/// When the feeds as a whole are in trouble, which is met by measures for all of them and told as an error in the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FeedEmergencyConfig {
+    pub enabled: bool,
+    /// Only tell what would be done.
+    pub dry_run: bool,
+    /// Between two looks. Two bad ones in a row begin an emergency, six good ones end it.
+    pub look_interval: HumanDuration,
+    /// More errors in a minute over all feeds: the feeds that have them are rotated, and every line about them is logged. 0: never.
+    pub errors_per_minute: u64,
+    /// More use of this process's memory or descriptors, in percent: feeds that nobody listens to end at once, and the cap on connections goes down
+    /// by tenths, to the half at the lowest. 0: never.
+    pub used_percent: u8,
+    /// Of a hundred connections, more that are degraded, but at least three: they are rotated and judged more often. 0: never.
+    pub degraded_percent: usize,
+    /// How long every line about an affected feed is logged.
+    pub detail_for: HumanDuration,
+}
+
+impl Default for FeedEmergencyConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            dry_run: false,
+            look_interval: HumanDuration::from_secs(10),
+            errors_per_minute: 60,
+            used_percent: 90,
+            degraded_percent: 30,
+            detail_for: HumanDuration::from_secs(10 * 60),
+        }
+    }
+}
+
 impl Default for UpstreamConfig {
     fn default() -> Self {
         Self {
@@ -197,6 +232,7 @@ impl Default for UpstreamConfig {
             credentials_dir: String::new(),
             pool: FeedPoolConfig::default(),
             health: FeedHealthConfig::default(),
+            emergency: FeedEmergencyConfig::default(),
             feeds: Vec::new(),
         }
     }

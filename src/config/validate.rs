@@ -550,6 +550,11 @@ fn upstream(config: &Config, check: &mut Check) {
     });
     feed_pool(&upstream.pool, check);
     feed_health(&upstream.health, check);
+    let emergency = &upstream.emergency;
+    check.positive("upstream.emergency.look_interval", emergency.look_interval);
+    check.not_negative("upstream.emergency.detail_for", emergency.detail_for);
+    check.within("upstream.emergency.used_percent", usize::from(emergency.used_percent), 0, 100);
+    check.within("upstream.emergency.degraded_percent", emergency.degraded_percent, 0, 100);
     let mut names = HashSet::new();
     for (index, feed) in upstream.feeds.iter().take(upstream.feeds_max).enumerate() {
         let path = format!("upstream.feeds[{index}]");

@@ -32,6 +32,7 @@ pub enum Kind {
     SessionConnected,
     SessionClosed,
     FeedMoved,
+    FeedEmergency,
     Maintenance,
     Blocked,
     Unblocked,
@@ -42,10 +43,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SessionConnected,
         Self::SessionClosed,
         Self::FeedMoved,
+        Self::FeedEmergency,
         Self::Maintenance,
         Self::Blocked,
         Self::Unblocked,
@@ -60,6 +62,7 @@ impl Kind {
             Self::SessionConnected => "session_connected",
             Self::SessionClosed => "session_closed",
             Self::FeedMoved => "feed_moved",
+            Self::FeedEmergency => "feed_emergency",
             Self::Maintenance => "maintenance",
             Self::Blocked => "blocked",
             Self::Unblocked => "unblocked",

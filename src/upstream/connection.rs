@@ -419,6 +419,9 @@ impl Connection {
             }
             let is_error = edge.to.is_waiting() && !matches!(edge.reason, Some(Reason::Eof | Reason::Released));
             ledger.errors += u64::from(is_error);
+            if let Some(reason) = edge.reason.filter(|_| edge.to.is_waiting()) {
+                ledger.count_end(reason);
+            }
             ledger.figures.count(&Sums { errors: u64::from(is_error), ..Sums::default() }, now);
             ledger.failures = failures;
             match (edge.from.is_connected(), edge.to.is_connected()) {
@@ -431,10 +434,12 @@ impl Connection {
             }
         });
         // The beginning of an attempt is a matter for debugging; its end is what the budget is for.
-        let line = if matches!(edge.to, State::Idle | State::Connecting | State::Closed) { Some(0) } else { self.log_budget.take(now) };
-        let feed = self.tenure.feed();
+        let feed = Arc::clone(self.tenure.feed());
+        let is_detailed = feed.is_detailed(now);
+        let is_free = is_detailed || matches!(edge.to, State::Idle | State::Connecting | State::Closed);
+        let line = if is_free { Some(0) } else { self.log_budget.take(now) };
         let bytes = std::mem::take(&mut self.bytes);
-        emit(FeedMoved { feed: &feed.settings.name, edge, wait, bytes, last_event_id: &feed.last_event_id(), line });
+        emit(FeedMoved { feed: &feed.settings.name, edge, wait, bytes, last_event_id: &feed.last_event_id(), line, is_detailed });
     }
 }
 

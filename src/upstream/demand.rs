@@ -15,6 +15,7 @@ use regex::Regex;
 use reqwest::{Client, Url};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -150,6 +151,8 @@ fn pattern(channel: &str, feed: &str, parameters: &[String]) -> Regex {
 pub struct Demand {
     feeds_max: usize,
     grace: Duration,
+    /// There is no grace now.
+    is_hurried: AtomicBool,
     state: Mutex<State>,
     changed: Arc<Notify>,
 }
@@ -193,12 +196,17 @@ struct Running {
 
 impl Demand {
     pub fn new(feeds_max: usize, grace: Duration) -> Self {
-        Self { feeds_max, grace, state: Mutex::default(), changed: Arc::default() }
+        Self { feeds_max, grace, is_hurried: AtomicBool::new(false), state: Mutex::default(), changed: Arc::default() }
     }
 
     /// Takes up one more template. Channels that are wanted already have to be told again.
     pub fn add(&self, template: FeedTemplate, client: Client, origin: Origin) {
         self.state.lock().templates.push(Arc::new(Family { template, client, origin }));
+    }
+
+    /// Ends feeds without their grace, or with it again.
+    pub fn hurry(&self, is_hurried: bool) {
+        self.is_hurried.store(is_hurried, Ordering::Relaxed);
     }
 
     /// Gives up a template with its feeds. Whether it was there.
@@ -260,7 +268,7 @@ impl Demand {
     /// Lets go of the feeds whose grace is over, takes up those that had to wait for room, and says which run.
     pub fn feeds(&self, now: Millis) -> Vec<(Arc<str>, Arc<Feed>)> {
         let mut state = self.state.lock();
-        let grace = self.grace.as_millis() as Millis;
+        let grace = if self.is_hurried.load(Ordering::Relaxed) { 0 } else { self.grace.as_millis() as Millis };
         let before = state.running.len();
         state.running.retain(|_, running| running.unwanted_since.is_none_or(|since| now.saturating_sub(since) < grace));
         if state.running.len() < before {

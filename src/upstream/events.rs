@@ -1,5 +1,6 @@
 //! What the upstream room tells the log and the counters.
 
+use super::emergency::{Incident, Phase};
 use super::gate::Places;
 use super::machine::{Edge, Reason, State};
 use super::{gap, health};
@@ -23,6 +24,7 @@ struct Figures {
     rotations: IntCounterVec,
     breakers: IntCounter,
     unsaved: IntCounter,
+    emergencies: IntCounterVec,
     feeds: IntGaugeVec,
     places: IntGaugeVec,
 }
@@ -60,6 +62,12 @@ static FIGURES: LazyLock<Figures> = LazyLock::new(|| {
             .expect(once),
         unsaved: register_int_counter!("aether_upstream_positions_unsaved_total", "Times that the feeds' positions could not be stored.")
             .expect(once),
+        emergencies: register_int_counter_vec!(
+            "aether_upstream_emergencies_total",
+            "Emergencies of the feeds: when they began, went on, were over, or were declared by hand.",
+            &["kind", "phase"]
+        )
+        .expect(once),
         places: register_int_gauge_vec!("aether_upstream_places", "Connections held, successors, those that wait, hosts left alone.", &["kind"])
             .expect(once),
         feeds: register_int_gauge_vec!("aether_upstream_feeds", "Feeds by state.", &["state"]).expect(once),
@@ -114,6 +122,8 @@ pub struct FeedMoved<'a> {
     pub last_event_id: &'a str,
     /// `None`: the log has had enough of this feed.
     pub line: Option<u64>,
+    /// Every line about it matters now.
+    pub is_detailed: bool,
 }
 
 impl Event for FeedMoved<'_> {
@@ -127,7 +137,8 @@ impl Event for FeedMoved<'_> {
         );
         let Some(left_out) = self.line else { return };
         let level = match to {
-            State::Idle | State::Connecting | State::Closed => log::Level::Debug,
+            State::Idle | State::Connecting | State::Closed if !self.is_detailed => log::Level::Debug,
+            State::Idle | State::Connecting | State::Closed => log::Level::Info,
             State::Open | State::Draining => log::Level::Info,
             State::Backoff | State::CoolingOff | State::Stalled | State::Degraded => log::Level::Warn,
             // Somebody has to look at it: an operator's alert.
@@ -258,6 +269,31 @@ impl Event for BreakerOpened<'_> {
     fn emit(self) {
         FIGURES.breakers.inc();
         log::error!("host {}: its feeds fail one after the other; it is asked by one of them at a time until it answers", self.host);
+    }
+}
+
+/// The pool as a whole was in trouble, or is no more.
+pub struct EmergencyTold<'a> {
+    pub incident: &'a Incident,
+    pub is_dry_run: bool,
+}
+
+impl Event for EmergencyTold<'_> {
+    fn emit(self) {
+        let Incident { kind, phase, cause, measures } = self.incident;
+        FIGURES.emergencies.with_label_values(&[kind.as_str(), phase.as_str()]).inc();
+        let measures: Vec<String> = measures.iter().map(ToString::to_string).collect();
+        tap::event(
+            Kind::FeedEmergency,
+            || json!({ "kind": kind.as_str(), "phase": phase.as_str(), "cause": cause, "measures": measures, "is_dry_run": self.is_dry_run }),
+        );
+        let level = if *phase == Phase::Over { log::Level::Warn } else { log::Level::Error };
+        let done = match (measures.is_empty(), self.is_dry_run) {
+            (true, _) => "nothing to do".to_string(),
+            (false, true) => format!("would {}", measures.join("; ")),
+            (false, false) => measures.join("; "),
+        };
+        log::log!(level, "feeds: emergency {} ({}): {cause}: {done}", kind.as_str(), phase.as_str());
     }
 }
 

@@ -5,12 +5,14 @@
 
 use super::figures::Figures;
 use super::machine::{Reason, State};
+use super::reports::{Gain, Sums};
 use super::settings::FeedSettings;
 use crate::clock::Millis;
 use parking_lot::Mutex;
 use reqwest::Client;
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Debug)]
 pub struct Feed {
@@ -19,6 +21,9 @@ pub struct Feed {
     /// Host and port: what the gate counts connections by.
     pub host: Arc<str>,
     ledger: Mutex<Ledger>,
+    noted: Mutex<Noted>,
+    /// Until then every line about it is written.
+    detailed_until: AtomicU64,
 }
 
 /// What is known about a feed now.
@@ -64,6 +69,23 @@ pub struct Ledger {
     /// Failures in a row.
     pub failures: u32,
     pub figures: Figures,
+    /// Ends of attempts and connections, by reason in the order of `Reason::ALL`.
+    pub ends: [u64; Reason::ALL.len()],
+}
+
+impl Ledger {
+    pub fn count_end(&mut self, reason: Reason) {
+        if let Some(at) = Reason::ALL.iter().position(|known| *known == reason) {
+            self.ends[at] += 1;
+        }
+    }
+}
+
+/// What of a feed is in a report already.
+#[derive(Clone, Debug, Default)]
+struct Noted {
+    sums: Sums,
+    ends: [u64; Reason::ALL.len()],
 }
 
 impl Feed {
@@ -93,10 +115,11 @@ impl Feed {
             opened_at: None,
             failures: 0,
             figures: Figures::new(0),
+            ends: [0; Reason::ALL.len()],
         };
         let host = settings.url.host_str().unwrap_or_default();
         let host = Arc::from(format!("{host}:{}", settings.url.port_or_known_default().unwrap_or_default()));
-        Self { settings, client, host, ledger: Mutex::new(ledger) }
+        Self { settings, client, host, ledger: Mutex::new(ledger), noted: Mutex::default(), detailed_until: AtomicU64::new(0) }
     }
 
     pub fn ledger(&self) -> Ledger {
@@ -115,6 +138,36 @@ impl Feed {
     /// What is read off the ledger without copying all of it.
     pub fn read<T>(&self, of: impl FnOnce(&Ledger) -> T) -> T {
         of(&self.ledger.lock())
+    }
+
+    /// What it has gained since the last call. `down_ms`: how long it has been without a connection.
+    pub fn gain(&self, down_ms: u64) -> Gain {
+        let (sums, ends) = self.read(|ledger| {
+            let sums = Sums {
+                events: ledger.events,
+                bytes: ledger.bytes,
+                errors: ledger.errors,
+                attempts: ledger.attempts,
+                failed_attempts: ledger.failed_attempts,
+                rotations: ledger.rotations,
+                gaps: ledger.gaps,
+                repeated: ledger.repeated,
+                dropped: ledger.dropped,
+                down_ms: 0,
+            };
+            (sums, ledger.ends)
+        });
+        let before = std::mem::replace(&mut *self.noted.lock(), Noted { sums: sums.clone(), ends });
+        let reasons = Reason::ALL.iter().zip(ends.iter().zip(before.ends)).map(|(reason, (now, before))| (*reason, now - before));
+        Gain { sums: Sums { down_ms, ..sums.since(&before.sums) }, reasons: reasons.filter(|(_, count)| *count > 0).collect() }
+    }
+
+    pub fn detail_until(&self, until: Millis) {
+        self.detailed_until.store(until, Ordering::Relaxed);
+    }
+
+    pub fn is_detailed(&self, now: Millis) -> bool {
+        now < self.detailed_until.load(Ordering::Relaxed)
     }
 
     /// Makes the caller the only one who may write the ledger, until the next one comes.

@@ -93,6 +93,8 @@ struct Host {
 /// The rule. All times are arguments.
 struct Turnstile {
     settings: GateSettings,
+    /// The cap as it is now: that of the settings, or less in an emergency. Those who are inside stay.
+    connections_max: usize,
     held: usize,
     rotating: usize,
     hosts: HashMap<Arc<str>, Host>,
@@ -114,6 +116,7 @@ impl Turnstile {
     fn new(settings: GateSettings, seed: u64, now: Millis) -> Self {
         Self {
             settings,
+            connections_max: settings.connections_max,
             held: 0,
             rotating: 0,
             hosts: HashMap::new(),
@@ -145,7 +148,7 @@ impl Turnstile {
         let (mut granted, mut next) = (Vec::new(), None::<Millis>);
         let mut sooner = |at: Millis| next = Some(next.map_or(at, |next: Millis| next.min(at)));
         let mut at = 0;
-        while at < self.queue.len() && self.held < self.settings.connections_max {
+        while at < self.queue.len() && self.held < self.connections_max {
             let waiter = &self.queue[at];
             let host = self.hosts.get(&waiter.host);
             let has_room = self.settings.host_connections_max == 0 || host.map_or(0, |host| host.held) < self.settings.host_connections_max;
@@ -257,6 +260,15 @@ impl Gate {
     pub fn new(settings: GateSettings, clock: Clock) -> Arc<Self> {
         let turnstile = Turnstile::new(settings, rand::random(), clock.now());
         Arc::new(Self { clock, inside: Mutex::new(Inside { turnstile, tickets: 0, bells: HashMap::new() }) })
+    }
+
+    /// Lets in at most so many from now on, and never more than the settings say.
+    pub fn limit(&self, most: usize) {
+        {
+            let turnstile = &mut self.inside.lock().turnstile;
+            turnstile.connections_max = most.min(turnstile.settings.connections_max);
+        }
+        self.turn(self.clock.now());
     }
 
     pub fn places(&self) -> Places {

@@ -102,6 +102,8 @@ pub enum Cause {
     Degraded,
     /// An operator wished it.
     Asked,
+    /// The pool as a whole is in trouble, and this feed is a part of it.
+    Emergency,
 }
 
 impl Cause {
@@ -114,6 +116,7 @@ impl Cause {
             Self::FailureRate => "failure_rate",
             Self::Degraded => "degraded",
             Self::Asked => "asked",
+            Self::Emergency => "emergency",
         }
     }
 
@@ -121,7 +124,7 @@ impl Cause {
         match self {
             Self::DataIdle => Reason::DataIdle,
             Self::Degraded => Reason::Degraded,
-            Self::Age | Self::Errors | Self::Silence | Self::FailureRate | Self::Asked => Reason::Rotate,
+            Self::Age | Self::Errors | Self::Silence | Self::FailureRate | Self::Asked | Self::Emergency => Reason::Rotate,
         }
     }
 }

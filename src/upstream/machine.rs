@@ -135,6 +135,28 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const ALL: [Self; 19] = [
+        Self::Dns,
+        Self::Tls,
+        Self::Refused,
+        Self::Rst,
+        Self::Eof,
+        Self::Idle,
+        Self::DataIdle,
+        Self::Timeout,
+        Self::HttpStatus,
+        Self::Credentials,
+        Self::ContentType,
+        Self::Redirect,
+        Self::Parse,
+        Self::Limit,
+        Self::Broker,
+        Self::Panic,
+        Self::Rotate,
+        Self::Degraded,
+        Self::Released,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dns => "dns",

@@ -16,9 +16,11 @@
 mod answer;
 mod backoff;
 mod breaker;
+mod chronicle;
 mod connection;
 mod demand;
 pub mod doctor;
+mod emergency;
 mod events;
 mod feed;
 mod fetch;
@@ -32,19 +34,22 @@ mod pool;
 mod positions;
 mod publication;
 mod reader;
+mod reports;
 mod roster;
 mod settings;
 mod sieve;
 
 pub use breaker::BreakerSettings;
 pub use demand::{FeedTemplate, url_parameters};
+pub use emergency::{EmergencySettings, Incident, Kind as EmergencyKind, Measure, Phase};
 pub use gap::GAP_EVENT;
 pub use gate::{GateSettings, Places};
 pub use health::{Cause, DegradedSettings, HealthSettings};
 pub use machine::{Reason, State};
 #[cfg(any(test, feature = "test-hooks"))]
 pub use pool::Panic;
-pub use pool::{FeedReport, Observe, Pause, Ping, PoolReport, Reconnect, RotateFeed, Stop, UpstreamPool};
+pub use pool::{Declare, FeedReport, Observe, Pause, Ping, PoolReport, Reconnect, RotateFeed, Stop, UpstreamPool};
 pub use publication::{ChannelTemplate, Format, Mapping, TemplateError};
-pub use roster::{Origin, Plan, RosterError, Upstream, UpstreamError, Workshop};
+pub use reports::{Day, Week, day_page, week_page};
+pub use roster::{Emergency, Origin, Plan, RosterError, Upstream, UpstreamError, Workshop};
 pub use settings::{FeedError, FeedLimits, FeedSettings, PoolSettings};

@@ -5,14 +5,15 @@
 
 use super::backoff::Backoff;
 use super::connection::{self, Connection};
+use super::emergency::{FeedFacts, Incident, Kind, Lookout, Measure, Phase, PoolFacts};
 use super::events::{ConnectionDied, FeedsCounted, PoolReported};
 use super::feed::Feed;
 use super::gate::Places;
-use super::health::{Cause, Facts, Keeper, Order};
+use super::health::{Cause, Facts, HealthSettings, Keeper, Order};
 use super::machine::{Reason, State};
 use super::positions::{self, Positions};
+use super::reports::Day;
 use super::roster::{Entry, Origin, Upstream};
-use super::settings::PoolSettings;
 use crate::broker::Publisher;
 use crate::clock::{Clock, Millis};
 use crate::telemetry::emit;
@@ -36,6 +37,16 @@ const RESTART_STABLE_AFTER_MS: Millis = 60_000;
 /// Time that all connections together get to end when the pool stops. Each needs one turn of the loop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Between two notes for the day's report, and between two writes of it. What a crash takes away of a report is the latter.
+const NOTE_INTERVAL_MS: Millis = 60_000;
+const DAY_SAVE_INTERVAL_MS: Millis = 5 * 60_000;
+
+/// Days that may wait for the store.
+const FINISHED_MAX: usize = 3;
+
+/// How much more often samples are taken while many feeds are degraded.
+const DENSE_FACTOR: u32 = 3;
+
 /// Time for the last positions to be stored when the pool stops.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -54,6 +65,15 @@ pub struct UpstreamPool {
     saving: Arc<Semaphore>,
     save_at: Millis,
     report_at: Millis,
+    lookout: Lookout,
+    /// When the day's report was last added to, and when it was last written.
+    noted_at: Millis,
+    day_saved_at: Millis,
+    is_saving_days: bool,
+    /// Days that are over and not yet written.
+    finished: Vec<Day>,
+    /// Samples of health are taken more often.
+    is_dense: bool,
     /// Sums at the last report: events, bytes, errors.
     reported: (u64, u64, u64),
 }
@@ -75,6 +95,7 @@ struct Slot {
 impl UpstreamPool {
     pub fn new(upstream: Upstream, publisher: Publisher, clock: Clock) -> Self {
         let now = clock.now();
+        let lookout = Lookout::new(&upstream.settings().emergency);
         Self {
             upstream,
             publisher,
@@ -87,6 +108,12 @@ impl UpstreamPool {
             saving: Arc::new(Semaphore::new(1)),
             save_at: now,
             report_at: now,
+            lookout,
+            noted_at: now,
+            day_saved_at: now,
+            is_saving_days: false,
+            finished: Vec::new(),
+            is_dense: false,
             reported: (0, 0, 0),
         }
     }
@@ -98,6 +125,10 @@ impl UpstreamPool {
         }
         let now = self.clock.now();
         self.follow_roster(now);
+        let mut health = self.upstream.settings().health.clone();
+        if self.is_dense {
+            health.degraded.interval /= DENSE_FACTOR;
+        }
         for slot in &mut self.slots {
             if self.upstream.is_paused(&slot.feed.settings.name, &slot.template) {
                 // It lets go in its own time and writes down that it has stopped. It is not waited for: the next one's tenure keeps it from
@@ -123,6 +154,7 @@ impl UpstreamPool {
                     ledger.detail = "".into();
                     ledger.next_try_at = Some(slot.restart_at);
                     ledger.panics += 1;
+                    ledger.count_end(Reason::Panic);
                     ledger.errors += 1;
                     ledger.waits_for_broker = false;
                     ledger.opened_at = None;
@@ -136,8 +168,10 @@ impl UpstreamPool {
                 slot.connection = Some(connection.start());
                 slot.started_at = now;
             }
-            slot.look_after(self.upstream.settings(), now, &mut self.dice, ctx);
+            slot.look_after(&health, now, &mut self.dice, ctx);
         }
+        self.look_out(now, ctx);
+        self.take_note(now, ctx);
         let states: Vec<State> = self.slots.iter().map(|slot| slot.feed.state()).collect();
         emit(FeedsCounted(State::ALL.map(|state| (state, states.iter().filter(|&&of_feed| of_feed == state).count()))));
         if now >= self.save_at {
@@ -208,6 +242,97 @@ impl UpstreamPool {
     }
 }
 
+// === reports ===
+impl UpstreamPool {
+    fn take_note(&mut self, now: Millis, ctx: &mut Context<Self>) {
+        let elapsed = now.saturating_sub(self.noted_at);
+        if elapsed < NOTE_INTERVAL_MS {
+            return;
+        }
+        self.noted_at = now;
+        self.note(elapsed);
+        if self.is_saving_days || (self.finished.is_empty() && now.saturating_sub(self.day_saved_at) < DAY_SAVE_INTERVAL_MS) {
+            return;
+        }
+        (self.day_saved_at, self.is_saving_days) = (now, true);
+        let (upstream, finished) = (self.upstream.clone(), std::mem::take(&mut self.finished));
+        ctx.spawn(async move { upstream.save_days(finished).await }.into_actor(self).map(|unsaved, pool, _| {
+            pool.is_saving_days = false;
+            pool.finished.extend(unsaved);
+            // A store that is away for days loses the oldest.
+            let excess = pool.finished.len().saturating_sub(FINISHED_MAX);
+            pool.finished.drain(..excess);
+        }));
+    }
+
+    fn note(&mut self, elapsed: Millis) {
+        let gains: Vec<_> = self
+            .slots
+            .iter()
+            .map(|slot| {
+                let is_down = !slot.feed.state().is_connected() && !self.upstream.is_paused(&slot.feed.settings.name, &slot.template);
+                (slot.template.to_string(), slot.feed.gain(if is_down { elapsed } else { 0 }))
+            })
+            .collect();
+        self.finished.extend(self.upstream.note(gains));
+    }
+}
+
+// === emergencies ===
+impl UpstreamPool {
+    fn look_out(&mut self, now: Millis, ctx: &mut Context<Self>) {
+        let upstream = self.upstream.clone();
+        let settings = &upstream.settings().emergency;
+        if !self.lookout.is_due(settings, now) {
+            return;
+        }
+        for incident in self.lookout.look(settings, &self.facts(now), now) {
+            self.meet(incident, settings.is_dry_run, now, ctx);
+        }
+    }
+
+    fn facts(&self, now: Millis) -> PoolFacts {
+        let feeds = self.slots.iter().map(|slot| {
+            slot.feed.read(|ledger| FeedFacts {
+                name: Arc::clone(&slot.feed.settings.name),
+                priority: slot.feed.settings.priority,
+                is_connected: ledger.state.is_connected(),
+                is_degraded: ledger.state == State::Degraded,
+                errors_per_minute: ledger.figures.last_minute(now).errors,
+                silence: ledger.figures.silence(now),
+            })
+        });
+        PoolFacts { feeds: feeds.collect(), used_percent: self.upstream.used_percent() }
+    }
+
+    /// Tells of it, and does what is to be done about it.
+    fn meet(&mut self, incident: Incident, is_dry_run: bool, now: Millis, ctx: &mut Context<Self>) {
+        for measure in incident.measures.iter().filter(|_| !is_dry_run) {
+            match measure {
+                Measure::Rotate(feeds) => self.of(feeds).for_each(|slot| slot.pending = slot.pending.or(Some(Cause::Emergency))),
+                Measure::Detail(feeds) => {
+                    let until = now + self.upstream.settings().emergency.detail_for.as_millis() as Millis;
+                    self.of(feeds).for_each(|slot| slot.feed.detail_until(until));
+                }
+                Measure::LetGo(feeds) => self.of(feeds).filter_map(|slot| slot.connection.as_ref()).for_each(|connection| {
+                    // A mailbox that is full belongs to a connection that does not move.
+                    let _ = connection.try_send(connection::Reconnect);
+                }),
+                Measure::Limit(most) => self.upstream.gate().limit(*most),
+                Measure::EndUnwanted(is_hurried) => self.upstream.hurry(*is_hurried),
+                Measure::SampleDensely(is_dense) => self.is_dense = *is_dense,
+                // The watchdog finds it gone and makes a new one; connections end with their pool.
+                Measure::Restart => ctx.stop(),
+            }
+        }
+        self.upstream.tell_emergency(incident, is_dry_run, &self.clock);
+    }
+
+    fn of(&mut self, feeds: &[Arc<str>]) -> impl Iterator<Item = &mut Slot> {
+        self.slots.iter_mut().filter(|slot| feeds.contains(&slot.feed.settings.name))
+    }
+}
+
 impl Slot {
     /// A family of feeds is called by its own name too.
     fn is_called(&self, name: &str) -> bool {
@@ -215,7 +340,7 @@ impl Slot {
     }
 
     /// The rounds of health: judged by pure rules, carried out by the connection.
-    fn look_after(&mut self, settings: &PoolSettings, now: Millis, dice: &mut SmallRng, ctx: &mut Context<UpstreamPool>) {
+    fn look_after(&mut self, health: &HealthSettings, now: Millis, dice: &mut SmallRng, ctx: &mut Context<UpstreamPool>) {
         let Some(connection) = &self.connection else { return };
         let (keeper, limits) = (&mut self.keeper, &self.feed.settings.limits);
         let orders = self.feed.read(|ledger| {
@@ -232,7 +357,7 @@ impl Slot {
                 data_idle_timeout: limits.data_idle_timeout,
                 figures: &ledger.figures,
             };
-            keeper.look(&settings.health, &facts, now, dice)
+            keeper.look(health, &facts, now, dice)
         });
         for order in orders {
             // A mailbox that is full belongs to a connection that does not move; the next look says the same.
@@ -264,6 +389,13 @@ impl Actor for UpstreamPool {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
+        if self.upstream.begin_pool() {
+            // What the one before had decided about all ends with it.
+            self.upstream.hurry(false);
+            self.upstream.gate().limit(usize::MAX);
+            let cause = "the pool was gone; all feeds are connected anew".to_string();
+            self.upstream.tell_emergency(Incident { kind: Kind::PoolFailure, phase: Phase::Begun, cause, measures: Vec::new() }, false, &self.clock);
+        }
         self.sweep(ctx);
         ctx.run_interval(self.upstream.settings().sweep_interval, |pool, ctx| pool.sweep(ctx));
         self.await_demand(ctx);
@@ -474,6 +606,25 @@ impl Handler<Reconnect> for UpstreamPool {
     }
 }
 
+// === Declare ===
+/// Meets an emergency of this kind by hand, or says what would be done. Answered with that.
+#[derive(Message)]
+#[rtype(result = "Incident")]
+pub struct Declare {
+    pub kind: Kind,
+    pub is_dry_run: bool,
+}
+
+impl Handler<Declare> for UpstreamPool {
+    type Result = MessageResult<Declare>;
+    fn handle(&mut self, Declare { kind, is_dry_run }: Declare, ctx: &mut Self::Context) -> Self::Result {
+        let (now, upstream) = (self.clock.now(), self.upstream.clone());
+        let incident = self.lookout.by_hand(kind, is_dry_run, &upstream.settings().emergency, &self.facts(now), now);
+        self.meet(incident.clone(), is_dry_run, now, ctx);
+        MessageResult(incident)
+    }
+}
+
 // === Stop ===
 /// Ends every connection, stores where the feeds stand, then ends the pool. Answered when that is done.
 #[derive(Message)]
@@ -484,6 +635,8 @@ impl Handler<Stop> for UpstreamPool {
     type Result = ResponseActFuture<Self, ()>;
     fn handle(&mut self, _: Stop, _: &mut Self::Context) -> Self::Result {
         self.is_stopping = true;
+        let elapsed = self.clock.now().saturating_sub(self.noted_at);
+        self.note(elapsed);
         let connections: Vec<Addr<Connection>> = self.slots.drain(..).filter_map(|slot| slot.connection).collect();
         let all_gone = async move {
             // One that is dead already refuses the message, which is as good.
@@ -495,7 +648,8 @@ impl Handler<Stop> for UpstreamPool {
                 log::warn!("not every feed let go within {STOP_TIMEOUT:?}");
             }
         };
-        let save = |pool: &Self| {
+        let save = |pool: &mut Self| {
+            let (upstream, finished) = (pool.upstream.clone(), std::mem::take(&mut pool.finished));
             let last = pool.upstream.store().and_then(|store| Some((store, pool.positions.changed(&pool.upstream.lasting())?)));
             let saving = Arc::clone(&pool.saving);
             let write = async move {
@@ -507,6 +661,9 @@ impl Handler<Stop> for UpstreamPool {
             async move {
                 if tokio::time::timeout(SAVE_TIMEOUT, write).await.is_err() {
                     log::warn!("the positions of the feeds were not stored within {SAVE_TIMEOUT:?}");
+                }
+                if tokio::time::timeout(SAVE_TIMEOUT, upstream.save_days(finished)).await.is_err() {
+                    log::warn!("the reports of the feeds were not stored within {SAVE_TIMEOUT:?}");
                 }
             }
         };

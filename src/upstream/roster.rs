@@ -4,13 +4,16 @@
 //! Called by `app` and by the commands of operators. The pool looks here at every sweep and is woken when something changes; nothing here
 //! opens a connection.
 
+use super::chronicle;
 use super::demand::{Demand, FeedTemplate};
-use super::events::FeedNotTakenUp;
+use super::emergency::{Incident, Phase};
+use super::events::{EmergencyTold, FeedNotTakenUp};
 use super::feed::Feed;
 use super::fetch::ClientKind;
 use super::gate::Gate;
 use super::pool::{FeedReport, PoolReport};
 use super::positions;
+use super::reports::{Day, Gain, Load, day_of};
 use super::settings::{FeedSettings, PoolSettings};
 use crate::channel::ChannelName;
 use crate::clock::{Clock, Millis};
@@ -20,12 +23,16 @@ use crate::telemetry::emit;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use reqwest::Client;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
 /// Where the definitions of added feeds are in the store.
 const ADDED_KEY: &str = "upstream.feeds";
+
+/// Emergencies that are remembered.
+const EMERGENCIES_MAX: usize = 100;
 
 /// Bytes of one definition. Filters and channels are short; what is longer is no feed.
 const DEFINITION_BYTES_MAX: usize = 64 * 1_024;
@@ -101,6 +108,8 @@ impl Plan {
 pub trait Workshop: Send + Sync {
     /// Makes a feed of its definition by the rules of the configuration. Otherwise what is wrong with it, for people.
     fn make(&self, feed: &FeedConfig) -> Result<Plan, Vec<String>>;
+    /// How much of what is scarcest, memory or descriptors, this process uses, in percent.
+    fn used_percent(&self) -> u8;
     /// Calls [`Upstream::wanted`] for every channel that somebody listens to, so that a template that came later learns of them.
     fn announce(&self);
 }
@@ -120,8 +129,26 @@ struct Inner {
     paused: Mutex<Paused>,
     store: OnceLock<Kept>,
     workshop: OnceLock<Plugged>,
+    /// The latest emergencies, the oldest first.
+    emergencies: Mutex<VecDeque<Emergency>>,
+    /// The day's report as it is, and how many emergencies are in it already.
+    today: Mutex<(Option<Day>, u64)>,
+    clock: Clock,
+    /// Emergencies that were told.
+    told: AtomicU64,
+    /// Pools that have been started.
+    pools: AtomicU64,
     /// Definitions of added feeds, those included that could not be taken up at the start. Locked over the whole of a change.
     added: tokio::sync::Mutex<BTreeMap<String, FeedConfig>>,
+}
+
+/// An emergency as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emergency {
+    pub at_wall_ms: i64,
+    pub incident: Incident,
+    /// Nothing was done, only said.
+    pub is_dry_run: bool,
 }
 
 /// One feed that may run.
@@ -181,6 +208,11 @@ impl Upstream {
             paused: Mutex::default(),
             store: OnceLock::new(),
             workshop: OnceLock::new(),
+            emergencies: Mutex::default(),
+            today: Mutex::default(),
+            clock: clock.clone(),
+            told: AtomicU64::new(0),
+            pools: AtomicU64::new(0),
             added: tokio::sync::Mutex::default(),
         }));
         for plan in feeds.into_iter().map(Plan::Always).chain(templates.into_iter().map(Plan::OnDemand)) {
@@ -205,7 +237,8 @@ impl Upstream {
             let corrupt = |_| StoreError::Corrupt { kind: store.kind(), what: "the feeds that were added" };
             *added = serde_json::from_slice(&bytes).map_err(corrupt)?;
         }
-        for (name, definition) in &*added {
+        let definitions = added.clone();
+        for (name, definition) in &definitions {
             let problems = if self.is_taken(name) {
                 vec!["the configuration has a feed of this name".to_string()]
             } else {
@@ -218,6 +251,9 @@ impl Upstream {
                 emit(FeedNotTakenUp { feed: name, problems: &problems });
             }
         }
+        drop(added);
+        let today = chronicle::day(store, day_of(self.wall_ms())).await?;
+        self.0.today.lock().0 = today;
         positions::restore(store, &self.lasting()).await
     }
 
@@ -353,6 +389,62 @@ impl Upstream {
             unserved_channels,
             feeds: self.entries(now).iter().map(report).collect(),
         }
+    }
+
+    /// The latest emergencies, the oldest first.
+    pub fn emergencies(&self) -> Vec<Emergency> {
+        self.0.emergencies.lock().iter().cloned().collect()
+    }
+
+    pub(super) fn tell_emergency(&self, incident: Incident, is_dry_run: bool, clock: &Clock) {
+        emit(EmergencyTold { incident: &incident, is_dry_run });
+        self.0.told.fetch_add(u64::from(matches!(incident.phase, Phase::Begun | Phase::ByHand) && !is_dry_run), Ordering::Relaxed);
+        let mut told = self.0.emergencies.lock();
+        if told.len() >= EMERGENCIES_MAX {
+            told.pop_front();
+        }
+        told.push_back(Emergency { at_wall_ms: clock.wall_ms(), incident, is_dry_run });
+    }
+
+    /// Adds what the feeds, or families of feeds, have gained to the day's report. The day before, if it is over.
+    pub(super) fn note(&self, gains: Vec<(String, Gain)>) -> Option<Day> {
+        let (places, wall_ms, told) = (self.0.gate.places(), self.wall_ms(), self.0.told.load(Ordering::Relaxed));
+        let (day, noted) = &mut *self.0.today.lock();
+        let load = Load {
+            connections: places.held,
+            waiting: places.waiting,
+            connections_max: self.0.settings.gate.connections_max,
+            used_percent: self.used_percent(),
+            emergencies: told - std::mem::replace(noted, told),
+        };
+        let number = day_of(wall_ms);
+        // What came in the minute of midnight counts for the day that begins.
+        let finished = day.take_if(|day| day.number != number);
+        day.get_or_insert_with(|| Day::new(number)).note(wall_ms, &load, gains);
+        finished
+    }
+
+    pub(super) fn today(&self) -> Option<Day> {
+        self.0.today.lock().0.clone()
+    }
+
+    pub(super) fn wall_ms(&self) -> i64 {
+        self.0.clock.wall_ms()
+    }
+
+    /// Another pool begins. Whether one has been before it.
+    pub(super) fn begin_pool(&self) -> bool {
+        self.0.pools.fetch_add(1, Ordering::Relaxed) > 0
+    }
+
+    /// Nothing is known of it where no house is plugged in.
+    pub(super) fn used_percent(&self) -> u8 {
+        self.0.workshop.get().map_or(0, |Plugged(workshop)| workshop.used_percent())
+    }
+
+    pub(super) fn hurry(&self, is_hurried: bool) {
+        self.0.demand.hurry(is_hurried);
+        self.wake();
     }
 
     pub(super) fn settings(&self) -> &PoolSettings {

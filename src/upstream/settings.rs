@@ -1,6 +1,7 @@
 //! What a feed is, checked: made from the configuration before anything is started.
 
 use super::demand::FeedTemplate;
+use super::emergency::EmergencySettings;
 use super::gate::GateSettings;
 use super::health::HealthSettings;
 use super::publication::{ChannelTemplate, Format, Mapping, TemplateError};
@@ -184,6 +185,7 @@ pub struct PoolSettings {
     pub on_demand_grace: Duration,
     pub gate: GateSettings,
     pub health: HealthSettings,
+    pub emergency: EmergencySettings,
     /// Between two looks of the pool at its feeds.
     pub sweep_interval: Duration,
     /// Between two writes of the feeds' positions to the store.
@@ -204,6 +206,7 @@ impl Default for PoolSettings {
             on_demand_grace: Duration::from_secs(30),
             gate: GateSettings::default(),
             health: HealthSettings::default(),
+            emergency: EmergencySettings::default(),
             sweep_interval: Duration::from_millis(500),
             save_interval: Duration::from_secs(1),
             report_interval: Duration::from_secs(60),

@@ -502,6 +502,13 @@ async fn a_feed_is_added_rotated_and_removed_by_command() {
     done(&mut admin, "admin.upstream.rotate", json!({ "feed": "late" })).await;
     assert!(feed.request(2).await.contains("last-event-id: 1"), "make before break, from where it stands");
     assert_eq!(done(&mut admin, "admin.upstream.reconnect", json!({ "feed": "late" })).await["feeds"], 1);
+    let declared = done(&mut admin, "admin.upstream.emergency", json!({ "kind": "exhaustion", "dry_run": true })).await;
+    assert_eq!(declared["incident"]["measures"][1], "at most 45 connections", "{declared}");
+    assert_eq!(code(&mut admin, "admin.upstream.report", json!({ "period": "day", "back": 3 })).await, 104);
+    let page = done(&mut admin, "admin.upstream.report", json!({ "period": "week", "html": true })).await["html"].clone();
+    assert!(page.as_str().is_some_and(|page| page.starts_with("<!doctype html>") && page.contains("What stands out")), "{page}");
+    let told = done(&mut admin, "admin.upstream.emergencies", json!({})).await["emergencies"].clone();
+    assert_eq!((&told[0]["incident"]["phase"], &told[0]["is_dry_run"], &told[1]), (&json!("by_hand"), &json!(true), &Value::Null));
     for (definition, says) in [
         (json!({ "url": "ftp://h/", "channel": "nowhere:1" }), "url: must begin with http"),
         (json!({ "url": feed.url(), "channel": "news:1", "header_files": { "X": "/etc/hostname" } }), "credentials_dir"),

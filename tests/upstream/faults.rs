@@ -98,7 +98,6 @@ async fn two_thousand_faults_over_fifty_feeds_leave_no_feed_stuck() {
     );
     assert_eq!((waits.len(), kinds.len()), (FEEDS * FAULTS_PER_FEED, Fault::ALL.len()));
     assert!(mean < Duration::from_secs(1) && p99 < Duration::from_millis(1_500), "mean {mean:?}, p99 {p99:?}");
-    // A redirect loop is one attempt of eleven requests.
     assert!(attempts as f64 <= 1.2 * ideal as f64, "{attempts} attempts, ideal {ideal}");
 
     let mut of_channel: HashMap<String, Vec<u64>> = HashMap::new();

@@ -4,6 +4,8 @@
 //! when they come back, and where they resume.
 
 mod broker_trouble;
+mod emergencies;
+mod endurance;
 mod faults;
 mod foreign;
 mod misbehaving;

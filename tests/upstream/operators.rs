@@ -84,7 +84,7 @@ async fn a_family_that_is_added_finds_who_listens_already_and_takes_all_along_wh
     let world = World::prepare(pool_settings());
     let listened = vec![ChannelName::new("ticks:A"), ChannelName::new("ticks:B"), ChannelName::new("other:A")];
     listened.iter().for_each(|channel| world.upstream.wanted(channel));
-    let shop = Shop { listened, upstream: Some(world.upstream.clone()) };
+    let shop = Shop { listened, upstream: Some(world.upstream.clone()), ..Shop::default() };
     world.upstream.keep(Arc::clone(&store), Arc::new(shop)).await.unwrap();
     let world = world.begin();
     let url = format!("http://{}/events?symbol={{symbol}}", source.address);

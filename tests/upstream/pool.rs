@@ -142,34 +142,46 @@ async fn a_feed_on_demand_runs_from_the_first_listener_to_some_time_after_the_la
     world.stop().await;
 }
 
-/// Sixty symbols come and go at random, a hundred times a second, with twenty places.
+/// Sixty symbols come and go at random, a hundred times a second. With fifty places nearly all are wanted at once, with twenty half of them.
 #[actix_rt::test]
 async fn churn_over_more_symbols_than_places_stays_within_the_cap_and_leaves_nothing() {
-    let source = Source::start(Duration::from_millis(20)).await;
-    let gate = GateSettings { connections_max: 20, ..pool_settings().gate };
-    let grace = Duration::from_millis(150);
-    let world = World::with(PoolSettings { templates: vec![quotes(&source)], on_demand_grace: grace, gate, ..pool_settings() });
-    let mut dice = StdRng::seed_from_u64(1);
-    let symbols: Vec<ChannelName> = (0..60).map(|nth| ChannelName::new(&format!("ticks:S{nth}"))).collect();
-    let mut wanted = vec![false; symbols.len()];
-    for _ in 0..400 {
-        let nth = dice.random_range(0..symbols.len());
-        wanted[nth] = !wanted[nth];
-        if !wanted[nth] {
-            world.upstream.unwanted(&symbols[nth], world.clock.now());
-        } else {
-            world.upstream.wanted(&symbols[nth]);
+    for (places, stays) in [(50, 0.9), (20, 0.0)] {
+        let source = Source::start(Duration::from_millis(20)).await;
+        let gate = GateSettings { connections_max: places, ..pool_settings().gate };
+        let grace = Duration::from_millis(150);
+        let world = World::with(PoolSettings { templates: vec![quotes(&source)], on_demand_grace: grace, gate, ..pool_settings() });
+        let mut dice = StdRng::seed_from_u64(1);
+        let symbols: Vec<ChannelName> = (0..60).map(|nth| ChannelName::new(&format!("ticks:S{nth}"))).collect();
+        let mut wanted = vec![false; symbols.len()];
+        let mut waiting_most = 0;
+        for _ in 0..400 {
+            let nth = dice.random_range(0..symbols.len());
+            if !wanted[nth] {
+                wanted[nth] = true;
+                world.upstream.wanted(&symbols[nth]);
+            } else if !dice.random_bool(stays) {
+                wanted[nth] = false;
+                world.upstream.unwanted(&symbols[nth], world.clock.now());
+            }
+            let report = world.report();
+            assert!(report.places.held <= places, "{}", world.show());
+            waiting_most = waiting_most.max(report.places.waiting);
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert!(world.report().places.held <= 20, "{}", world.show());
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert!(source.open_max() <= places && waiting_most > 0, "{} connections at once, {waiting_most} waited", source.open_max());
+        let served: std::collections::HashSet<String> = world.broker.records().iter().map(|record| record.channel.clone()).collect();
+        assert!(served.len() >= 55, "fair: {} of 60 symbols were served", served.len());
+        println!(
+            "{places} places, {} requests, {} connections at once, {waiting_most} waited, {} symbols served",
+            source.requests(),
+            source.open_max(),
+            served.len()
+        );
+        for (nth, _) in wanted.iter().enumerate().filter(|(_, is_wanted)| **is_wanted) {
+            world.upstream.unwanted(&symbols[nth], world.clock.now());
+        }
+        let gone = || (source.open_connections() == 0 && world.report().places == Places::default() && world.report().feeds.is_empty()).then_some(());
+        eventually("gone", || world.show(), gone).await;
+        world.stop().await;
     }
-    assert!(source.open_max() <= 20, "{} connections at once", source.open_max());
-    let served: std::collections::HashSet<String> = world.broker.records().iter().map(|record| record.channel.clone()).collect();
-    assert!(served.len() >= 55, "fair: {} of 60 symbols were served", served.len());
-    for (nth, _) in wanted.iter().enumerate().filter(|(_, is_wanted)| **is_wanted) {
-        world.upstream.unwanted(&symbols[nth], world.clock.now());
-    }
-    let gone = || (source.open_connections() == 0 && world.report().places == Places::default() && world.report().feeds.is_empty()).then_some(());
-    eventually("gone", || world.show(), gone).await;
-    world.stop().await;
 }

@@ -103,8 +103,9 @@ struct Shared {
     open: Cell<usize>,
     open_max: Cell<usize>,
     requests: Cell<usize>,
-    /// Requests that a fault answered.
+    /// Attempts that a fault answered.
     failed: Cell<usize>,
+    of_loop: Cell<usize>,
 }
 
 impl Source {
@@ -121,6 +122,7 @@ impl Source {
             open_max: Cell::default(),
             requests: Cell::default(),
             failed: Cell::default(),
+            of_loop: Cell::default(),
         });
         let (counting, serving) = (Rc::clone(&shared), Rc::clone(&shared));
         let counter = tokio::task::spawn_local(async move {
@@ -200,7 +202,12 @@ async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut faults = shared.fault.subscribe();
     let fault = *faults.borrow_and_update();
     if let Some(fault) = fault {
-        shared.failed.set(shared.failed.get() + 1);
+        // A reader follows a loop of redirects for eleven requests, and that is one attempt.
+        let of_loop = shared.of_loop.get();
+        shared.of_loop.set((of_loop + usize::from(fault == Fault::RedirectLoop)) % 11);
+        if fault != Fault::RedirectLoop || of_loop == 0 {
+            shared.failed.set(shared.failed.get() + 1);
+        }
         if fault.resets() {
             return reset(&socket);
         }

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -163,6 +164,7 @@ pub fn feed(name: &str, url: &str, limits: FeedLimits) -> FeedSettings {
 #[derive(Default)]
 pub struct Shop {
     pub listened: Vec<ChannelName>,
+    pub used_percent: Arc<AtomicU8>,
     pub upstream: Option<Upstream>,
 }
 
@@ -171,6 +173,9 @@ impl Workshop for Shop {
         let build = |url: &str, channel: &str| FeedSettings::new(&feed.name, url, channel, Format::Data, [], quick());
         let template = FeedTemplate::new(&feed.name, &feed.url, &feed.channel, &[], build).map_err(|error| vec![error.to_string()])?;
         if template.has_parameters() { Ok(Plan::OnDemand(template)) } else { Ok(Plan::Always(template.fixed().unwrap())) }
+    }
+    fn used_percent(&self) -> u8 {
+        self.used_percent.load(Ordering::Relaxed)
     }
     fn announce(&self) {
         self.listened.iter().for_each(|channel| self.upstream.as_ref().unwrap().wanted(channel));
@@ -189,9 +194,9 @@ pub struct World {
 /// A world whose pool has not begun.
 pub struct Prepared {
     pub upstream: Upstream,
-    publisher: Publisher,
-    broker: Arc<Recorder>,
-    clock: Clock,
+    pub publisher: Publisher,
+    pub broker: Arc<Recorder>,
+    pub clock: Clock,
 }
 
 impl Prepared {
@@ -213,11 +218,14 @@ impl World {
 
     /// Everything but the pool itself.
     pub fn prepare(settings: PoolSettings) -> Prepared {
+        Self::prepare_with(settings, Clock::system())
+    }
+
+    pub fn prepare_with(settings: PoolSettings, clock: Clock) -> Prepared {
         let broker = Arc::new(Recorder { records: Mutex::default(), mood: watch::Sender::new(Mood::Ready) });
         let namespaces = vec![Namespace { name: "ticks".to_string(), options: ChannelOptions::default() }];
         let rules = Arc::new(ChannelRules::new(NameSyntax::default(), ChannelOptions::default(), namespaces).unwrap());
         let publisher = Publisher { rules, content: Arc::default(), broker: Arc::new(Handle(Arc::clone(&broker))) };
-        let clock = Clock::system();
         Prepared { upstream: Upstream::new(settings, &clock).unwrap(), publisher, broker, clock }
     }
 

@@ -6,7 +6,9 @@ use crate::admin::desk::Desk;
 use crate::auth::Right;
 use crate::config::FeedConfig;
 use crate::session::procedures::Caller;
-use crate::upstream::{FeedReport, Pause, Reason, Reconnect, RosterError, RotateFeed, UpstreamPool};
+use crate::upstream::{
+    Declare, EmergencyKind, FeedReport, Incident, Pause, Reason, Reconnect, RosterError, RotateFeed, UpstreamPool, day_page, week_page,
+};
 use actix::{Handler, Message};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -18,6 +20,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 commands! {
     "admin.upstream.add" Some(Right::UpstreamWrite), Changes, "feed", Add, add, r#"{"feed":"weather","definition":{"url":"https://example.org/events","channel":"weather:{event}"}}"#,
         "Reads one more feed, from now on and after every start; checked like a feed of the configuration.";
+    "admin.upstream.emergencies" Some(Right::UpstreamRead), Reads, "", List, emergencies, "{}",
+        "Lists the latest emergencies of the feeds with their causes and what was done.";
+    "admin.upstream.emergency" Some(Right::UpstreamControl), Changes, "kind", Emergency, emergency, r#"{"kind":"error_rate","dry_run":true}"#,
+        "Does by hand what an emergency of this kind would be met with; in a dry run it only says what that is.";
     "admin.upstream.list" Some(Right::UpstreamRead), Reads, "", List, list, "{}",
         "Lists the feeds with their states and figures.";
     "admin.upstream.pause" Some(Right::UpstreamControl), Changes, "feed", Feed, pause, r#"{"feed":"weather"}"#,
@@ -26,6 +32,8 @@ commands! {
         "Connects a feed, or all, anew from where it is; one that waits or is parked tries now.";
     "admin.upstream.remove" Some(Right::UpstreamWrite), Changes, "feed", One, remove, r#"{"feed":"weather"}"#,
         "Ends a feed that was added, for good. What is in the configuration is removed there.";
+    "admin.upstream.report" Some(Right::UpstreamRead), Reads, "period", Report, report, r#"{"period":"week","back":1,"html":true}"#,
+        "Shows what the feeds did in a day or a week, and what stands out in it; as JSON or as a page.";
     "admin.upstream.resume" Some(Right::UpstreamControl), Changes, "feed", Feed, resume, r#"{"feed":"weather"}"#,
         "Reads a feed, or all, again, from where it was left if the feed can repeat that.";
     "admin.upstream.rotate" Some(Right::UpstreamControl), Changes, "feed", One, rotate, r#"{"feed":"weather"}"#,
@@ -205,4 +213,98 @@ impl From<RosterError> for Failure {
             RosterError::Store { .. } | RosterError::Client { .. } => Self::Failed(text),
         }
     }
+}
+
+arguments! {
+    Emergency {
+        /// Which kind.
+        kind: EmergencyKind,
+        /// Only say what would be done.
+        dry_run: bool,
+    }
+}
+
+impl Field for EmergencyKind {
+    fn schema() -> Value {
+        json!({ "type": "string", "enum": Self::ALL.map(Self::as_str) })
+    }
+    fn must() -> String {
+        format!("one of {}", Self::ALL.map(Self::as_str).join(", "))
+    }
+    fn read(value: &Value) -> Option<Self> {
+        let word = value.as_str()?;
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+async fn emergency(desk: Arc<Desk>, _: Caller, Emergency { kind, dry_run }: Emergency) -> Result<Value, Failure> {
+    let incident = ask(&desk, Declare { kind, is_dry_run: dry_run }).await?;
+    Ok(json!({ "incident": incident_of(&incident), "is_dry_run": dry_run }))
+}
+
+async fn emergencies(desk: Arc<Desk>, _: Caller, _: List) -> Result<Value, Failure> {
+    let emergencies = desk.upstream.emergencies();
+    let told =
+        emergencies.iter().map(|told| json!({ "at": told.at_wall_ms, "incident": incident_of(&told.incident), "is_dry_run": told.is_dry_run }));
+    Ok(json!({ "emergencies": told.collect::<Vec<_>>() }))
+}
+
+fn incident_of(incident: &Incident) -> Value {
+    json!({
+        "kind": incident.kind.as_str(),
+        "phase": incident.phase.as_str(),
+        "cause": incident.cause,
+        "measures": incident.measures.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+/// What a report is about.
+#[derive(Clone, Copy)]
+enum Period {
+    Day,
+    Week,
+}
+
+impl Field for Period {
+    fn schema() -> Value {
+        json!({ "type": "string", "enum": ["day", "week"] })
+    }
+    fn must() -> String {
+        "day or week".to_string()
+    }
+    fn read(value: &Value) -> Option<Self> {
+        match value.as_str()? {
+            "day" => Some(Self::Day),
+            "week" => Some(Self::Week),
+            _ => None,
+        }
+    }
+}
+
+arguments! {
+    Report {
+        /// A day (UTC) or a week (from Monday).
+        period: Period,
+        /// How many of them ago; 0, the default: the one that is not over.
+        back: Option<u64>,
+        /// As a page that a browser shows.
+        html: bool,
+    }
+}
+
+async fn report(desk: Arc<Desk>, _: Caller, Report { period, back, html }: Report) -> Result<Value, Failure> {
+    let back = u32::try_from(back.unwrap_or(0)).unwrap_or(u32::MAX);
+    let none = || Failure::NotFound("there is no report of that time".to_string());
+    let unreadable = |error: serde_json::Error| Failure::Failed(error.to_string());
+    let (report, page) = match period {
+        Period::Day => {
+            let day = desk.upstream.day_report(back).await?.ok_or_else(none)?;
+            (serde_json::to_value(&day).map_err(unreadable)?, html.then(|| day_page(&day)))
+        }
+        Period::Week => {
+            let week = desk.upstream.week_report(back).await?.ok_or_else(none)?;
+            (serde_json::to_value(&week).map_err(unreadable)?, html.then(|| week_page(&week)))
+        }
+    };
+    Ok(page.map_or_else(|| json!({ "report": report }), |page| json!({ "html": page })))
 }
