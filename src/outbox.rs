@@ -325,7 +325,8 @@ impl Outbox {
         self.backlog.borrow_mut().take();
     }
 
-    fn is_behind(&self) -> bool {
+    /// Whether the client has not taken yet what it was sent.
+    pub fn is_behind(&self) -> bool {
         self.backlog.borrow().is_some()
     }
 

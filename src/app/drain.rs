@@ -6,6 +6,7 @@
 use super::House;
 use crate::clock::Millis;
 use crate::config::ShutdownConfig;
+use crate::mercure::Drain;
 use crate::protocol::codes::Disconnect;
 use crate::session::worker::Worker;
 use crate::tls::CertificateWatch;
@@ -49,6 +50,11 @@ impl Draining {
         self.is_draining.load(Ordering::Acquire) || self.asked.borrow().is_some()
     }
 
+    /// What the Mercure hub looks at.
+    pub fn of_mercure(&self) -> Drain {
+        Drain { is_on: Arc::clone(&self.is_draining), until: Arc::clone(&self.until) }
+    }
+
     /// Lets a worker know when it is time.
     pub fn attend(&self, worker: &Rc<Worker>) {
         worker.drain_by(Arc::clone(&self.is_draining), Arc::clone(&self.until), Disconnect::SHUTDOWN);
@@ -72,7 +78,7 @@ impl fmt::Display for Drained {
 impl Draining {
     pub async fn drain(&self, shutdown: &ShutdownConfig, house: &House) -> Drained {
         let started = Instant::now();
-        let told = house.hub.len();
+        let told = house.hub.len() + house.mercure.as_ref().map_or(0, |mercure| mercure.subscribers());
         let (spread, timeout) = match self.asked.borrow().flatten() {
             // Whoever gives more time gives it to the goodbyes; the sessions get as long to close as ever.
             Some(within) => (within, within + (shutdown.timeout.duration().saturating_sub(shutdown.spread.duration()))),
@@ -84,8 +90,7 @@ impl Draining {
         let mut again = Signals::listen().ok();
         let deadline = tokio::time::Instant::now() + timeout;
         loop {
-            let sessions: usize = house.topics.count_workers().await.iter().map(|worker| worker.sessions).sum();
-            if sessions == 0 {
+            if house.connected().await == 0 {
                 break;
             }
             let stopped_again = async {
@@ -103,8 +108,16 @@ impl Draining {
                 break;
             }
         }
-        let left = house.topics.count_workers().await.iter().map(|worker| worker.sessions).sum();
+        let left = house.connected().await;
         Drained { told, left, took: started.elapsed() }
+    }
+}
+
+impl House {
+    /// Clients of every kind that are still there.
+    async fn connected(&self) -> usize {
+        let sessions: usize = self.topics.count_workers().await.iter().map(|worker| worker.sessions).sum();
+        sessions + self.mercure.as_ref().map_or(0, |mercure| mercure.subscribers())
     }
 }
 

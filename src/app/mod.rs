@@ -36,7 +36,7 @@ use crate::http::login::{IsTls, LoginState};
 use crate::http::pages::Pages;
 use crate::http::routes::Routes;
 use crate::http::transports::websocket::{self, WebsocketSettings};
-use crate::mercure::Tap;
+use crate::mercure::{MercureHub, Tap};
 use crate::outbox::OutboxLimits;
 use crate::session::hub::Hub;
 use crate::session::worker::{Shared, Worker};
@@ -239,6 +239,7 @@ pub struct House {
     /// Where a namespace keeps history in the store.
     history: Option<Arc<DurableBroker>>,
     hub: Arc<Hub>,
+    mercure: Option<Arc<MercureHub>>,
     sessions: Shared,
     published: Vec<Arc<Jwks>>,
     outbox: OutboxLimits,
@@ -260,7 +261,8 @@ impl House {
         let rules: Arc<ChannelRules> = Arc::new(config.channel.rules().context("channel")?);
         let arbiters = (0..config.topic.threads.max(1)).map(|_| Arbiter::new().handle()).collect();
         let topics = Topics::new(arbiters, Arc::clone(&rules), settings::topics(config), &clock);
-        let mercure = settings::mercure(config, &rules, &clock)?;
+        let draining = Draining::new();
+        let mercure = settings::mercure(config, &topics, draining.of_mercure(), &clock)?;
         let deliver: Arc<dyn Deliver> = match &mercure {
             Some(hub) => Arc::new(Tap { hub: Arc::clone(hub), topics: Arc::clone(&topics) as _ }),
             None => Arc::clone(&topics) as _,
@@ -281,7 +283,6 @@ impl House {
         let Verifiers { connection: tokens, subscription: subscription_tokens, published } = settings::tokens(config, hub_tokens.as_ref(), &clock)?;
         let proxies = settings::proxies(config)?;
         let limits = Arc::new(Limits::new(&settings::limits(config), &clock));
-        let draining = Draining::new();
         let limit = raise_descriptor_limit().saturating_sub(config.http_server.reserved_descriptors);
         let connection_limit = config.http_server.connection_limit.min(limit);
         if connection_limit < config.http_server.connection_limit {
@@ -309,6 +310,7 @@ impl House {
             pool: RwLock::default(),
             store: Arc::clone(&store),
             history: history.clone(),
+            mercure: mercure.clone(),
         });
         let maintenance = Arc::new(Maintenance::default());
         let readiness =
@@ -376,7 +378,7 @@ impl House {
             live,
             login: login.map(Arc::new),
             pages: Pages::new(&settings::pages(config)),
-            mercure: mercure.map(|hub| settings::mercure_endpoints(config, hub, &publisher, &limits, &clock)).transpose()?,
+            mercure: mercure.clone().map(|hub| settings::mercure_endpoints(config, hub, &publisher, &limits, &clock)).transpose()?,
             api: (!config.http_api.disabled).then(|| Arc::new(api)),
             readiness: readiness.clone(),
             state: state.clone(),
@@ -416,6 +418,7 @@ impl House {
             published,
             history,
             api_keys,
+            mercure,
             sessions: Shared {
                 settings: Arc::new(settings::session(config, &node.uid)),
                 publisher,

@@ -9,7 +9,6 @@ use crate::auth::{
     TokenVerifier,
 };
 use crate::broker::{MemoryBrokerSettings, Publisher};
-use crate::channel::ChannelRules;
 use crate::clock::{Clock, Millis};
 use crate::config::{
     CommandLimitsConfig, Config, FeedConfig, FeedFormat, FeedStart, LimitsConfig, MercureKeyConfig, SubscriptionTokenConfig, TokenConfig,
@@ -28,7 +27,7 @@ use crate::http::transports::streams::{Endpoint, StreamSettings};
 use crate::http::transports::websocket::WebsocketSettings;
 use crate::mercure::log::LogSettings;
 use crate::mercure::names::TopicNames;
-use crate::mercure::{MercureHub, MercureSettings};
+use crate::mercure::{Drain, MercureHub, MercureSettings};
 use crate::outbox::OutboxLimits;
 use crate::protocol::event_stream::EventStreamLimits;
 use crate::protocol::mercure::hub_base;
@@ -37,6 +36,7 @@ use crate::session::worker::{PersonalChannel, SessionSettings};
 use crate::telemetry::emit;
 use crate::telemetry::mercure::MercureEnabled;
 use crate::topic::TopicSettings;
+use crate::topic::registry::Topics;
 use crate::units::{ByteSize, HumanDuration};
 use crate::upstream::{
     BreakerSettings, DegradedSettings, EmergencySettings, FeedError, FeedLimits, FeedSettings, FeedTemplate, Format, GateSettings, HealthSettings,
@@ -243,7 +243,7 @@ pub fn tokens_of_the_hub(config: &Config) -> Result<HubTokens, HubKeyError> {
 }
 
 /// What all workers share of the Mercure hub, if there is one.
-pub fn mercure(config: &Config, rules: &Arc<ChannelRules>, clock: &Clock) -> anyhow::Result<Option<Arc<MercureHub>>> {
+pub fn mercure(config: &Config, topics: &Arc<Topics>, drain: Drain, clock: &Clock) -> anyhow::Result<Option<Arc<MercureHub>>> {
     let mercure = &config.mercure;
     if !mercure.enabled {
         return Ok(None);
@@ -254,9 +254,14 @@ pub fn mercure(config: &Config, rules: &Arc<ChannelRules>, clock: &Clock) -> any
     let log =
         LogSettings { history_size: mercure.history_size, history_ttl_ms: mercure.history_ttl.ms(), bytes_max: mercure.history_bytes_max.bytes() };
     let base = hub_base(&mercure.resource).ok_or_else(|| anyhow!("mercure.resource is not a URL"))?;
-    let settings = MercureSettings { log, is_insecure: config.client.insecure };
+    let settings = MercureSettings {
+        log,
+        is_insecure: config.client.insecure,
+        heartbeat_ms: mercure.heartbeat.ms(),
+        listening_max: config.client.channel_limit,
+    };
     emit(MercureEnabled);
-    Ok(Some(MercureHub::new(settings, names, Arc::clone(rules), base, clock.clone())))
+    Ok(Some(MercureHub::new(settings, names, topics, base, drain, clock.clone())))
 }
 
 /// What the endpoints of the Mercure hub need.
@@ -290,6 +295,10 @@ pub fn mercure_endpoints(
         resource: mercure.resource.clone(),
         issuer: mercure.trusted_issuer.clone(),
         has_subscriptions: mercure.subscriptions,
+        anonymous: mercure.anonymous || config.client.insecure,
+        connection_limit: config.client.connection_limit,
+        write_timeout_ms: mercure.write_timeout.is_positive().then(|| mercure.write_timeout.ms()),
+        dispatch_timeout_ms: mercure.dispatch_timeout.ms(),
         publish_origins: Origins::new(&mercure.publish_origins).context("mercure.publish_origins")?,
         cors: cors(&mercure.cors_origins).context("mercure.cors_origins")?,
         limits: Arc::clone(limits),

@@ -3,6 +3,7 @@
 use crate::broker::{DurableBroker, MemoryBroker};
 use crate::clock::Clock;
 use crate::guard::admission::Admission;
+use crate::mercure::MercureHub;
 use crate::session::hub::Hub;
 use crate::store::Store;
 use crate::topic::fanout::WorkerCounts;
@@ -24,6 +25,7 @@ pub struct State {
     pub(super) pool: RwLock<Option<Addr<UpstreamPool>>>,
     pub(super) store: Arc<dyn Store>,
     pub(super) history: Option<Arc<DurableBroker>>,
+    pub(super) mercure: Option<Arc<MercureHub>>,
 }
 
 /// Everything that is counted, exact at its own moment.
@@ -57,6 +59,14 @@ pub struct Counts {
     pub store_connections: usize,
     /// Batches and publications of history that wait for the store.
     pub history_waiting: usize,
+    pub mercure_subscribers: usize,
+    /// Selectors of all Mercure subscribers, where they are told of.
+    pub mercure_subscriptions: usize,
+    /// Different patterns among the selectors.
+    pub mercure_patterns: usize,
+    /// What is kept for those who come back.
+    pub mercure_updates: usize,
+    pub mercure_bytes: usize,
     pub feed_places: FeedPlaces,
     pub feeds: Vec<FeedCounts>,
 }
@@ -116,6 +126,7 @@ impl State {
         let upstream = self.upstream.report(self.clock.now());
         let Places { held, rotating, waiting, breakers_open } = upstream.places;
         let (memory, store) = (Memory::now(), self.store.state());
+        let (mercure_updates, mercure_bytes) = self.mercure.as_ref().map_or((0, 0), |hub| hub.kept());
         Counts {
             sessions: self.hub.len(),
             connections: self.admission.count(),
@@ -139,6 +150,11 @@ impl State {
             store_is_up: store.trouble.is_none(),
             store_waiting: store.waiting,
             store_connections: store.connections,
+            mercure_subscribers: self.mercure.as_ref().map_or(0, |hub| hub.subscribers()),
+            mercure_subscriptions: self.mercure.as_ref().map_or(0, |hub| hub.presences().len()),
+            mercure_patterns: self.mercure.as_ref().map_or(0, |hub| hub.patterns().in_use()),
+            mercure_updates,
+            mercure_bytes,
             history_waiting: self.history.as_ref().map_or(0, |history| history.waiting()),
             feed_places: FeedPlaces { held, rotating, waiting, breakers_open },
             feeds: upstream.feeds.iter().map(feed).collect(),

@@ -7,25 +7,33 @@
 //! Called by the HTTP edge, and by the broker's deliveries. Deliberately absent: tokens and HTTP, and a way past the broker: only what the hub says
 //! of its own subscribers does not come from there.
 
+pub mod crowd;
+pub mod listening;
 pub mod log;
 pub mod names;
+pub mod presences;
 pub mod selecting;
+pub mod subscriber;
 
 use crate::broker::{ChannelEvent, Deliver, Publish, PublishError, Publisher};
 use crate::channel::{ChannelError, ChannelName, ChannelRules, Payload, Update};
 use crate::clock::{Clock, Millis};
-use crate::protocol::mercure::{PublishForm, Topic};
+use crate::protocol::mercure::{EARLIEST, Generation, Presence, PublishForm, SelectorText, Topic};
 use crate::telemetry::emit;
 use crate::telemetry::mercure::UpdatePublished;
+use crate::topic::registry::Topics;
 use bytes::Bytes;
-use log::{Content, Log, LogSettings, Visibility};
+use crowd::Bell;
+use listening::{Listeners, Listening};
+use log::{Content, Entry, Found, Log, LogSettings, Visibility};
 use names::TopicNames;
 use parking_lot::Mutex;
+use presences::Presences;
 use selecting::Patterns;
 use smallvec::SmallVec;
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use url::Url;
 
 /// Channels whose topic and visibility are remembered.
@@ -36,6 +44,18 @@ pub struct MercureSettings {
     pub log: LogSettings,
     /// Everything is open to everybody: for trying things out.
     pub is_insecure: bool,
+    /// Silence after which a subscriber is sent a comment.
+    pub heartbeat_ms: Millis,
+    /// Channels that are told that one subscriber listens to them.
+    pub listening_max: usize,
+}
+
+/// Whether the hub is about to stop, and by when all subscribers have been told.
+#[derive(Clone, Debug, Default)]
+pub struct Drain {
+    pub is_on: Arc<AtomicBool>,
+    /// Milliseconds on the clock.
+    pub until: Arc<AtomicU64>,
 }
 
 /// What all workers share.
@@ -47,7 +67,29 @@ pub struct MercureHub {
     state: Mutex<State>,
     /// Subscribers on all workers.
     subscribers: AtomicUsize,
+    bells: Mutex<Vec<Weak<Bell>>>,
+    listeners: Arc<Listeners>,
+    presences: Presences,
+    drain: Drain,
     clock: Clock,
+}
+
+/// A subscriber, counted for as long as this lives.
+pub struct Attendance(Arc<MercureHub>);
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        self.0.subscribers.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Where a subscriber begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begin {
+    /// It is given everything behind this place.
+    pub place: u64,
+    /// The cursor that it is told; `None`: it has shown none.
+    pub told: Option<String>,
 }
 
 struct State {
@@ -64,14 +106,18 @@ struct Shown {
 }
 
 impl MercureHub {
-    pub fn new(settings: MercureSettings, names: TopicNames, rules: Arc<ChannelRules>, base: Url, clock: Clock) -> Arc<Self> {
+    pub fn new(settings: MercureSettings, names: TopicNames, topics: &Arc<Topics>, base: Url, drain: Drain, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State { log: Log::new(settings.log), channels: HashMap::new() }),
             settings,
             names,
-            rules,
+            rules: Arc::clone(topics.rules()),
             patterns: Patterns::new(base),
             subscribers: AtomicUsize::new(0),
+            bells: Mutex::default(),
+            listeners: Listeners::new(topics),
+            presences: Presences::default(),
+            drain,
             clock,
         })
     }
@@ -111,6 +157,88 @@ impl MercureHub {
         Ok(id)
     }
 
+    /// Where somebody begins who shows this cursor, and what it is told of it.
+    pub fn begin(&self, cursor: Option<&str>) -> Begin {
+        let now = self.clock.now();
+        let state = self.state.lock();
+        let end = state.log.end();
+        let Some(cursor) = cursor else { return Begin { place: end, told: None } };
+        match state.log.find(cursor, now) {
+            Found::After(place) => Begin { place, told: Some(cursor.to_string()) },
+            Found::Earliest(place) => Begin { place, told: Some(EARLIEST.to_string()) },
+            Found::Unknown => Begin { place: end, told: Some(EARLIEST.to_string()) },
+        }
+    }
+
+    /// The channels of those selectors that name one topic, as far as one connection may have channels.
+    pub fn listen(&self, selectors: &[SelectorText]) -> Vec<Listening> {
+        let named = selectors.iter().filter(|selector| !selector.is_everything() && !selector.may_be_a_pattern());
+        let channels = named.take(self.settings.listening_max).map(|selector| self.names.channel(&selector.text, false));
+        channels.filter_map(|channel| self.listeners.listen(channel)).collect()
+    }
+
+    /// The id of the newest update, or `earliest`.
+    pub fn last_id(&self) -> Arc<str> {
+        Arc::clone(self.state.lock().log.last_id())
+    }
+
+    pub fn presences(&self) -> &Presences {
+        &self.presences
+    }
+
+    /// Subscribers on this node.
+    pub fn subscribers(&self) -> usize {
+        self.subscribers.load(Ordering::Acquire)
+    }
+
+    /// What is in the log: updates and bytes.
+    pub fn kept(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.log.len(), state.log.bytes())
+    }
+
+    fn bell(&self) -> Arc<Bell> {
+        let bell = Arc::new(Bell::default());
+        let mut bells = self.bells.lock();
+        bells.retain(|other| other.strong_count() > 0);
+        bells.push(Arc::downgrade(&bell));
+        bell
+    }
+
+    fn end(&self) -> u64 {
+        self.state.lock().log.end()
+    }
+
+    fn after(&self, place: u64, max: usize) -> Option<Vec<Arc<Entry>>> {
+        self.state.lock().log.after(place, max)
+    }
+
+    /// Somebody comes in: from now on the log is kept for it. To be called before it is asked where to begin.
+    pub fn attend(self: &Arc<Self>) -> Attendance {
+        self.subscribers.fetch_add(1, Ordering::AcqRel);
+        Attendance(Arc::clone(self))
+    }
+
+    fn is_draining(&self) -> bool {
+        self.drain.is_on.load(Ordering::Acquire)
+    }
+
+    fn drain_ends_at(&self) -> Millis {
+        self.drain.until.load(Ordering::Acquire)
+    }
+
+    /// Says that a subscription has begun, or is over. Only those entitled to its topic are told.
+    fn announce(&self, presence: &Presence, is_active: bool) {
+        let is_modern = presence.selector.kind.generation() == Generation::Modern;
+        let content = Content::Own {
+            id: format!("urn:uuid:{}", uuid::Uuid::now_v7()).into(),
+            event_type: is_modern.then_some("mercure"),
+            data: presence.event(is_active),
+        };
+        let topics = SmallVec::from_elem(Arc::new(Topic::new(&presence.topic())), 1);
+        self.append(&mut self.state.lock(), topics, Visibility::Entitled, content);
+    }
+
     /// Forgets what is too old. To be called now and then.
     pub fn prune(&self) {
         let now = self.clock.now();
@@ -145,6 +273,12 @@ impl MercureHub {
     fn append(&self, state: &mut State, topics: SmallVec<[Arc<Topic>; 1]>, visibility: Visibility, content: Content) {
         let now: Millis = self.clock.now();
         state.log.append(topics, visibility, content, now);
+        if self.subscribers() == 0 {
+            return;
+        }
+        for bell in self.bells.lock().iter().filter_map(Weak::upgrade).filter(|bell| bell.is_wanted.load(Ordering::Acquire)) {
+            bell.rings.notify_one();
+        }
     }
 
     /// Who may see what others publish in a channel: whoever its namespace lets subscribe.

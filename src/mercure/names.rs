@@ -9,6 +9,7 @@
 //! Private updates go into the channel of the same name behind the private prefix, which other clients subscribe to with a token only.
 
 use crate::channel::{ChannelName, OWN_PREFIX};
+use crate::protocol::mercure::unescaped;
 use std::collections::HashSet;
 use std::fmt::Write;
 
@@ -79,7 +80,7 @@ impl TopicNames {
             None if self.namespace.is_empty() => bare,
             None => return None,
         };
-        let topic = decoded(encoded)?;
+        let topic = unescaped(encoded)?;
         (*self.channel(&topic, is_private) == *channel).then_some(ChannelTopic { topic, is_private })
     }
 
@@ -100,22 +101,6 @@ fn push_encoded(out: &mut String, text: &str, is_hostile: impl Fn(usize, char) -
             let _ = write!(out, "%{byte:02X}");
         }
     }
-}
-
-fn decoded(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first != b'%' {
-            out.push(*first);
-            continue;
-        }
-        let (digits, behind) = tail.split_at_checked(2)?;
-        out.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
-        rest = behind;
-    }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]

@@ -1,11 +1,24 @@
 //! What happens at the Mercure hub.
 
-use super::{Event, counter, counter_vec};
+use super::{Event, counter, counter_vec, gauge};
 use crate::auth::TokenError;
-use prometheus::{IntCounter, IntCounterVec};
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 use std::sync::LazyLock;
 
 static UPDATES: LazyLock<IntCounter> = LazyLock::new(|| counter("aether_mercure_updates_total", "Updates published by the Mercure protocol."));
+static SUBSCRIBERS: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("aether_mercure_subscribers_total", "Connections of Mercure subscribers that have begun."));
+static CONNECTED: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_mercure_subscribers_connected", "Mercure subscribers that are connected."));
+static DELIVERED: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("aether_mercure_deliveries_total", "Updates written to Mercure subscribers, once for each of them."));
+static DROPPED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec(
+        "aether_mercure_dropped_total",
+        "Mercure subscribers whose answer was ended because they, or their worker, could not keep up.",
+        &["reason"],
+        &[&["slow"], &["behind"]],
+    )
+});
 static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let reasons = Reason::ALL.map(Reason::as_str);
     let values: Vec<[&str; 1]> = reasons.iter().map(|reason| [*reason]).collect();
@@ -52,6 +65,10 @@ pub struct MercureEnabled;
 impl Event for MercureEnabled {
     fn emit(self) {
         LazyLock::force(&UPDATES);
+        LazyLock::force(&SUBSCRIBERS);
+        LazyLock::force(&CONNECTED);
+        LazyLock::force(&DELIVERED);
+        LazyLock::force(&DROPPED);
         LazyLock::force(&REFUSED);
     }
 }
@@ -64,6 +81,50 @@ impl Event for UpdatePublished {
     fn emit(self) {
         log::debug!("mercure: an update with {} topics was published", self.topics);
         UPDATES.inc();
+    }
+}
+
+/// An answer without an end has begun.
+pub struct SubscriberOpened;
+impl Event for SubscriberOpened {
+    fn emit(self) {
+        SUBSCRIBERS.inc();
+        CONNECTED.inc();
+    }
+}
+
+pub struct SubscriberClosed {
+    /// It took what it was sent too slowly.
+    pub was_slow: bool,
+}
+impl Event for SubscriberClosed {
+    fn emit(self) {
+        CONNECTED.dec();
+        if self.was_slow {
+            log::info!("mercure: a subscriber was cut as slow");
+            DROPPED.with_label_values(&["slow"]).inc();
+        }
+    }
+}
+
+/// The log went on without them: they are sent away, and come back with their cursors.
+pub struct SubscribersFellBehind {
+    pub subscribers: usize,
+}
+impl Event for SubscribersFellBehind {
+    fn emit(self) {
+        log::warn!("mercure: {} subscribers are sent away, since updates came faster than they could be given out", self.subscribers);
+        DROPPED.with_label_values(&["behind"]).inc_by(self.subscribers as u64);
+    }
+}
+
+/// Counted once a batch.
+pub struct UpdatesDelivered {
+    pub count: usize,
+}
+impl Event for UpdatesDelivered {
+    fn emit(self) {
+        DELIVERED.inc_by(self.count as u64);
     }
 }
 

@@ -32,8 +32,11 @@ const COUNT_MAX: Duration = Duration::from_secs(2);
 /// Channels after which [`Topics::for_each_watched`] lets other tasks of the thread have their turn: about a tenth of a millisecond.
 const SHOWN_PER_TURN: usize = 1_000;
 
-/// Workers that one topic can serve: the bits of [`Entry::workers`].
-pub const WORKERS_MAX: usize = 64;
+/// Workers that one topic can serve: the bits of [`Entry::workers`], but for the last one.
+pub const WORKERS_MAX: usize = 63;
+
+/// In place of a worker's number: somebody listens who is given the channel's events in another way, and is sent none.
+pub const READER: usize = WORKERS_MAX;
 
 /// Bytes on their way to someone who may be slower than the sender.
 #[derive(Debug, Default)]

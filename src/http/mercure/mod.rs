@@ -7,11 +7,13 @@ mod cors;
 mod metadata;
 mod publish;
 mod refusal;
+mod subscribe;
+mod subscriptions;
 mod token;
 
 use crate::auth::{MercureTokens, OriginError, OriginRule};
 use crate::broker::Publisher;
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::guard::limits::Limits;
 use crate::mercure::MercureHub;
 use crate::protocol::mercure::{Generation, HUB_PATH, Protocol};
@@ -38,6 +40,14 @@ pub struct MercureState {
     /// Who issues the access tokens of the modern generation. Empty: nobody.
     pub issuer: String,
     pub has_subscriptions: bool,
+    /// Subscribers need no token for what is public.
+    pub anonymous: bool,
+    /// Clients of all kinds. 0: no limit.
+    pub connection_limit: usize,
+    /// The longest that an answer lasts. `None`: no limit.
+    pub write_timeout_ms: Option<Millis>,
+    /// How long the oldest byte may wait for a subscriber.
+    pub dispatch_timeout_ms: Millis,
     /// For a cookie that publishes.
     pub publish_origins: Origins,
     pub cors: Cors,
@@ -81,6 +91,19 @@ pub fn configure(state: Arc<MercureState>) -> impl FnOnce(&mut web::ServiceConfi
             };
             service.route(METADATA_PATH, web::to(serve));
         }
+        if state.has_subscriptions {
+            let state = Arc::clone(&state);
+            let serve = move |request: HttpRequest| {
+                let state = Arc::clone(&state);
+                async move {
+                    if *request.method() == Method::OPTIONS && state.cors.is_preflight(&request) {
+                        return with_security(state.cors.preflight(&request));
+                    }
+                    finished(&state, &request, subscriptions::answer(&state, &request))
+                }
+            };
+            service.service(web::scope(&format!("{HUB_PATH}/subscriptions")).default_service(web::to(serve)));
+        }
         service.route(HUB_PATH, web::to(move |request, body| serve(Arc::clone(&state), request, body)));
     }
 }
@@ -90,7 +113,9 @@ async fn serve(state: Arc<MercureState>, request: HttpRequest, body: web::Payloa
     let answer = match *request.method() {
         Method::POST => publish::answer(&state, &request, body).await,
         Method::OPTIONS if state.cors.is_preflight(&request) => return with_security(state.cors.preflight(&request)),
-        _ => Err(Refusal::method("POST")),
+        Method::GET | Method::HEAD => subscribe::answer(&state, &request, body).await,
+        ref method if method.as_str() == subscribe::QUERY && state.protocol != Protocol::Legacy => subscribe::answer(&state, &request, body).await,
+        _ => Err(Refusal::method("GET, HEAD, POST")),
     };
     finished(&state, &request, answer)
 }

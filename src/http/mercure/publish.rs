@@ -49,7 +49,7 @@ pub async fn answer(state: &Arc<MercureState>, request: &HttpRequest, body: web:
     }
 }
 
-fn unread(why: Unread) -> Refusal {
+pub(super) fn unread(why: Unread) -> Refusal {
     match why {
         Unread::TooLarge { max } => Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Reason::TooLarge, format!("the body is larger than {max} bytes")),
         Unread::TooSlow => Refusal::new(StatusCode::REQUEST_TIMEOUT, Reason::Malformed, "the body did not come in time"),

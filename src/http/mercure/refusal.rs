@@ -42,6 +42,11 @@ impl Refusal {
         Self { retry_after: Some(too_often.seconds()), ..refusal }
     }
 
+    /// Not now.
+    pub fn unavailable(text: &'static str, retry_after: u32) -> Self {
+        Self { retry_after: Some(retry_after.into()), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, Reason::Failed, text) }
+    }
+
     /// No token is shown, and one is needed.
     pub fn no_token(generation: Generation) -> Self {
         let refusal = Self::new(StatusCode::UNAUTHORIZED, Reason::NoToken, "a token is needed");

@@ -14,7 +14,7 @@ pub use document::{Presence, collection, single};
 pub use form::{FormError, Pair, pairs};
 pub use publish::{PublishForm, PublishFormError, TOPICS_MAX, is_reserved};
 pub use selector::{InvalidPattern, MatchKind, PATTERN_BYTES_MAX, Pattern, Protocol, SelectorError, SelectorText, Topic, hub_base, selectors_of};
-pub use update::{encode, escaped};
+pub use update::{encode, escaped, unescaped};
 
 /// The path of the hub (RFC 8615).
 pub const HUB_PATH: &str = "/.well-known/mercure";

@@ -1,5 +1,6 @@
 //! An update as event-stream bytes.
 
+use super::form::hex;
 use crate::protocol::event_stream::{EncodeError, OutgoingEvent};
 use bytes::Bytes;
 use std::fmt::Write;
@@ -27,6 +28,23 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// A text out of what [`escaped`] made of it. `None`: there is a percent sign that escapes nothing, or what comes out is no UTF-8.
+pub fn unescaped(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first != b'%' {
+            out.push(*first);
+            continue;
+        }
+        let (digits, behind) = tail.split_at_checked(2)?;
+        out.push(hex(digits[0])? << 4 | hex(digits[1])?);
+        rest = behind;
+    }
+    String::from_utf8(out).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +69,9 @@ mod tests {
     fn a_segment_is_encoded_once() {
         assert_eq!(escaped("https://a/b?é %"), "https%3A%2F%2Fa%2Fb%3F%C3%A9%20%25");
         assert_eq!(escaped("A-z._~0"), "A-z._~0");
+        assert_eq!(unescaped("https%3A%2F%2Fa%2Fb%3F%C3%A9%20%25+").as_deref(), Some("https://a/b?é %+"));
+        for broken in ["%", "%4", "%zz", "%ff"] {
+            assert_eq!(unescaped(broken), None, "{broken}");
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! The Mercure protocol, both generations: its behaviour table.
 
 mod publish;
+mod source;
+mod subscribe;
+mod subscriptions;
 
 use crate::support::token::{now, signed, token};
 use crate::support::{Answer, Hub, merged, request};

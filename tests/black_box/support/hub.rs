@@ -345,8 +345,22 @@ impl Drop for Hub {
 }
 
 /// What a session may leave no trace in. Histories and the memory they take are kept on purpose.
-const MUST_RETURN: [&str; 11] =
-    ["sessions", "connections", "users", "topics", "shards", "members", "session_actors", "timers", "outbox_bytes", "presence", "descriptors"];
+const MUST_RETURN: [&str; 14] = [
+    "mercure_subscribers",
+    "mercure_subscriptions",
+    "mercure_patterns",
+    "sessions",
+    "connections",
+    "users",
+    "topics",
+    "shards",
+    "members",
+    "session_actors",
+    "timers",
+    "outbox_bytes",
+    "presence",
+    "descriptors",
+];
 
 fn comparable(state: &Value) -> Value {
     let count = |name: &str| state.get(name).cloned().unwrap_or_else(|| panic!("the state does not count {name}: {state}"));
