@@ -197,7 +197,7 @@ async fn the_wrong_kind_of_frame() {
         for (codec, opcode) in [(Codec::Json, opcode::BINARY), (Codec::Protobuf, opcode::TEXT)] {
             let mut client = hub.open(codec).await;
             let connect = codec.encode(&[json!({ "id": 1, "connect": {} })]);
-            client.socket.send(opcode, &connect).await;
+            client.socket().send(opcode, &connect).await;
             assert_eq!(client.close_code().await, 3501, "{codec:?}");
         }
     })
@@ -212,14 +212,14 @@ async fn floods_of_control_frames_cost_nothing() {
         let mut flood = hub.connect(Codec::Json).await;
         let pings = masked_frame(FIN | opcode::PING, &[7; 125]).repeat(100);
         for _ in 0..100 {
-            if flood.socket.send_raw(&pings).await.is_err() {
+            if flood.socket().send_raw(&pings).await.is_err() {
                 break;
             }
         }
         flood.cut();
         let mut polite = hub.connect(Codec::Json).await;
-        polite.socket.send(opcode::PING, b"are you there?").await;
-        let frame = polite.socket.read().await.expect("a pong");
+        polite.socket().send(opcode::PING, b"are you there?").await;
+        let frame = polite.socket().read().await.expect("a pong");
         assert_eq!((frame.opcode, frame.payload), (opcode::PONG, b"are you there?".to_vec()));
     })
     .await;
@@ -231,12 +231,12 @@ async fn a_half_closed_connection_is_gone() {
     Canaries::beside(&hub, async {
         let mut half = hub.connect(Codec::Json).await;
         half.subscribe("room:x").await;
-        half.socket.stream.half_close();
+        half.socket().stream.half_close();
         hub.until("the half-closed session's end", |state| state["sessions"] == 21).await;
         // Half a frame, then half-closed.
         let mut half = hub.connect(Codec::Json).await;
-        let _ = half.socket.send_raw(&announce(FIN | opcode::TEXT, 1_000)).await;
-        half.socket.stream.half_close();
+        let _ = half.socket().send_raw(&announce(FIN | opcode::TEXT, 1_000)).await;
+        half.socket().stream.half_close();
         hub.until("the half-closed session's end", |state| state["sessions"] == 21).await;
     })
     .await;

@@ -69,7 +69,7 @@ async fn clients_leave_at_every_stage() {
         let _ = stream.write_all(b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgr").await;
         stream.cut();
         let mut upgraded = hub.open(Codec::Json).await;
-        let _ = upgraded.socket.send_raw(&[0x81, 0xfe]).await;
+        let _ = upgraded.socket().send_raw(&[0x81, 0xfe]).await;
         upgraded.cut();
         let mut hasty = hub.open(Codec::Protobuf).await;
         let channel = format!("crowd:{round}");

@@ -1,28 +1,27 @@
 //! Commands in general: their order, their frames, pings, and what has no handler.
 
-use crate::in_both_codecs;
 use crate::support::token::user_token;
-use crate::support::{Codec, Ending, Hub};
+use crate::support::{Codec, Ending, Hub, Via};
+use crate::{in_both_codecs, on_all_transports};
 use serde_json::json;
 
-in_both_codecs!(
+in_both_codecs!(the_hub_pings_and_wants_an_answer, pings_and_pongs_can_be_turned_off, a_message_at_the_limit_passes);
+
+on_all_transports!(
     commands_are_answered_in_order,
     a_call_without_a_handler_is_not_available,
     a_message_without_a_handler_ends_the_connection,
     commands_that_do_not_exist_end_the_connection,
-    the_hub_pings_and_wants_an_answer,
     a_client_that_does_not_answer_pings_is_closed,
     a_pong_that_nobody_asked_for_ends_the_connection,
-    pings_and_pongs_can_be_turned_off,
     frames_without_a_command_end_the_connection,
     too_many_errors_end_the_connection,
-    a_message_at_the_limit_passes,
     replies_come_before_what_follows_from_them,
 );
 
-async fn commands_are_answered_in_order(codec: Codec) {
+async fn commands_are_answered_in_order(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let commands: Vec<_> = (10..210)
         .map(|id| match id % 4 {
             0 => json!({ "id": id, "subscribe": { "channel": "plain" } }),
@@ -40,29 +39,29 @@ async fn commands_are_answered_in_order(codec: Codec) {
     }
 }
 
-async fn a_call_without_a_handler_is_not_available(codec: Codec) {
+async fn a_call_without_a_handler_is_not_available(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let reply = client.call("rpc", json!({ "method": "anything", "data": { "a": 1 } })).await;
     assert_eq!(reply["error"], json!({ "code": 108, "message": "not available" }));
 }
 
-async fn a_message_without_a_handler_ends_the_connection(codec: Codec) {
+async fn a_message_without_a_handler_ends_the_connection(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.send_all(&[json!({ "send": { "data": 1 } })]).await;
     assert_eq!(client.ending().await, Ending::Closed { code: 3508, reason: "not available".to_owned() });
 }
 
-async fn commands_that_do_not_exist_end_the_connection(codec: Codec) {
+async fn commands_that_do_not_exist_end_the_connection(via: Via) {
     let hub = Hub::start(json!({})).await;
     for command in [json!({ "id": 5 }), json!({ "id": 5, "ping": {} })] {
-        let mut client = hub.connect(codec).await;
+        let mut client = hub.connect(via).await;
         client.send_all(std::slice::from_ref(&command)).await;
         assert_eq!(client.close_code().await, 3501, "{command}");
     }
     // With an id of zero it is a pong that nobody asked for.
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.send_all(&[json!({ "subscribe": { "channel": "plain" } })]).await;
     assert_eq!(client.close_code().await, 3501);
 }
@@ -81,14 +80,14 @@ async fn the_hub_pings_and_wants_an_answer(codec: Codec) {
     .await;
 }
 
-async fn a_client_that_does_not_answer_pings_is_closed(codec: Codec) {
+async fn a_client_that_does_not_answer_pings_is_closed(via: Via) {
     let hub = Hub::start(json!({ "client": { "ping_interval": "500ms", "pong_timeout": "200ms" } })).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.answers_pings = false;
     assert_eq!(client.ending().await, Ending::Closed { code: 3012, reason: "no pong".to_owned() });
     assert_eq!(client.pings, 1);
     // Other traffic does not stand in for the pong.
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.answers_pings = false;
     let ending = crate::support::eventually("the end of a busy client", async || {
         let id = client.send("history", json!({ "channel": "news:x" })).await;
@@ -101,9 +100,9 @@ async fn a_client_that_does_not_answer_pings_is_closed(codec: Codec) {
     assert_eq!(ending, Ending::Closed { code: 3012, reason: "no pong".to_owned() });
 }
 
-async fn a_pong_that_nobody_asked_for_ends_the_connection(codec: Codec) {
+async fn a_pong_that_nobody_asked_for_ends_the_connection(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.pong().await;
     assert_eq!(client.close_code().await, 3501);
 }
@@ -124,20 +123,20 @@ async fn pings_and_pongs_can_be_turned_off(codec: Codec) {
     assert!(client.connected.get("ping").is_none() && client.connected.get("pong").is_none(), "{}", client.connected);
 }
 
-async fn frames_without_a_command_end_the_connection(codec: Codec) {
+async fn frames_without_a_command_end_the_connection(via: Via) {
     let hub = Hub::start(json!({})).await;
     let empty: &[&[u8]] =
-        if codec == Codec::Json { &[b"", b"\n", b"\n\n\n", b" ", b"null", b"[]", b"1", b"\"x\""] } else { &[b"", &[0x05], &[0x02, 0x08]] };
+        if via.codec == Codec::Json { &[b"", b"\n", b"\n\n\n", b" ", b"null", b"[]", b"1", b"\"x\""] } else { &[b"", &[0x05], &[0x02, 0x08]] };
     for frame in empty {
-        let mut client = hub.connect(codec).await;
+        let mut client = hub.connect(via).await;
         client.send_bytes(frame).await;
         assert_eq!(client.close_code().await, 3501, "{frame:?}");
     }
 }
 
-async fn too_many_errors_end_the_connection(codec: Codec) {
+async fn too_many_errors_end_the_connection(via: Via) {
     let hub = Hub::start(json!({ "client": { "command_error_limit": 10 } })).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     for _ in 0..10 {
         assert_eq!(client.error_of("rpc", json!({ "method": "x", "data": 1 })).await, 108);
     }
@@ -161,11 +160,11 @@ async fn a_message_at_the_limit_passes(codec: Codec) {
     assert_eq!(client.ending().await, Ending::Closed { code: 1009, reason: String::new() });
 }
 
-async fn replies_come_before_what_follows_from_them(codec: Codec) {
+async fn replies_come_before_what_follows_from_them(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut publisher = hub.connect_as(codec, "publisher").await;
+    let mut publisher = hub.connect_as(via, "publisher").await;
     for round in 0..50_u64 {
-        let mut client = hub.open(codec).await;
+        let mut client = hub.open(via).await;
         let publish = publisher.send("publish", json!({ "channel": "news:race", "data": round })).await;
         client
             .send_all(&[json!({ "id": 1, "connect": { "token": user_token("alice") } }), json!({ "id": 2, "subscribe": { "channel": "news:race" } })])

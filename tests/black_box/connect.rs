@@ -350,7 +350,7 @@ async fn the_result_in_json_is_as_the_specification_writes_it() {
     client
         .send_bytes(format!(r#"{{"id":1,"connect":{{"token":"{}","unknown":{{"x":[1]}}}},"also":"unknown"}}"#, user_token("alice")).as_bytes())
         .await;
-    let frame = client.socket.read().await.expect("a reply");
+    let frame = client.socket().read().await.expect("a reply");
     let text = String::from_utf8(frame.payload).expect("UTF-8");
     let reply: Value = serde_json::from_str(&text).expect("JSON");
     let expected =

@@ -36,5 +36,7 @@ mod stores;
 mod subscribe;
 mod tls;
 mod tokens;
+mod transports;
+mod unidirectional;
 
 mod cli;

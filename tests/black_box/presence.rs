@@ -1,11 +1,11 @@
 //! Who is there, who comes, who goes.
 
-use crate::in_both_codecs;
+use crate::on_all_transports;
 use crate::support::token::token;
-use crate::support::{Codec, Hub};
+use crate::support::{Codec, Hub, Via};
 use serde_json::{Value, json};
 
-in_both_codecs!(
+on_all_transports!(
     presence_names_everybody_once,
     presence_needs_an_option_and_a_right,
     users_are_counted_once,
@@ -15,11 +15,11 @@ in_both_codecs!(
     moving_fast_leaves_nobody_behind,
 );
 
-async fn presence_names_everybody_once(codec: Codec) {
+async fn presence_names_everybody_once(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut alice = hub.open(codec).await;
+    let mut alice = hub.open(via).await;
     alice.connect(json!({ "token": token(&json!({ "sub": "alice", "info": { "name": "Alice" } })) })).await;
-    let mut bob = hub.connect_as(codec, "bob").await;
+    let mut bob = hub.connect_as(via, "bob").await;
     alice.subscribe("room:x").await;
     bob.subscribe("room:x").await;
     let reply = bob.call("presence", json!({ "channel": "room:x" })).await;
@@ -33,9 +33,9 @@ async fn presence_names_everybody_once(codec: Codec) {
     assert_eq!(reply["presence"]["presence"].as_object().expect("a map").len(), 1);
 }
 
-async fn presence_needs_an_option_and_a_right(codec: Codec) {
+async fn presence_needs_an_option_and_a_right(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     for command in ["presence", "presence_stats"] {
         let reply = client.call(command, json!({ "channel": "plain" })).await;
         assert_eq!(reply["error"], json!({ "code": 108, "message": "not available" }));
@@ -44,11 +44,11 @@ async fn presence_needs_an_option_and_a_right(codec: Codec) {
     }
 }
 
-async fn users_are_counted_once(codec: Codec) {
+async fn users_are_counted_once(via: Via) {
     let hub = Hub::start(json!({})).await;
     let mut clients = Vec::new();
     for user in ["alice", "alice", "bob"] {
-        let mut client = hub.connect_as(codec, user).await;
+        let mut client = hub.connect_as(via, user).await;
         client.subscribe("room:x").await;
         clients.push(client);
     }
@@ -56,13 +56,13 @@ async fn users_are_counted_once(codec: Codec) {
     assert_eq!(reply["presence_stats"], json!({ "num_clients": 3, "num_users": 2 }));
 }
 
-async fn comings_and_goings_are_told(codec: Codec) {
+async fn comings_and_goings_are_told(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut alice = hub.connect(codec).await;
+    let mut alice = hub.connect(via).await;
     alice.subscribe("room:x").await;
     let joined = |client: &str, user: &str| json!({ "channel": "room:x", "join": { "info": { "user": user, "client": client } } });
     assert_eq!(alice.push().await, joined(alice.id(), "alice"), "the joiner is told, too, after its reply");
-    let mut bob = hub.connect_as(codec, "bob").await;
+    let mut bob = hub.connect_as(via, "bob").await;
     bob.subscribe("room:x").await;
     assert_eq!(alice.push().await, joined(bob.id(), "bob"));
     assert_eq!(bob.push().await, joined(bob.id(), "bob"));
@@ -77,15 +77,15 @@ async fn comings_and_goings_are_told(codec: Codec) {
     assert_eq!(alice.push().await, left(&id));
 }
 
-async fn a_client_that_vanishes_is_said_to_have_left(codec: Codec) {
+async fn a_client_that_vanishes_is_said_to_have_left(via: Via) {
     let hub = Hub::start(json!({ "client": { "ping_interval": "1s", "pong_timeout": "500ms" } })).await;
-    let mut alice = hub.connect(codec).await;
+    let mut alice = hub.connect(via).await;
     alice.subscribe("room:x").await;
     alice.push().await;
-    let mut bob = hub.connect_as(codec, "bob").await;
+    let mut bob = hub.connect_as(via, "bob").await;
     bob.subscribe("room:x").await;
     assert_eq!(alice.push().await["join"]["info"]["client"], bob.id());
-    let mut carol = hub.connect_as(codec, "carol").await;
+    let mut carol = hub.connect_as(via, "carol").await;
     carol.subscribe("room:x").await;
     assert_eq!(alice.push().await["join"]["info"]["client"], carol.id());
     let carol_id = carol.id().to_owned();
@@ -97,20 +97,20 @@ async fn a_client_that_vanishes_is_said_to_have_left(codec: Codec) {
     assert_eq!(left["presence"]["presence"].as_object().expect("a map").keys().collect::<Vec<_>>(), [alice.id()]);
 }
 
-async fn joins_are_told_to_those_who_ask(codec: Codec) {
+async fn joins_are_told_to_those_who_ask(via: Via) {
     let base = json!({ "name": "quiet", "presence": true, "join_leave": true, "allow_subscribe_for_client": true });
     let hub = Hub::start(json!({ "channel": { "namespaces": [
         crate::support::merged(base.clone(), json!({ "allow_presence_for_subscriber": true })),
         crate::support::merged(base, json!({ "name": "secret" })),
     ] } }))
     .await;
-    let mut silent = hub.connect(codec).await;
+    let mut silent = hub.connect(via).await;
     silent.subscribe("quiet:x").await;
-    let mut asking = hub.connect(codec).await;
+    let mut asking = hub.connect(via).await;
     asking.subscribe_with(json!({ "channel": "quiet:x", "join_leave": true })).await;
     assert_eq!(asking.push().await["join"]["info"]["client"], asking.id());
     asking.subscribe_with(json!({ "channel": "secret:x", "join_leave": true })).await;
-    let mut bob = hub.connect_as(codec, "bob").await;
+    let mut bob = hub.connect_as(via, "bob").await;
     bob.subscribe("secret:x").await;
     bob.subscribe("quiet:x").await;
     let push = asking.push().await;
@@ -119,12 +119,12 @@ async fn joins_are_told_to_those_who_ask(codec: Codec) {
     assert_eq!(silent.data("quiet:x", 1).await, [1], "who does not ask is not told");
 }
 
-async fn moving_fast_leaves_nobody_behind(codec: Codec) {
+async fn moving_fast_leaves_nobody_behind(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut watcher = hub.connect(codec).await;
+    let mut watcher = hub.connect(via).await;
     watcher.subscribe("room:x").await;
     watcher.push().await;
-    let mut bob = hub.connect_as(codec, "bob").await;
+    let mut bob = hub.connect_as(via, "bob").await;
     for round in 0..50 {
         let id = 1_000 + round * 2;
         bob.send_all(&[json!({ "id": id, "subscribe": { "channel": "room:x" } }), json!({ "id": id + 1, "unsubscribe": { "channel": "room:x" } })])

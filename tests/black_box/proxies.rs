@@ -1,7 +1,7 @@
 //! Behind a proxy: whose connection it is says the trusted one, and nobody else. nginx is the proxy.
 
 use crate::support::token::now;
-use crate::support::{API_KEY, Client, Codec, Dial, Hub, eventually};
+use crate::support::{API_KEY, Client, Codec, Dial, Endless, Hub, Pieces, Via, eventually};
 use aether::config::StoreConfig;
 use aether::store::{self, Block, BlockKind};
 use serde_json::json;
@@ -17,6 +17,11 @@ struct Nginx {
 impl Nginx {
     /// nginx in front of the hub, or nothing where it is not installed.
     async fn start(hub: &Hub) -> Option<Self> {
+        let upgrading = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
+        Self::start_with(hub, upgrading).await
+    }
+
+    async fn start_with(hub: &Hub, more: &str) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory can be made");
         let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
         let root = directory.path().display();
@@ -26,8 +31,7 @@ impl Nginx {
              http {{ access_log off;
                client_body_temp_path {root}/a; proxy_temp_path {root}/b; fastcgi_temp_path {root}/c; uwsgi_temp_path {root}/d; scgi_temp_path {root}/e;
                server {{ listen {address};
-                 location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_set_header Host $host;
-                   proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";
+                 location / {{ proxy_pass http://{}; proxy_set_header Host $host; {more}
                    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; }} }} }}",
             hub.http
         );
@@ -130,4 +134,40 @@ async fn limits_count_clients_and_not_the_proxy() {
         statuses.push(answer.status());
     }
     assert_eq!(statuses, [200, 200, 429, 200]);
+}
+
+/// As nginx comes: HTTP/1.0 to the hub, answers gathered before they are passed on, and compressed.
+#[tokio::test]
+async fn a_proxy_that_buffers_holds_nothing_back() {
+    let namespace = json!({ "name": "open", "allow_subscribe_for_client": true, "allow_subscribe_for_anonymous": true });
+    let hub = Hub::start(json!({ "channel": { "namespaces": [namespace] }, "client": { "allow_anonymous_connect_without_token": true } })).await;
+    let gathers = "proxy_buffering on; proxy_buffers 64 64k; gzip on; gzip_min_length 1; gzip_types *;";
+    for version in ["1.0", "1.1"] {
+        let Some(nginx) = Nginx::start_with(&hub, &format!("proxy_http_version {version}; {gathers}")).await else { return };
+        let dial = Dial::new(nginx.address).header("Accept-Encoding", "gzip");
+        for via in [Via::HTTP_STREAM_JSON, Via::HTTP_STREAM_PROTOBUF, Via::SSE] {
+            let mut client = Client::open(&dial, via).await;
+            client.connect(json!({})).await;
+            client.subscribe("open:x").await;
+            hub.publish("open:x", 1).await;
+            assert_eq!(client.data("open:x", 1).await, [1], "{via:?} over HTTP/{version}");
+            client.cut();
+        }
+        let mut listener = Endless::open(
+            &dial,
+            Pieces::Events,
+            "GET",
+            "/connection/uni_sse?cf_connect=%7B%22subs%22%3A%7B%22open%3Ax%22%3A%7B%7D%7D%7D",
+            &[("Accept-Encoding", "gzip")],
+            b"",
+        )
+        .await;
+        assert_eq!(listener.head.header("content-encoding"), None, "nobody compresses it");
+        listener.next().await.expect("the connect push");
+        hub.publish("open:x", 2).await;
+        let push: serde_json::Value = serde_json::from_slice(&listener.next().await.expect("a push")).expect("JSON");
+        assert_eq!(push["pub"]["data"], 2);
+        listener.stream.cut();
+        hub.until_empty().await;
+    }
 }

@@ -1,11 +1,11 @@
 //! What is published, by whom, and what arrives.
 
-use crate::in_both_codecs;
+use crate::on_all_transports;
 use crate::support::token::{token, user_token};
-use crate::support::{Codec, Hub};
+use crate::support::{Codec, Hub, Via};
 use serde_json::json;
 
-in_both_codecs!(
+on_all_transports!(
     a_publication_reaches_every_subscriber_in_order,
     a_publisher_hears_itself_with_its_info,
     publishing_needs_the_right,
@@ -18,11 +18,11 @@ in_both_codecs!(
     a_burst_arrives_complete_and_in_order,
 );
 
-async fn a_publication_reaches_every_subscriber_in_order(codec: Codec) {
+async fn a_publication_reaches_every_subscriber_in_order(via: Via) {
     let hub = Hub::start(json!({})).await;
     let mut subscribers = Vec::new();
     for _ in 0..10 {
-        let mut client = hub.connect(codec).await;
+        let mut client = hub.connect(via).await;
         client.subscribe("plain").await;
         subscribers.push(client);
     }
@@ -34,9 +34,9 @@ async fn a_publication_reaches_every_subscriber_in_order(codec: Codec) {
     }
 }
 
-async fn a_publisher_hears_itself_with_its_info(codec: Codec) {
+async fn a_publisher_hears_itself_with_its_info(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.open(codec).await;
+    let mut client = hub.open(via).await;
     client.connect(json!({ "token": token(&json!({ "sub": "alice", "info": { "name": "Alice" } })) })).await;
     client.subscribe("plain").await;
     client.publish("plain", json!({ "x": 1 })).await;
@@ -44,34 +44,34 @@ async fn a_publisher_hears_itself_with_its_info(codec: Codec) {
     assert_eq!(client.push().await, json!({ "channel": "plain", "pub": { "data": { "x": 1 }, "info": info } }));
 }
 
-async fn publishing_needs_the_right(codec: Codec) {
+async fn publishing_needs_the_right(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.publish("plain", 1).await;
     assert_eq!(client.error_of("publish", json!({ "channel": "locked:x", "data": 1 })).await, 103);
     assert_eq!(client.error_of("publish", json!({ "channel": "unknown:x", "data": 1 })).await, 102);
 }
 
-async fn subscribers_may_publish_where_allowed(codec: Codec) {
+async fn subscribers_may_publish_where_allowed(via: Via) {
     let options = json!({ "name": "talk", "allow_subscribe_for_client": true, "allow_publish_for_subscriber": true });
     let anonymous = json!({ "name": "wall", "allow_publish_for_client": true, "allow_publish_for_anonymous": true });
     let hub =
         Hub::start(json!({ "client": { "allow_anonymous_connect_without_token": true }, "channel": { "namespaces": [options, anonymous] } })).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     assert_eq!(client.error_of("publish", json!({ "channel": "talk:x", "data": 1 })).await, 103);
     client.subscribe("talk:x").await;
     client.publish("talk:x", 1).await;
     client.unsubscribe("talk:x").await;
     assert_eq!(client.error_of("publish", json!({ "channel": "talk:x", "data": 1 })).await, 103);
-    let mut nobody = hub.open(codec).await;
+    let mut nobody = hub.open(via).await;
     nobody.connect(json!({})).await;
     nobody.publish("wall:x", 1).await;
     assert_eq!(nobody.error_of("publish", json!({ "channel": "plain", "data": 1 })).await, 103);
 }
 
-async fn what_cannot_be_published(codec: Codec) {
+async fn what_cannot_be_published(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     assert_eq!(client.error_of("publish", json!({ "channel": "plain" })).await, 107, "no data");
     assert_eq!(client.error_of("publish", json!({ "channel": "a".repeat(256), "data": 1 })).await, 107);
     assert_eq!(client.error_of("publish", json!({ "channel": "caf\u{e9}", "data": 1 })).await, 107);
@@ -79,9 +79,9 @@ async fn what_cannot_be_published(codec: Codec) {
     assert_eq!(client.close_code().await, 3501, "no channel");
 }
 
-async fn both_codecs_hear_the_same(codec: Codec) {
+async fn both_codecs_hear_the_same(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut publisher = hub.connect(codec).await;
+    let mut publisher = hub.connect(via).await;
     let mut one = hub.connect(Codec::Json).await;
     let mut two = hub.connect(Codec::Protobuf).await;
     one.subscribe("news:x").await;
@@ -90,9 +90,9 @@ async fn both_codecs_hear_the_same(codec: Codec) {
     assert_eq!(one.publication("news:x").await, two.publication("news:x").await);
 }
 
-async fn tags_and_offsets_go_along(codec: Codec) {
+async fn tags_and_offsets_go_along(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.subscribe("news:x").await;
     client.subscribe("plain").await;
     let published = hub.api("publish", json!({ "channel": "news:x", "data": 1, "tags": { "kind": "test", "empty": "" } })).await;
@@ -104,9 +104,9 @@ async fn tags_and_offsets_go_along(codec: Codec) {
     assert!(client.publication("plain").await.get("offset").is_none(), "no history, no offset");
 }
 
-async fn payloads_of_any_kind(codec: Codec) {
+async fn payloads_of_any_kind(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.subscribe("plain").await;
     for payload in [json!(false), json!(0), json!(""), json!([]), json!({}), json!("x".repeat(60_000)), json!({ "data": { "data": [[[]]] } })] {
         client.publish("plain", payload.clone()).await;
@@ -114,22 +114,22 @@ async fn payloads_of_any_kind(codec: Codec) {
     }
 }
 
-async fn data_formats_are_enforced(codec: Codec) {
+async fn data_formats_are_enforced(via: Via) {
     let namespace = |name: &str, format: &str| json!({ "name": name, "allow_publish_for_client": true, "publication_data_format": format });
     let hub = Hub::start(json!({ "channel": { "namespaces": [namespace("json", "json"), namespace("object", "json_object")] } })).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.publish("json:x", 1).await;
     client.publish("object:x", json!({ "a": 1 })).await;
     assert_eq!(client.error_of("publish", json!({ "channel": "object:x", "data": [1] })).await, 107);
     assert_eq!(hub.api_error("publish", json!({ "channel": "object:x", "data": 1 })).await, 107);
 }
 
-async fn a_burst_arrives_complete_and_in_order(codec: Codec) {
+async fn a_burst_arrives_complete_and_in_order(via: Via) {
     const COUNT: u64 = 5_000;
     let hub = Hub::start(json!({})).await;
-    let mut subscriber = hub.connect(codec).await;
+    let mut subscriber = hub.connect(via).await;
     subscriber.subscribe("plain").await;
-    let mut publisher = hub.connect_as(codec, "publisher").await;
+    let mut publisher = hub.connect_as(via, "publisher").await;
     for chunk in (0..COUNT).collect::<Vec<_>>().chunks(100) {
         let commands: Vec<_> = chunk.iter().map(|number| json!({ "id": 10 + number, "publish": { "channel": "plain", "data": number } })).collect();
         publisher.send_all(&commands).await;
@@ -156,7 +156,7 @@ async fn a_json_payload_arrives_letter_by_letter() {
     ] {
         let id = publisher.next_id();
         publisher.send_bytes(format!(r#"{{"id":{id},"publish":{{"channel":"plain","data":{payload}}}}}"#).as_bytes()).await;
-        let frame = subscriber.socket.read().await.expect("a push");
+        let frame = subscriber.socket().read().await.expect("a push");
         let text = String::from_utf8(frame.payload).expect("UTF-8");
         assert!(text.contains(&format!(r#""data":{payload}"#)), "{payload} arrived in {text}");
     }

@@ -1,11 +1,11 @@
 //! Coming back, and getting exactly what was missed, or being told that this cannot be.
 
-use crate::in_both_codecs;
+use crate::on_all_transports;
 use crate::support::token::user_token;
-use crate::support::{Client, Codec, Hub};
+use crate::support::{Client, Codec, Hub, Via};
 use serde_json::{Value, json};
 
-in_both_codecs!(
+on_all_transports!(
     a_client_that_comes_back_gets_what_it_missed,
     nothing_missed_is_nothing_sent,
     the_position_is_told_without_recovery,
@@ -28,9 +28,9 @@ fn data(result: &Value) -> Vec<Value> {
     result["publications"].as_array().map(|list| list.iter().map(|publication| publication["data"].clone()).collect()).unwrap_or_default()
 }
 
-async fn a_client_that_comes_back_gets_what_it_missed(codec: Codec) {
+async fn a_client_that_comes_back_gets_what_it_missed(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut alice = hub.connect(codec).await;
+    let mut alice = hub.connect(via).await;
     hub.publish("news:world", "before").await;
     let position = alice.subscribe("news:world").await;
     assert_eq!((&position["offset"], &position["recoverable"], &position["positioned"]), (&json!(1), &json!(true), &json!(true)));
@@ -38,7 +38,7 @@ async fn a_client_that_comes_back_gets_what_it_missed(codec: Codec) {
     for number in 1..=3 {
         hub.publish("news:world", number).await;
     }
-    let mut alice = hub.connect(codec).await;
+    let mut alice = hub.connect(via).await;
     let back = alice.recover("news:world", &position).await;
     assert_eq!(data(&back), [1, 2, 3]);
     assert_eq!((&back["recovered"], &back["was_recovering"]), (&json!(true), &json!(true)));
@@ -50,10 +50,10 @@ async fn a_client_that_comes_back_gets_what_it_missed(codec: Codec) {
     assert_eq!((&live["data"], &live["offset"]), (&json!(4), &json!(5)));
 }
 
-async fn nothing_missed_is_nothing_sent(codec: Codec) {
+async fn nothing_missed_is_nothing_sent(via: Via) {
     let hub = Hub::start(json!({})).await;
     hub.publish("news:x", 1).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let position = client.subscribe("news:x").await;
     client.unsubscribe("news:x").await;
     let back = client.recover("news:x", &position).await;
@@ -61,19 +61,19 @@ async fn nothing_missed_is_nothing_sent(codec: Codec) {
     assert_eq!((&back["recovered"], &back["was_recovering"], &back["offset"]), (&json!(true), &json!(true), &json!(1)));
 }
 
-async fn the_position_is_told_without_recovery(codec: Codec) {
+async fn the_position_is_told_without_recovery(via: Via) {
     let hub = Hub::start(json!({})).await;
     for number in 1..=4 {
         hub.publish("news:x", number).await;
     }
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let subscribed = client.subscribe("news:x").await;
     assert_eq!(subscribed, json!({ "recoverable": true, "positioned": true, "epoch": subscribed["epoch"], "offset": 4 }));
 }
 
-async fn more_than_is_kept_is_not_recovered(codec: Codec) {
+async fn more_than_is_kept_is_not_recovered(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     hub.publish("news:x", 0).await;
     let position = client.subscribe("news:x").await;
     client.unsubscribe("news:x").await;
@@ -93,19 +93,19 @@ async fn more_than_is_kept_is_not_recovered(codec: Codec) {
     assert_eq!(client.data("news:x", 1).await, [12]);
 }
 
-async fn another_life_of_the_stream_is_not_recovered(codec: Codec) {
+async fn another_life_of_the_stream_is_not_recovered(via: Via) {
     let hub = Hub::start(json!({})).await;
     let published = hub.publish("news:x", 1).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let back = client.recover("news:x", &json!({ "offset": 1, "epoch": "none" })).await;
     assert!(back.get("recovered").is_none_or(|recovered| recovered == false));
     assert_eq!((&back["was_recovering"], &back["offset"], &back["epoch"]), (&json!(true), &json!(1), &published["epoch"]));
 }
 
-async fn a_position_of_the_future_is_not_recovered(codec: Codec) {
+async fn a_position_of_the_future_is_not_recovered(via: Via) {
     let hub = Hub::start(json!({})).await;
     let published = hub.publish("news:x", 1).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     for offset in [2, 1_000, u64::from(u32::MAX)] {
         let back = client.recover("news:x", &json!({ "offset": offset, "epoch": published["epoch"] })).await;
         assert!(back.get("recovered").is_none_or(|recovered| recovered == false), "{offset}: {back}");
@@ -114,20 +114,20 @@ async fn a_position_of_the_future_is_not_recovered(codec: Codec) {
     }
 }
 
-async fn an_empty_position_recovers_a_whole_stream(codec: Codec) {
+async fn an_empty_position_recovers_a_whole_stream(via: Via) {
     let hub = Hub::start(json!({})).await;
     for number in 1..=3 {
         hub.publish("news:x", number).await;
     }
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let back = client.recover("news:x", &json!({})).await;
     assert_eq!((data(&back), &back["recovered"]), (vec![json!(1), json!(2), json!(3)], &json!(true)));
 }
 
-async fn the_reject_flag_turns_an_unrecovered_position_into_an_error(codec: Codec) {
+async fn the_reject_flag_turns_an_unrecovered_position_into_an_error(via: Via) {
     let hub = Hub::start(json!({})).await;
     let published = hub.publish("news:x", 1).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     for flag in [2, 3] {
         let request = json!({ "channel": "news:x", "recover": true, "offset": 1, "epoch": "none", "flag": flag });
         assert_eq!(client.error_of("subscribe", request).await, 112);
@@ -137,13 +137,13 @@ async fn the_reject_flag_turns_an_unrecovered_position_into_an_error(codec: Code
     assert_eq!(data(&client.subscribe_with(request).await), [1]);
 }
 
-async fn recovery_has_a_largest_size(codec: Codec) {
+async fn recovery_has_a_largest_size(via: Via) {
     let options = json!({ "name": "long", "history_size": 1000, "history_ttl": "60s", "force_recovery": true, "allow_subscribe_for_client": true });
     let hub = Hub::start(json!({ "client": { "recovery_max_publication_limit": 20 }, "channel": { "namespaces": [options] } })).await;
     for number in 1..=20 {
         hub.publish("long:x", number).await;
     }
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     assert_eq!(data(&client.recover("long:x", &json!({})).await).len(), 20);
     client.unsubscribe("long:x").await;
     hub.publish("long:x", 21).await;
@@ -151,7 +151,7 @@ async fn recovery_has_a_largest_size(codec: Codec) {
     assert!(back.get("recovered").is_none_or(|recovered| recovered == false) && data(&back).is_empty(), "{back}");
 }
 
-async fn recovery_must_be_asked_for_or_forced(codec: Codec) {
+async fn recovery_must_be_asked_for_or_forced(via: Via) {
     let options = |name: &str, more: Value| {
         let base = json!({ "name": name, "history_size": 10, "history_ttl": "60s", "allow_subscribe_for_client": true });
         crate::support::merged(base, more)
@@ -164,7 +164,7 @@ async fn recovery_must_be_asked_for_or_forced(codec: Codec) {
         options("forced", json!({ "force_positioning": true })),
     ] } }))
     .await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     for (channel, asked, positioned, recoverable) in [
         ("allowed:1", json!({}), false, false),
         ("allowed:2", json!({ "recoverable": true }), true, true),
@@ -182,10 +182,10 @@ async fn recovery_must_be_asked_for_or_forced(codec: Codec) {
     }
 }
 
-async fn expired_entries_are_not_recovered(codec: Codec) {
+async fn expired_entries_are_not_recovered(via: Via) {
     let options = json!({ "name": "brief", "history_size": 10, "history_ttl": "300ms", "force_recovery": true, "allow_subscribe_for_client": true });
     let hub = Hub::start(json!({ "channel": { "namespaces": [options] } })).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let position = client.subscribe("brief:x").await;
     client.unsubscribe("brief:x").await;
     hub.publish("brief:x", 1).await;
@@ -201,12 +201,12 @@ async fn expired_entries_are_not_recovered(codec: Codec) {
 }
 
 /// A client that is cut again and again while numbers are published sees each exactly once, in order.
-async fn nothing_is_lost_or_doubled_while_publishing_goes_on(codec: Codec) {
+async fn nothing_is_lost_or_doubled_while_publishing_goes_on(via: Via) {
     const LAST: u64 = 400;
     let options = json!({ "name": "long", "history_size": 1000, "history_ttl": "60s", "force_recovery": true, "allow_subscribe_for_client": true, "allow_publish_for_client": true });
     let hub = Hub::start(json!({ "client": { "recovery_max_publication_limit": 1000 }, "channel": { "namespaces": [options] } })).await;
     let publish = async {
-        let mut publisher = hub.connect_as(codec, "publisher").await;
+        let mut publisher = hub.connect_as(via, "publisher").await;
         for number in 1..=LAST {
             publisher.publish("long:x", number).await;
         }
@@ -218,7 +218,7 @@ async fn nothing_is_lost_or_doubled_while_publishing_goes_on(codec: Codec) {
         let mut lives = 0;
         while seen.last() != Some(&LAST) {
             lives += 1;
-            let mut client = hub.connect(codec).await;
+            let mut client = hub.connect(via).await;
             let back = client.recover("long:x", &position).await;
             assert_eq!(back["recovered"], true, "{back}");
             position["epoch"] = back["epoch"].clone();
@@ -238,9 +238,9 @@ async fn nothing_is_lost_or_doubled_while_publishing_goes_on(codec: Codec) {
     futures_util::future::join(publish, listen).await;
 }
 
-async fn the_cache_gives_the_newest_only(codec: Codec) {
+async fn the_cache_gives_the_newest_only(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let back = client.recover("last:x", &json!({})).await;
     assert!(data(&back).is_empty() && back["was_recovering"] == true, "{back}");
     client.unsubscribe("last:x").await;
@@ -256,20 +256,20 @@ async fn the_cache_gives_the_newest_only(codec: Codec) {
     assert!(data(&back).is_empty(), "nobody asked");
 }
 
-async fn the_cache_is_given_unasked_where_configured(codec: Codec) {
+async fn the_cache_is_given_unasked_where_configured(via: Via) {
     let options = json!({
         "name": "auto", "history_size": 1, "history_ttl": "60s", "force_recovery": true, "force_recovery_mode": "cache",
         "auto_cache_recover": true, "allow_subscribe_for_client": true,
     });
     let hub = Hub::start(json!({ "channel": { "namespaces": [options] } })).await;
     hub.publish("auto:x", 1).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     assert_eq!(data(&client.subscribe("auto:x").await), [1]);
 }
 
-async fn positioned_subscribers_know_where_they_are(codec: Codec) {
+async fn positioned_subscribers_know_where_they_are(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let subscribed = client.subscribe("news:x").await;
     let mut offset = subscribed.get("offset").and_then(Value::as_u64).unwrap_or(0);
     for _ in 0..30 {
@@ -279,9 +279,9 @@ async fn positioned_subscribers_know_where_they_are(codec: Codec) {
     }
 }
 
-async fn publications_without_history_do_not_move_a_position(codec: Codec) {
+async fn publications_without_history_do_not_move_a_position(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let position = client.subscribe("news:x").await;
     let skipped = hub.api("publish", json!({ "channel": "news:x", "data": "fleeting", "skip_history": true })).await;
     assert_eq!(skipped, json!({}));
@@ -308,8 +308,8 @@ async fn a_storm_of_returning_clients_loses_nothing() {
     }
     let mut clients: Vec<Client> = Vec::new();
     for number in 0..CLIENTS {
-        let codec = if number % 2 == 0 { Codec::Json } else { Codec::Protobuf };
-        let mut client = hub.open(codec).await;
+        let via = if number % 2 == 0 { Codec::Json } else { Codec::Protobuf };
+        let mut client = hub.open(via).await;
         client
             .send_all(&[
                 json!({ "id": 1, "connect": { "token": user_token("alice") } }),

@@ -1,11 +1,11 @@
 //! Subscriptions that the server makes: by token, personal channel, server API.
 
-use crate::in_both_codecs;
+use crate::on_all_transports;
 use crate::support::token::{now, token, user_token};
-use crate::support::{Codec, Hub};
+use crate::support::{Hub, Via};
 use serde_json::{Value, json};
 
-in_both_codecs!(
+on_all_transports!(
     a_token_subscribes,
     a_tokens_subs_have_their_own_options,
     an_unknown_namespace_in_a_token_fails_the_connect,
@@ -19,9 +19,9 @@ in_both_codecs!(
     requested_channels_follow_the_rules,
 );
 
-async fn a_token_subscribes(codec: Codec) {
+async fn a_token_subscribes(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.open(codec).await;
+    let mut client = hub.open(via).await;
     let connected = client.connect(json!({ "token": token(&json!({ "sub": "alice", "channels": ["locked:x", "news:x"] })) })).await;
     let subs = connected["subs"].as_object().expect("server-side subscriptions");
     assert_eq!(subs.keys().collect::<Vec<_>>(), ["locked:x", "news:x"]);
@@ -30,9 +30,9 @@ async fn a_token_subscribes(codec: Codec) {
     assert_eq!(client.data("locked:x", 1).await, [1]);
 }
 
-async fn a_tokens_subs_have_their_own_options(codec: Codec) {
+async fn a_tokens_subs_have_their_own_options(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.open(codec).await;
+    let mut client = hub.open(via).await;
     let subs = json!({
         "plain": { "info": { "seat": 1 }, "data": { "hello": "you" }, "override": { "presence": { "value": true } } },
         "news:x": { "override": { "force_recovery": { "value": false } } },
@@ -41,30 +41,30 @@ async fn a_tokens_subs_have_their_own_options(codec: Codec) {
     assert_eq!(connected["subs"], json!({ "plain": { "data": { "hello": "you" } }, "news:x": {} }));
 }
 
-async fn an_unknown_namespace_in_a_token_fails_the_connect(codec: Codec) {
+async fn an_unknown_namespace_in_a_token_fails_the_connect(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.open(codec).await;
+    let mut client = hub.open(via).await;
     let token = token(&json!({ "sub": "alice", "channels": ["unknown:x"] }));
     assert_eq!(client.error_of("connect", json!({ "token": token })).await, 102);
 }
 
-async fn too_many_channels_in_a_token_end_the_connection(codec: Codec) {
+async fn too_many_channels_in_a_token_end_the_connection(via: Via) {
     let hub = Hub::start(json!({ "client": { "channel_limit": 3 } })).await;
-    let mut client = hub.open(codec).await;
+    let mut client = hub.open(via).await;
     client.send("connect", json!({ "token": token(&json!({ "sub": "alice", "channels": ["a", "b", "c", "d"] })) })).await;
     assert_eq!(client.close_code().await, 3505);
 }
 
-async fn server_side_subscriptions_recover_on_connect(codec: Codec) {
+async fn server_side_subscriptions_recover_on_connect(via: Via) {
     let hub = Hub::start(json!({})).await;
     let token = token(&json!({ "sub": "alice", "channels": ["news:x"] }));
     hub.publish("news:x", 0).await;
-    let mut client = hub.open(codec).await;
+    let mut client = hub.open(via).await;
     let position = client.connect(json!({ "token": token })).await["subs"]["news:x"].clone();
     client.cut();
     hub.publish("news:x", 1).await;
     hub.publish("news:x", 2).await;
-    let mut client = hub.open(codec).await;
+    let mut client = hub.open(via).await;
     let since = json!({ "news:x": { "recover": true, "offset": position["offset"], "epoch": position["epoch"] } });
     let connected = client.connect(json!({ "token": token, "subs": since })).await;
     let back = &connected["subs"]["news:x"];
@@ -75,7 +75,7 @@ async fn server_side_subscriptions_recover_on_connect(codec: Codec) {
     assert_eq!(client.data("news:x", 1).await, [3]);
 }
 
-async fn everybody_has_a_personal_channel_where_configured(codec: Codec) {
+async fn everybody_has_a_personal_channel_where_configured(via: Via) {
     let personal = |namespace: &str| {
         json!({ "client": {
         "allow_anonymous_connect_without_token": true,
@@ -84,7 +84,7 @@ async fn everybody_has_a_personal_channel_where_configured(codec: Codec) {
     };
     for (namespace, channel) in [("", "#42"), ("room", "room:#42")] {
         let hub = Hub::start(personal(namespace)).await;
-        let mut client = hub.open(codec).await;
+        let mut client = hub.open(via).await;
         let connected = client.connect(json!({ "token": user_token("42") })).await;
         assert_eq!(connected["subs"].as_object().expect("a subscription").keys().collect::<Vec<_>>(), [channel]);
         hub.publish(channel, "for you").await;
@@ -96,25 +96,25 @@ async fn everybody_has_a_personal_channel_where_configured(codec: Codec) {
             assert_eq!(push["join"]["info"]["user"], "42", "{push}");
         };
         assert_eq!((&publication["channel"], &publication["pub"]["data"]), (&json!(channel), &json!("for you")));
-        let mut nobody = hub.open(codec).await;
+        let mut nobody = hub.open(via).await;
         assert!(nobody.connect(json!({})).await.get("subs").is_none(), "nobody has no personal channel");
     }
 }
 
-async fn a_single_connection_of_a_user_survives(codec: Codec) {
+async fn a_single_connection_of_a_user_survives(via: Via) {
     let hub = Hub::start(json!({ "client": { "subscribe_to_user_personal_channel": { "enabled": true, "personal_channel_namespace": "room", "single_connection": true } } })).await;
-    let mut first = hub.connect(codec).await;
-    let mut other = hub.connect_as(codec, "bob").await;
-    let mut second = hub.connect(codec).await;
+    let mut first = hub.connect(via).await;
+    let mut other = hub.connect_as(via, "bob").await;
+    let mut second = hub.connect(via).await;
     assert_eq!(first.close_code().await, 3504);
     second.unsubscribe("nothing").await;
     other.unsubscribe("nothing").await;
 }
 
-async fn the_application_subscribes_and_unsubscribes(codec: Codec) {
+async fn the_application_subscribes_and_unsubscribes(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
-    let mut bob = hub.connect_as(codec, "bob").await;
+    let mut client = hub.connect(via).await;
+    let mut bob = hub.connect_as(via, "bob").await;
     let request = json!({ "user": "alice", "channel": "news:x", "data": { "welcome": true }, "info": { "seat": 9 } });
     assert_eq!(hub.api("subscribe", request).await, json!({}));
     let push = client.push().await;
@@ -142,18 +142,18 @@ async fn the_application_subscribes_and_unsubscribes(codec: Codec) {
     client.has_nothing_waiting().await;
     bob.has_nothing_waiting().await;
     // One connection among several, by its id.
-    let mut second = hub.connect(codec).await;
+    let mut second = hub.connect(via).await;
     hub.api("subscribe", json!({ "user": "alice", "channel": "plain", "client": second.id() })).await;
     assert_eq!(second.push().await, json!({ "channel": "plain", "subscribe": {} }));
     client.has_nothing_waiting().await;
     assert_eq!(hub.api("subscribe", json!({ "user": "nobody", "channel": "plain" })).await, json!({}));
 }
 
-async fn the_application_disconnects(codec: Codec) {
+async fn the_application_disconnects(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut one = hub.connect(codec).await;
-    let mut two = hub.connect(codec).await;
-    let mut bob = hub.connect_as(codec, "bob").await;
+    let mut one = hub.connect(via).await;
+    let mut two = hub.connect(via).await;
+    let mut bob = hub.connect_as(via, "bob").await;
     hub.api("disconnect", json!({ "user": "alice", "whitelist": [two.id()] })).await;
     assert_eq!(one.close_code().await, 3503);
     two.has_nothing_waiting().await;
@@ -163,17 +163,17 @@ async fn the_application_disconnects(codec: Codec) {
     assert_eq!(hub.api("disconnect", json!({ "user": "nobody" })).await, json!({}));
 }
 
-async fn a_channel_of_the_server_cannot_be_subscribed_to_again(codec: Codec) {
+async fn a_channel_of_the_server_cannot_be_subscribed_to_again(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.open(codec).await;
+    let mut client = hub.open(via).await;
     client.connect(json!({ "token": token(&json!({ "sub": "alice", "channels": ["plain"], "exp": now() + 600 })) })).await;
     assert_eq!(client.error_of("subscribe", json!({ "channel": "plain" })).await, 105);
 }
 
 /// `connect.subs` asks for channels: those that the rules open without a token are given, the others silently are not.
-async fn requested_channels_follow_the_rules(codec: Codec) {
+async fn requested_channels_follow_the_rules(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.open(codec).await;
+    let mut client = hub.open(via).await;
     let connected = client.connect(json!({ "token": user_token("alice"), "subs": { "locked:x": {}, "$plain": {}, "plain": {} } })).await;
     assert_eq!(connected["subs"], json!({ "plain": {} }));
 }

@@ -81,7 +81,7 @@ async fn a_client_that_reads_byte_by_byte_is_cut_by_age() {
         hub.publish("flood", "x".repeat(50_000)).await;
     }
     eventually("the slow client's end", async || {
-        if let Stream::Plain(stream) = &slow.socket.stream {
+        if let Stream::Plain(stream) = &slow.socket().stream {
             // One byte, if there is one.
             let _ = stream.try_read(&mut [0]);
         }

@@ -1,11 +1,11 @@
 //! Who may subscribe to what.
 
-use crate::in_both_codecs;
+use crate::on_all_transports;
 use crate::support::token::{SECRET, channel_token, now, signed, token};
-use crate::support::{Codec, Hub};
+use crate::support::{Codec, Hub, Via};
 use serde_json::{Value, json};
 
-in_both_codecs!(
+on_all_transports!(
     a_plain_channel_needs_and_tells_nothing,
     names_that_cannot_be,
     one_subscription_a_channel,
@@ -25,17 +25,17 @@ in_both_codecs!(
     types_that_are_not_built_are_refused,
 );
 
-async fn a_plain_channel_needs_and_tells_nothing(codec: Codec) {
+async fn a_plain_channel_needs_and_tells_nothing(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     assert_eq!(client.subscribe("plain").await, json!({}));
     let reply = client.call("subscribe", json!({ "channel": "elsewhere:x" })).await;
     assert_eq!(reply["error"], json!({ "code": 102, "message": "unknown channel" }));
 }
 
-async fn names_that_cannot_be(codec: Codec) {
+async fn names_that_cannot_be(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.subscribe(&"a".repeat(255)).await;
     assert_eq!(client.error_of("subscribe", json!({ "channel": "a".repeat(256) })).await, 107);
     assert_eq!(client.error_of("subscribe", json!({ "channel": "é".repeat(128) })).await, 107, "bytes count, not characters");
@@ -43,14 +43,14 @@ async fn names_that_cannot_be(codec: Codec) {
     assert_eq!(client.error_of("subscribe", json!({ "channel": ":x" })).await, 102, "the empty namespace is unknown");
     client.send("subscribe", json!({})).await;
     assert_eq!(client.close_code().await, 3501, "no channel at all");
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.send("subscribe", json!({ "channel": "plain", "delta": "vcdiff" })).await;
     assert_eq!(client.close_code().await, 3501, "an unknown delta");
 }
 
-async fn one_subscription_a_channel(codec: Codec) {
+async fn one_subscription_a_channel(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.subscribe("plain").await;
     assert_eq!(client.error_of("subscribe", json!({ "channel": "plain" })).await, 105);
     client.send_all(&[json!({ "id": 100, "subscribe": { "channel": "other" } }), json!({ "id": 101, "subscribe": { "channel": "other" } })]).await;
@@ -61,9 +61,9 @@ async fn one_subscription_a_channel(codec: Codec) {
     assert_eq!(client.data("other", 1).await, [1]);
 }
 
-async fn subscribing_again_right_after_leaving_works(codec: Codec) {
+async fn subscribing_again_right_after_leaving_works(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     for round in 0..50_u64 {
         let id = 1_000 + round * 3;
         client
@@ -81,9 +81,9 @@ async fn subscribing_again_right_after_leaving_works(codec: Codec) {
     }
 }
 
-async fn a_connection_has_only_so_many_channels(codec: Codec) {
+async fn a_connection_has_only_so_many_channels(via: Via) {
     let hub = Hub::start(json!({ "client": { "channel_limit": 3 } })).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     for number in 0..3 {
         client.subscribe(&format!("c{number}")).await;
     }
@@ -92,15 +92,15 @@ async fn a_connection_has_only_so_many_channels(codec: Codec) {
     client.subscribe("c3").await;
 }
 
-async fn permissions_follow_the_namespace(codec: Codec) {
+async fn permissions_follow_the_namespace(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.subscribe("news:x").await;
     let reply = client.call("subscribe", json!({ "channel": "locked:x" })).await;
     assert_eq!(reply["error"], json!({ "code": 103, "message": "permission denied" }));
 }
 
-async fn anonymous_clients_need_a_right_of_their_own(codec: Codec) {
+async fn anonymous_clients_need_a_right_of_their_own(via: Via) {
     let hub = Hub::start(json!({
         "client": { "allow_anonymous_connect_without_token": true },
         "channel": { "namespaces": [
@@ -109,26 +109,26 @@ async fn anonymous_clients_need_a_right_of_their_own(codec: Codec) {
         ] },
     }))
     .await;
-    let mut nobody = hub.open(codec).await;
+    let mut nobody = hub.open(via).await;
     nobody.connect(json!({})).await;
     nobody.subscribe("public:x").await;
     assert_eq!(nobody.error_of("subscribe", json!({ "channel": "half:x" })).await, 103, "the right for anonymous alone grants nothing");
-    let mut alice = hub.connect(codec).await;
+    let mut alice = hub.connect(via).await;
     assert_eq!(alice.error_of("subscribe", json!({ "channel": "half:x" })).await, 103);
 }
 
-async fn a_private_channel_needs_a_token(codec: Codec) {
+async fn a_private_channel_needs_a_token(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     for channel in ["$news:x", "$plain"] {
         assert_eq!(client.error_of("subscribe", json!({ "channel": channel })).await, 103);
         client.subscribe_with(json!({ "channel": channel, "token": channel_token("alice", channel) })).await;
     }
 }
 
-async fn a_token_opens_a_locked_channel(codec: Codec) {
+async fn a_token_opens_a_locked_channel(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let claims = json!({ "sub": "alice", "channel": "locked:x", "exp": now() + 600 });
     let subscribed = client.subscribe_with(json!({ "channel": "locked:x", "token": token(&claims) })).await;
     assert_eq!(subscribed["expires"], true);
@@ -137,9 +137,9 @@ async fn a_token_opens_a_locked_channel(codec: Codec) {
     assert_eq!(client.data("locked:x", 1).await, ["hello"]);
 }
 
-async fn a_bad_subscription_token_is_refused(codec: Codec) {
+async fn a_bad_subscription_token_is_refused(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let claims = json!({ "sub": "alice", "channel": "locked:x" });
     let expired = token(&json!({ "sub": "alice", "channel": "locked:x", "exp": now() - 60 }));
     for (token, code) in [
@@ -156,18 +156,18 @@ async fn a_bad_subscription_token_is_refused(codec: Codec) {
     assert_eq!(client.error_of("subscribe", json!({ "channel": "news:x", "token": "x.y.z" })).await, 103);
 }
 
-async fn a_token_for_somebody_else_ends_the_connection(codec: Codec) {
+async fn a_token_for_somebody_else_ends_the_connection(via: Via) {
     let hub = Hub::start(json!({})).await;
     for (user, channel) in [("bob", "locked:x"), ("alice", "locked:y"), ("", "locked:x")] {
-        let mut client = hub.connect(codec).await;
+        let mut client = hub.connect(via).await;
         client.send("subscribe", json!({ "channel": "locked:x", "token": channel_token(user, channel) })).await;
         assert_eq!(client.close_code().await, 3500, "a token of {user:?} for {channel:?}");
     }
 }
 
-async fn a_token_gives_data_and_chan_info(codec: Codec) {
+async fn a_token_gives_data_and_chan_info(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let claims = json!({ "sub": "alice", "channel": "$room:x", "info": { "seat": 4 }, "data": { "hello": [1, 2] } });
     let subscribed = client.subscribe_with(json!({ "channel": "$room:x", "token": token(&claims) })).await;
     assert_eq!(subscribed["data"], json!({ "hello": [1, 2] }));
@@ -175,20 +175,20 @@ async fn a_token_gives_data_and_chan_info(codec: Codec) {
     assert_eq!(presence["presence"][client.id()]["chan_info"], json!({ "seat": 4 }));
 }
 
-async fn user_limited_channels_admit_their_users_only(codec: Codec) {
+async fn user_limited_channels_admit_their_users_only(via: Via) {
     let hub = Hub::start(json!({ "channel": { "namespaces": [{ "name": "dialog", "allow_user_limited_channels": true }] } })).await;
-    let mut alice = hub.connect_as(codec, "alice").await;
-    let mut mallory = hub.connect_as(codec, "mallory").await;
+    let mut alice = hub.connect_as(via, "alice").await;
+    let mut mallory = hub.connect_as(via, "mallory").await;
     alice.subscribe("dialog:x#alice,bob").await;
     assert_eq!(mallory.error_of("subscribe", json!({ "channel": "dialog:x#alice,bob" })).await, 103);
     assert_eq!(mallory.error_of("subscribe", json!({ "channel": "dialog:x#mallory#alice" })).await, 103, "the last boundary counts");
     assert_eq!(alice.error_of("subscribe", json!({ "channel": "dialog:x" })).await, 103, "the namespace opens nothing else");
 }
 
-async fn a_channel_regex_judges_the_rest_of_the_name(codec: Codec) {
+async fn a_channel_regex_judges_the_rest_of_the_name(via: Via) {
     let options = json!({ "name": "ticks", "allow_subscribe_for_client": true, "channel_regex": "^[a-zé]+$" });
     let hub = Hub::start(json!({ "channel": { "namespaces": [options] } })).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.subscribe("ticks:abc").await;
     client.subscribe("ticks:é").await;
     for name in ["ticks:", "ticks:ABC", "ticks:a:b", "ticks:1"] {
@@ -196,9 +196,9 @@ async fn a_channel_regex_judges_the_rest_of_the_name(codec: Codec) {
     }
 }
 
-async fn unsubscribing_always_succeeds_and_ends_delivery(codec: Codec) {
+async fn unsubscribing_always_succeeds_and_ends_delivery(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     client.unsubscribe("never:was").await;
     client.subscribe("plain").await;
     client.subscribe("other").await;
@@ -213,18 +213,18 @@ async fn unsubscribing_always_succeeds_and_ends_delivery(codec: Codec) {
     assert_eq!(client.close_code().await, 3501);
 }
 
-async fn subscription_tokens_may_have_a_key_of_their_own(codec: Codec) {
+async fn subscription_tokens_may_have_a_key_of_their_own(via: Via) {
     let other = "a-secret-for-subscriptions-alone-0000";
     let hub = Hub::start(json!({ "client": { "subscription_token": { "enabled": true, "hmac_secret_key": other } } })).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     let claims = json!({ "sub": "alice", "channel": "locked:x" });
     assert_eq!(client.error_of("subscribe", json!({ "channel": "locked:x", "token": token(&claims) })).await, 103);
     client.subscribe_with(json!({ "channel": "locked:x", "token": signed(&json!({ "alg": "HS256" }), &claims, other) })).await;
 }
 
-async fn types_that_are_not_built_are_refused(codec: Codec) {
+async fn types_that_are_not_built_are_refused(via: Via) {
     let hub = Hub::start(json!({})).await;
-    let mut client = hub.connect(codec).await;
+    let mut client = hub.connect(via).await;
     for (kind, code) in [(1, 103), (2, 103), (3, 103), (4, 108)] {
         assert_eq!(client.error_of("subscribe", json!({ "channel": "plain", "type": kind })).await, code, "type {kind}");
     }

@@ -1,17 +1,17 @@
 //! The TLS port, and certificates that change while it is in use.
 
-use crate::in_both_codecs;
+use crate::on_all_transports;
 use crate::support::token::user_token;
-use crate::support::{Client, Codec, Dial, Hub, Stream, eventually, request, write_certificate};
+use crate::support::{Client, Dial, Hub, Stream, Via, eventually, request, write_certificate};
 use serde_json::json;
 
-in_both_codecs!(the_tls_port_serves_the_same, a_new_certificate_is_served_and_nobody_is_dropped);
+on_all_transports!(the_tls_port_serves_the_same, a_new_certificate_is_served_and_nobody_is_dropped);
 
-async fn the_tls_port_serves_the_same(codec: Codec) {
+async fn the_tls_port_serves_the_same(via: Via) {
     let hub = Hub::start_with_tls(json!({})).await;
-    let mut secure = Client::open(&hub.tls_dial(), codec).await;
+    let mut secure = Client::open(&hub.tls_dial(), via).await;
     secure.connect(json!({ "token": user_token("alice") })).await;
-    let mut plain = hub.connect(codec).await;
+    let mut plain = hub.connect(via).await;
     secure.subscribe("news:x").await;
     plain.subscribe("news:x").await;
     plain.publish("news:x", "x".repeat(40_000)).await;
@@ -30,9 +30,9 @@ async fn served(dial: &Dial) -> Vec<u8> {
     }
 }
 
-async fn a_new_certificate_is_served_and_nobody_is_dropped(codec: Codec) {
+async fn a_new_certificate_is_served_and_nobody_is_dropped(via: Via) {
     let hub = Hub::start_with_tls(json!({})).await;
-    let mut client = Client::open(&hub.tls_dial(), codec).await;
+    let mut client = Client::open(&hub.tls_dial(), via).await;
     client.connect(json!({ "token": user_token("alice") })).await;
     client.subscribe("plain").await;
     let first = served(&hub.tls_dial()).await;

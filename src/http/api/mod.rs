@@ -294,16 +294,17 @@ impl Addressed<'_> {
         if self.user.is_empty() && self.client.is_empty() {
             return Err(ErrorCode::BAD_REQUEST);
         }
-        if !self.session.is_empty() {
-            return Ok(Vec::new());
-        }
         let client = SessionId::parse(self.client);
-        if self.user.is_empty() {
-            return Ok(client.and_then(|client| api.hub.find(client)).into_iter().collect());
-        }
-        let mut connections = api.hub.of_user(&UserId::new(self.user));
+        let mut connections = if self.user.is_empty() {
+            client.and_then(|client| api.hub.find(client)).into_iter().collect()
+        } else {
+            api.hub.of_user(&UserId::new(self.user))
+        };
         if !self.client.is_empty() {
             connections.retain(|found| Some(found.facts.session) == client);
+        }
+        if !self.session.is_empty() {
+            connections.retain(|found| found.facts.has_secret_id(self.session));
         }
         Ok(connections)
     }

@@ -22,7 +22,7 @@ pub struct RefreshRequest<'a> {
     #[serde(default, borrow)]
     #[schema(value_type = String)]
     pub client: Text<'a>,
-    /// Only the connection with this session id. This hub gives out none, so no connection matches.
+    /// Only the connection with this session id, which clients of HTTP streams, event streams and unidirectional transports are given.
     #[serde(default, borrow)]
     #[schema(value_type = String)]
     pub session: Text<'a>,

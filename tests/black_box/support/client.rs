@@ -1,5 +1,6 @@
-//! A client of the hub, the same words for both codecs. It knows no more than the protocol: what it misses is the hub's fault.
+//! A client of the hub, the same words for all transports and codecs. It knows no more than the protocol: what it misses is the hub's fault.
 
+use super::stream::{Emulated, Transport, Via};
 use super::websocket::{Dial, Ending, WebSocket, close_of, opcode};
 use super::{Codec, DEADLINE, within};
 use serde_json::{Value, json};
@@ -13,8 +14,14 @@ pub enum Event {
     Ended(Ending),
 }
 
+/// What it speaks on.
+enum Line {
+    WebSocket(Box<WebSocket>),
+    Emulated(Box<Emulated>),
+}
+
 pub struct Client {
-    pub socket: WebSocket,
+    line: Line,
     codec: Codec,
     last_id: u64,
     /// Read, but not asked for yet.
@@ -27,11 +34,17 @@ pub struct Client {
 }
 
 impl Client {
-    pub async fn open(dial: &Dial, codec: Codec) -> Self {
-        Self::try_open(dial, codec).await.unwrap_or_else(|status| panic!("the upgrade was refused with status {status}"))
+    pub async fn open(dial: &Dial, via: impl Into<Via>) -> Self {
+        let via = via.into();
+        match via.transport {
+            Transport::WebSocket => {
+                Self::try_open(dial, via.codec).await.unwrap_or_else(|status| panic!("the upgrade was refused with status {status}"))
+            }
+            Transport::HttpStream | Transport::Sse => Self::on(Line::Emulated(Box::new(Emulated::new(dial, via))), via.codec),
+        }
     }
 
-    /// The status where the hub refuses the upgrade.
+    /// A WebSocket; the status where the hub refuses the upgrade.
     pub async fn try_open(dial: &Dial, codec: Codec) -> Result<Self, u16> {
         let dial = Dial { subprotocol: Some(codec.subprotocol().to_owned()), ..dial.clone() };
         let answer = dial.websocket().await.unwrap_or_else(|error| panic!("cannot reach {}: {error}", dial.to));
@@ -39,7 +52,27 @@ impl Client {
     }
 
     pub fn over(socket: WebSocket, codec: Codec) -> Self {
-        Self { socket, codec, last_id: 0, inbox: VecDeque::new(), ended: None, connected: Value::Null, answers_pings: true, pings: 0 }
+        Self::on(Line::WebSocket(Box::new(socket)), codec)
+    }
+
+    fn on(line: Line, codec: Codec) -> Self {
+        Self { line, codec, last_id: 0, inbox: VecDeque::new(), ended: None, connected: Value::Null, answers_pings: true, pings: 0 }
+    }
+
+    /// The WebSocket, for what only can be done on one.
+    pub fn socket(&mut self) -> &mut WebSocket {
+        match &mut self.line {
+            Line::WebSocket(socket) => socket,
+            Line::Emulated(_) => panic!("this client has no WebSocket"),
+        }
+    }
+
+    /// The session and the node by which an endless answer's client is addressed.
+    pub fn address(&self) -> (String, String) {
+        match &self.line {
+            Line::Emulated(emulated) => emulated.address.clone().expect("connected"),
+            Line::WebSocket(_) => panic!("a WebSocket has no address"),
+        }
     }
 
     /// The connection id that the hub gave.
@@ -113,10 +146,25 @@ impl Client {
         self.send_bytes(&frame).await;
     }
 
-    /// Bytes as they are, in one frame of the codec's kind.
+    /// Bytes as they are, in one frame of the codec's kind or in one request.
     pub async fn send_bytes(&mut self, payload: &[u8]) {
-        let opcode = if self.codec == Codec::Json { opcode::TEXT } else { opcode::BINARY };
-        self.socket.send(opcode, payload).await;
+        match &mut self.line {
+            Line::WebSocket(socket) => {
+                let opcode = if self.codec == Codec::Json { opcode::TEXT } else { opcode::BINARY };
+                return socket.send(opcode, payload).await;
+            }
+            Line::Emulated(emulated) if !emulated.has_begun() => return emulated.begin(payload).await,
+            Line::Emulated(_) => {}
+        }
+        // Whom to address, the connect reply says.
+        while matches!(&self.line, Line::Emulated(emulated) if emulated.address.is_none()) {
+            if within("be told the session", self.read()).await.is_err() {
+                return;
+            }
+        }
+        if let Line::Emulated(emulated) = &self.line {
+            emulated.say(payload).await;
+        }
     }
 
     pub async fn pong(&mut self) {
@@ -215,55 +263,98 @@ impl Client {
         if let Some(ending) = &self.ended {
             return Err(ending.clone());
         }
-        let ending = match self.socket.read().await {
-            None => Ending::Dropped,
-            Some(frame) => match (frame.opcode, self.codec) {
-                (opcode::TEXT, Codec::Json) | (opcode::BINARY, Codec::Protobuf) => {
-                    for message in self.codec.decode(&frame.payload) {
-                        if message.as_object().is_some_and(serde_json::Map::is_empty) {
-                            self.pings += 1;
-                            if self.answers_pings && self.connected["pong"] == true {
-                                self.pong().await;
-                            }
-                        } else {
-                            self.inbox.push_back(message);
+        let ending = match &mut self.line {
+            Line::Emulated(emulated) => match emulated.read().await {
+                None => Ending::Dropped,
+                Some(messages) => {
+                    let Some(ending) = self.take_emulated(messages).await else { return Ok(()) };
+                    ending
+                }
+            },
+            Line::WebSocket(socket) => match socket.read().await {
+                None => Ending::Dropped,
+                Some(frame) => match (frame.opcode, self.codec) {
+                    (opcode::TEXT, Codec::Json) | (opcode::BINARY, Codec::Protobuf) => {
+                        let messages = self.codec.decode(&frame.payload);
+                        self.take(messages).await;
+                        return Ok(());
+                    }
+                    (opcode::PING, _) => {
+                        if self.answers_pings {
+                            socket.send(opcode::PONG, &frame.payload).await;
                         }
+                        self.pings += 1;
+                        return Ok(());
                     }
-                    return Ok(());
-                }
-                (opcode::PING, _) => {
-                    if self.answers_pings {
-                        self.socket.send(opcode::PONG, &frame.payload).await;
+                    (opcode::PONG, _) => return Ok(()),
+                    (opcode::CLOSE, _) => {
+                        socket.send(opcode::CLOSE, &frame.payload).await;
+                        close_of(&frame.payload)
                     }
-                    self.pings += 1;
-                    return Ok(());
-                }
-                (opcode::PONG, _) => return Ok(()),
-                (opcode::CLOSE, _) => {
-                    self.socket.send(opcode::CLOSE, &frame.payload).await;
-                    close_of(&frame.payload)
-                }
-                (other, codec) => panic!("a frame of opcode {other} came to a {codec:?} client"),
+                    (other, codec) => panic!("a frame of opcode {other} came to a {codec:?} client"),
+                },
             },
         };
         self.ended = Some(ending.clone());
         Err(ending)
     }
 
+    async fn take(&mut self, messages: Vec<Value>) {
+        for message in messages {
+            if message.as_object().is_some_and(serde_json::Map::is_empty) {
+                self.pings += 1;
+                if self.answers_pings && self.connected["pong"] == true {
+                    Box::pin(self.pong()).await;
+                }
+            } else {
+                self.inbox.push_back(message);
+            }
+        }
+    }
+
+    /// How the answer ended, if this was its end.
+    async fn take_emulated(&mut self, messages: Vec<Value>) -> Option<Ending> {
+        let Line::Emulated(emulated) = &mut self.line else { return None };
+        for message in &messages {
+            if let Some(told) = message["connect"]["session"].as_str() {
+                emulated.address = Some((told.to_owned(), message["connect"]["node"].as_str().expect("a node").to_owned()));
+            }
+        }
+        let goodbye = messages.iter().map(|message| &message["push"]["disconnect"]).find(|goodbye| goodbye.is_object()).cloned();
+        if let Some(goodbye) = goodbye {
+            assert!(within("see the end", emulated.read()).await.is_none(), "nothing may follow the goodbye");
+            let code = goodbye["code"].as_u64().and_then(|code| u16::try_from(code).ok()).expect("a code");
+            return Some(Ending::Closed { code, reason: goodbye["reason"].as_str().unwrap_or_default().to_owned() });
+        }
+        self.take(messages).await;
+        None
+    }
+
     // === Leaving ===
 
-    /// Says goodbye by a close frame and waits for the hub's.
+    /// Leaves, on a WebSocket by a close frame that the hub must answer, and waits until the hub has seen it.
     pub async fn leave(mut self) {
-        self.socket.send(opcode::CLOSE, &1000_u16.to_be_bytes()).await;
-        match self.ending().await {
-            Ending::Closed { code: 1000, .. } => {}
-            other => panic!("a close is answered by the same close, not by {other:?}"),
+        if let Line::WebSocket(socket) = &mut self.line {
+            socket.send(opcode::CLOSE, &1000_u16.to_be_bytes()).await;
+            return match self.ending().await {
+                Ending::Closed { code: 1000, .. } => {}
+                other => panic!("a close is answered by the same close, not by {other:?}"),
+            };
+        }
+        let Line::Emulated(emulated) = self.line else { return };
+        if let Some(mut stream) = emulated.stream() {
+            stream.half_close();
+            within("see the hub hang up", async { while matches!(stream.read(&mut Vec::new()).await, Ok(1..)) {} }).await;
         }
     }
 
     /// RST: the network or the host died.
     pub fn cut(self) {
-        self.socket.stream.cut();
+        let stream = match self.line {
+            Line::WebSocket(socket) => Some(socket.stream),
+            Line::Emulated(emulated) => emulated.stream(),
+        };
+        stream.into_iter().for_each(super::Stream::cut);
     }
 }
 

@@ -245,6 +245,15 @@ fn put_delimited(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// EmulationRequest: node, session and data are fields 1 to 3.
+pub fn emulation_request(node: &str, session: &str, data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_delimited(&mut out, 1, node.as_bytes());
+    put_delimited(&mut out, 2, session.as_bytes());
+    put_delimited(&mut out, 3, data);
+    out
+}
+
 fn encode_message(message: &Value, schema: &[Field]) -> Vec<u8> {
     let members = message.as_object().unwrap_or_else(|| panic!("{message} is an object"));
     let mut out = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::http::{self, Answer};
 use super::token::{SECRET, user_token};
-use super::{Client, Codec, DEADLINE, Dial};
+use super::{Client, DEADLINE, Dial, Via};
 use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -119,19 +119,19 @@ impl Hub {
     }
 
     /// A connected client of the user "alice".
-    pub async fn connect(&self, codec: Codec) -> Client {
-        self.connect_as(codec, "alice").await
+    pub async fn connect(&self, via: impl Into<Via>) -> Client {
+        self.connect_as(via, "alice").await
     }
 
-    pub async fn connect_as(&self, codec: Codec, user: &str) -> Client {
-        let mut client = self.open(codec).await;
+    pub async fn connect_as(&self, via: impl Into<Via>, user: &str) -> Client {
+        let mut client = self.open(via).await;
         client.connect(json!({ "token": user_token(user) })).await;
         client
     }
 
-    /// A WebSocket on which nothing has been said.
-    pub async fn open(&self, codec: Codec) -> Client {
-        Client::open(&self.dial(), codec).await
+    /// A client that has said nothing.
+    pub async fn open(&self, via: impl Into<Via>) -> Client {
+        Client::open(&self.dial(), via).await
     }
 
     // === Server API ===
@@ -419,6 +419,11 @@ fn default_config() -> Value {
         "debug": { "enabled": true },
         "prometheus": { "enabled": true },
         "health": { "enabled": true },
+        "http_stream": { "enabled": true },
+        "sse": { "enabled": true },
+        "uni_websocket": { "enabled": true },
+        "uni_http_stream": { "enabled": true },
+        "uni_sse": { "enabled": true },
         "client": { "token": { "hmac_secret_key": SECRET } },
         "topic": { "linger": "100ms" },
         "shutdown": { "spread": "0s" },

@@ -8,6 +8,7 @@ mod feed;
 mod http;
 mod hub;
 pub mod keys;
+mod stream;
 pub mod token;
 mod websocket;
 
@@ -17,6 +18,7 @@ pub use codec::{Codec, put_varint};
 pub use feed::Feed;
 pub use http::{Answer, read_to_end, request, request_at};
 pub use hub::{API_KEY, Hub, merged, write_certificate};
+pub use stream::{Endless, Pieces, Via, escaped};
 pub use websocket::{Dial, Ending, Stream, WebSocket, masked_frame, opcode};
 
 use std::future::Future;
