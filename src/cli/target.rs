@@ -117,69 +117,28 @@ pub fn tls_config(trust: Trust<'_>) -> anyhow::Result<Arc<ClientConfig>> {
             let mut certificates = CertificateDer::pem_file_iter(path).with_context(|| format!("cannot read {}", path.display()))?;
             let certificate = certificates.next().with_context(|| format!("{} holds no certificate", path.display()))?;
             let certificate = certificate.with_context(|| format!("cannot read {}", path.display()))?;
-            let verifier = OneCertificate { certificate, algorithms: algorithms(&provider) };
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
+            builder.dangerous().with_custom_certificate_verifier(key_holder(&provider, Some(certificate))).with_no_client_auth()
         }
-        Trust::Anyone => {
-            let verifier = AnyCertificate { algorithms: algorithms(&provider) };
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
-        }
+        Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(key_holder(&provider, None)).with_no_client_auth(),
     };
     // Every client is a new one: a resumed session would be cheaper than what a server meets after a deploy.
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
 }
 
-fn algorithms(provider: &CryptoProvider) -> WebPkiSupportedAlgorithms {
-    provider.signature_verification_algorithms
+fn key_holder(provider: &CryptoProvider, only: Option<CertificateDer<'static>>) -> Arc<KeyHolder> {
+    Arc::new(KeyHolder { only, algorithms: provider.signature_verification_algorithms })
 }
 
-/// For development certificates: whoever holds the key of the shown certificate is believed.
+/// For certificates that no authority vouches for: whoever holds the shown one's key is believed, whatever names and times it has.
 #[derive(Debug)]
-struct AnyCertificate {
+struct KeyHolder {
+    /// The only certificate that may be shown, if not any may.
+    only: Option<CertificateDer<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.algorithms)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-/// For a hub on the same machine, whose certificate can be read: whoever holds its key is believed, whatever names and times it has.
-#[derive(Debug)]
-struct OneCertificate {
-    certificate: CertificateDer<'static>,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for OneCertificate {
+impl ServerCertVerifier for KeyHolder {
     fn verify_server_cert(
         &self,
         shown: &CertificateDer<'_>,
@@ -188,7 +147,10 @@ impl ServerCertVerifier for OneCertificate {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if *shown == self.certificate { Ok(ServerCertVerified::assertion()) } else { Err(CertificateError::ApplicationVerificationFailure.into()) }
+        match &self.only {
+            Some(certificate) if certificate != shown => Err(CertificateError::ApplicationVerificationFailure.into()),
+            _ => Ok(ServerCertVerified::assertion()),
+        }
     }
     fn verify_tls12_signature(
         &self,
