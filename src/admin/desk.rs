@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -61,23 +62,16 @@ pub(super) struct Running {
 }
 
 pub struct Desk {
-    pub clock: Clock,
-    pub hub: Arc<Hub>,
-    pub topics: Arc<Topics>,
-    pub publisher: Publisher,
-    pub store: Arc<dyn Store>,
-    pub audit: Audit,
-    pub maintenance: Arc<Maintenance>,
-    pub blocks: Arc<Blocks>,
-    /// `None`: the hub has none of its own.
-    pub accounts: Option<Arc<Accounts>>,
-    pub keyring: Keyring,
-    pub api_keys: Arc<ApiKeys>,
-    pub upstream: Upstream,
-    pub house: Arc<dyn House>,
-    pub settings: AdminSettings,
+    parts: DeskParts,
     pub(super) traces: Mutex<HashMap<u64, Running>>,
     next_trace: AtomicU64,
+}
+
+impl Deref for Desk {
+    type Target = DeskParts;
+    fn deref(&self) -> &DeskParts {
+        &self.parts
+    }
 }
 
 /// What the configuration says of this room.
@@ -112,26 +106,7 @@ pub struct DeskParts {
 
 impl Desk {
     pub fn new(parts: DeskParts) -> Self {
-        let DeskParts { clock, hub, topics, publisher, store, audit, maintenance, blocks, accounts, keyring, api_keys, upstream, house, settings } =
-            parts;
-        Self {
-            clock,
-            hub,
-            topics,
-            publisher,
-            store,
-            audit,
-            maintenance,
-            blocks,
-            accounts,
-            keyring,
-            api_keys,
-            upstream,
-            house,
-            settings,
-            traces: Mutex::default(),
-            next_trace: AtomicU64::new(1),
-        }
+        Self { parts, traces: Mutex::default(), next_trace: AtomicU64::new(1) }
     }
 
     pub(super) fn next_trace(&self) -> u64 {

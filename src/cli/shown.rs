@@ -10,6 +10,9 @@ use std::time::{Duration, UNIX_EPOCH};
 /// Between two columns.
 const GAP: &str = "  ";
 
+/// Where nothing stands.
+const NOTHING: &str = "-";
+
 /// Columns that stand before all others, in this order. The others follow by name.
 const FIRST: [&str; 14] =
     ["sequence", "at", "id", "session", "channel", "name", "feed", "user", "kind", "subject", "role", "actor", "action", "object"];
@@ -38,17 +41,15 @@ pub fn inert(text: &str) -> Cow<'_, str> {
 }
 
 /// An answer: first its single values, a line each, then its lists of objects as tables.
-pub fn answer(answer: &Value) -> String {
+/// Where a table is wider than `width`, each row becomes a block of lines.
+pub fn answer(answer: &Value, width: usize) -> String {
     let Value::Object(members) = answer else { return format!("{}\n", cell("", answer)) };
     let (mut lines, mut tables) = (Vec::new(), Vec::new());
     for (name, value) in members {
         collect(name.clone(), value, &mut lines, &mut tables);
     }
-    let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let mut text = String::new();
-    for (name, value) in &lines {
-        let _ = writeln!(text, "{}", format!("{name:<width$}{GAP}{value}").trim_end());
-    }
+    let lines: Vec<_> = lines.into_iter().map(|(name, value)| vec![name, value]).collect();
+    let mut text = aligned(&lines);
     for (name, rows) in &tables {
         if !text.is_empty() {
             text.push('\n');
@@ -56,7 +57,7 @@ pub fn answer(answer: &Value) -> String {
         if lines.len() + tables.len() > 1 {
             let _ = writeln!(text, "{name}:");
         }
-        text.push_str(&table(rows));
+        text.push_str(&table(rows, width));
     }
     text
 }
@@ -74,14 +75,29 @@ fn collect<'a>(name: String, value: &'a Value, lines: &mut Vec<(String, String)>
 }
 
 /// Objects as rows. A column in which nothing stands is left out.
-fn table(rows: &[Value]) -> String {
+fn table(rows: &[Value], width: usize) -> String {
     let of_rows = || rows.iter().filter_map(Value::as_object);
     let names: BTreeSet<&str> = of_rows().flat_map(|row| row.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.as_str())).collect();
     let mut columns: Vec<&str> = FIRST.into_iter().filter(|name| names.contains(name)).collect();
     columns.extend(names.iter().filter(|name| !FIRST.contains(name)));
-    let head = columns.iter().map(|name| inert(name).into_owned()).collect();
+    let head: Vec<String> = columns.iter().map(|name| inert(name).into_owned()).collect();
     let body = of_rows().map(|row| columns.iter().map(|name| cell(name, row.get(*name).unwrap_or(&Value::Null))).collect());
-    aligned(&std::iter::once(head).chain(body).collect::<Vec<Vec<String>>>())
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
+    let text = aligned(&rows);
+    if text.lines().all(|line| line.chars().count() <= width) {
+        return text;
+    }
+    let Some((head, body)) = rows.split_first() else { return text };
+    let block = |row: &Vec<String>| {
+        let lines: Vec<_> = head.iter().zip(row).filter(|(_, cell)| *cell != NOTHING).map(|(name, cell)| vec![name.clone(), cell.clone()]).collect();
+        aligned(&lines)
+    };
+    body.iter().map(block).collect::<Vec<_>>().join("\n")
+}
+
+/// Letters in a line of the terminal; without one there is no bound.
+pub fn terminal_width() -> usize {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(usize::MAX, |(width, _)| usize::from(width.0))
 }
 
 /// Rows with their columns one below the other.
@@ -106,16 +122,16 @@ pub fn aligned(rows: &[Vec<String>]) -> String {
 pub fn cell(name: &str, value: &Value) -> String {
     let is_time = matches!(name, "at" | "since" | "until" | "last_seen") || name.ends_with("_at");
     match value {
-        Value::Null => "-".to_string(),
-        Value::String(text) if text.is_empty() => "-".to_string(),
+        Value::Null => NOTHING.to_string(),
+        Value::String(text) if text.is_empty() => NOTHING.to_string(),
         Value::String(text) => inert(text).into_owned(),
         Value::Number(number) if is_time => match number.as_i64() {
             Some(at) if at > 0 => time(if at < SECONDS_BELOW { at.saturating_mul(1_000) } else { at }),
             _ => number.to_string(),
         },
-        Value::Array(items) if items.is_empty() => "-".to_string(),
+        Value::Array(items) if items.is_empty() => NOTHING.to_string(),
         Value::Array(items) if items.iter().all(Value::is_string) => items.iter().filter_map(Value::as_str).map(inert).collect::<Vec<_>>().join(", "),
-        Value::Object(members) if members.is_empty() => "-".to_string(),
+        Value::Object(members) if members.is_empty() => NOTHING.to_string(),
         // JSON escapes control characters by itself; the others it does not.
         other => inert(&other.to_string()).into_owned(),
     }
@@ -141,20 +157,35 @@ session  user   expires_at            since
 a        alice  14 Nov 2023 22:13:20  14 Nov 2023 22:13:20
 bcd      bob    -                     14 Nov 2023 22:14:20
 ";
-        assert_eq!(answer(&value), expected);
+        assert_eq!(answer(&value, 80), expected);
         assert_eq!(
-            answer(&json!({ "store": { "kind": "sqlite", "waiting": 0 }, "ok": true })),
+            answer(&json!({ "store": { "kind": "sqlite", "waiting": 0 }, "ok": true }), 80),
             "ok             true\nstore.kind     sqlite\nstore.waiting  0\n"
         );
-        assert_eq!(answer(&json!({ "rows": [{ "a": 1 }] })), "a\n1\n");
-        assert_eq!(answer(&json!({ "rows": [] })), "rows  -\n");
-        assert_eq!(answer(&json!(null)), "-\n");
+        assert_eq!(answer(&json!({ "rows": [{ "a": 1 }] }), 80), "a\n1\n");
+        assert_eq!(answer(&json!({ "rows": [] }), 80), "rows  -\n");
+        assert_eq!(answer(&json!(null), 80), "-\n");
+    }
+
+    #[test]
+    fn a_table_that_is_too_wide_becomes_blocks() {
+        let value = json!({ "feeds": [{ "feed": "a", "state": "open", "detail": null }, { "feed": "b", "state": "parked", "detail": "gone" }] });
+        let blocks = "\
+feed   a
+state  open
+
+feed    b
+detail  gone
+state   parked
+";
+        assert_eq!(answer(&value, 16), blocks);
+        assert_eq!(answer(&value, 20).lines().count(), 3);
     }
 
     #[test]
     fn nothing_that_a_terminal_obeys_is_written() {
         let value = json!({ "devices": [{ "device": "\u{1b}]0;owned\u{7}", "user": "a\u{202e}b", "a\nb": ["\u{1b}[2J"] }], "text": "one\r\ntwo" });
-        let shown = answer(&value);
+        let shown = answer(&value, 80);
         assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
         assert!(shown.contains("\\u{1b}]0;owned") && shown.contains("a\\u{202e}b") && shown.contains("one\\u{d}"), "{shown}");
         assert_eq!(shown.lines().count(), 5, "{shown}");

@@ -174,7 +174,7 @@ impl Admin {
             return Err(Misspoken(format!("{}: this is dangerous; add --confirm if it is meant", self.command)).into());
         }
         let answer = client.command(&name, Value::Object(members)).await?;
-        Ok(if self.json { format!("{answer}\n") } else { shown::answer(&answer) })
+        Ok(if self.json { format!("{answer}\n") } else { shown::answer(&answer, shown::terminal_width()) })
     }
 
     fn target<'a>(&'a self, config: &'a Config) -> anyhow::Result<(Target, Trust<'a>)> {
