@@ -163,7 +163,8 @@ impl Development {
                 None => {}
             }
             let insecure = if url.starts_with("https") { "-k " } else { "" };
-            text.push_str("\nTwo commands to try in another terminal, with the Live page open:\n\n");
+            text.push_str("\nTo try in another terminal, with the Live page open:\n\n");
+            let _ = writeln!(text, "  curl {insecure}-N '{url}/.well-known/mercure?topic=demo:pulse'");
             if has_own_key {
                 let _ = writeln!(
                     text,
