@@ -366,6 +366,7 @@ impl House {
             hub: Arc::clone(&hub),
             limits: Arc::clone(&limits),
             topics: Arc::clone(&topics),
+            upstream: upstream.clone(),
             clock: clock.clone(),
             node: node.clone(),
             body_bytes_max: config.http_server.request_body_max.bytes(),

@@ -397,6 +397,8 @@ impl Connection {
                 ledger.bytes += bytes;
                 ledger.events += events;
                 ledger.dropped += dropped;
+                ledger.late_ms = ledger.late_ms.saturating_add(late_ms);
+                ledger.timed += timed;
                 ledger.repeated += repeated;
                 ledger.unwanted += unwanted;
                 ledger.last_byte_at = Some(now);

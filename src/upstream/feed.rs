@@ -46,6 +46,9 @@ pub struct Ledger {
     pub events: u64,
     /// Of these, events that led to no channel.
     pub dropped: u64,
+    /// Of the events that told their time: how late they were, added up, and how many they were.
+    pub late_ms: u64,
+    pub timed: u64,
     /// Ends of attempts and connections other than our own and clean ones.
     pub errors: u64,
     /// Attempts after the first, other than to rotate.
@@ -102,6 +105,8 @@ impl Feed {
             bytes: 0,
             events: 0,
             dropped: 0,
+            late_ms: 0,
+            timed: 0,
             errors: 0,
             reconnects: 0,
             attempts: 0,
@@ -153,6 +158,8 @@ impl Feed {
                 gaps: ledger.gaps,
                 repeated: ledger.repeated,
                 dropped: ledger.dropped,
+                late_ms: ledger.late_ms,
+                timed: ledger.timed,
                 down_ms: 0,
             };
             (sums, ledger.ends)

@@ -8,6 +8,7 @@ use super::machine::Reason;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use utoipa::ToSchema;
 
 /// Days and weeks that are kept.
 pub const DAYS_KEPT: i64 = 35;
@@ -23,6 +24,9 @@ const NAMED_MAX: usize = 10;
 /// An hour stands out when it has this many times its share of the errors, and at least so many.
 const HOUR_FACTOR: u64 = 3;
 const HOUR_ERRORS_MIN: u64 = 10;
+
+/// A feed stands out when its events are later than this on the average, in milliseconds: as by default a degraded one.
+const LATE_MS: u64 = 1_000;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 const HOUR_MS: i64 = 60 * 60 * 1_000;
@@ -56,23 +60,42 @@ pub fn date_of(day: i64) -> String {
 }
 
 /// Sums over a time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = FeedSums)]
 #[serde(default)]
 pub struct Sums {
+    /// Read, published or not.
     pub events: u64,
+    /// Read.
     pub bytes: u64,
+    /// Ends of connections and attempts other than our own and clean ones.
     pub errors: u64,
+    /// To connect.
     pub attempts: u64,
+    /// Of these, those that led to no stream.
     pub failed_attempts: u64,
+    /// Connections replaced while they worked.
     pub rotations: u64,
+    /// Times that events were missed for sure.
     pub gaps: u64,
+    /// Events left out because they had been published.
     pub repeated: u64,
+    /// Events that led to no channel.
     pub dropped: u64,
-    /// Without a connection, though it was to have one.
+    /// How late the events were that told their time, added up, in milliseconds.
+    pub late_ms: u64,
+    /// How many events told their time.
+    pub timed: u64,
+    /// Milliseconds without a connection, though there was to be one.
     pub down_ms: u64,
 }
 
 impl Sums {
+    /// Mean lateness of the events that told their time, in milliseconds.
+    pub fn mean_late_ms(&self) -> Option<u64> {
+        self.late_ms.checked_div(self.timed)
+    }
+
     fn add(&mut self, other: &Self) {
         self.events += other.events;
         self.bytes += other.bytes;
@@ -83,6 +106,8 @@ impl Sums {
         self.gaps += other.gaps;
         self.repeated += other.repeated;
         self.dropped += other.dropped;
+        self.late_ms = self.late_ms.saturating_add(other.late_ms);
+        self.timed += other.timed;
         self.down_ms += other.down_ms;
     }
 }
@@ -100,26 +125,34 @@ impl Sums {
             gaps: self.gaps.saturating_sub(before.gaps),
             repeated: self.repeated.saturating_sub(before.repeated),
             dropped: self.dropped.saturating_sub(before.dropped),
+            late_ms: self.late_ms.saturating_sub(before.late_ms),
+            timed: self.timed.saturating_sub(before.timed),
             down_ms: self.down_ms.saturating_sub(before.down_ms),
         }
     }
 }
 
 /// One feed, over a day or a week.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = FeedDayReport)]
 #[serde(default)]
 pub struct FeedDay {
+    /// Over the whole day.
     pub sums: Sums,
     /// Errors by hour of the day, UTC.
     pub errors_by_hour: [u64; 24],
+    /// Events by hour of the day, UTC.
     pub events_by_hour: [u64; 24],
     /// Why connections and attempts ended.
     pub reasons: BTreeMap<String, u64>,
+    /// Mean lateness in the minute in which it was worst, in milliseconds.
+    pub late_ms_most: u64,
 }
 
 impl FeedDay {
     fn add(&mut self, other: &Self) {
         self.sums.add(&other.sums);
+        self.late_ms_most = self.late_ms_most.max(other.late_ms_most);
         for hour in 0..24 {
             self.errors_by_hour[hour] += other.errors_by_hour[hour];
             self.events_by_hour[hour] += other.events_by_hour[hour];
@@ -131,7 +164,8 @@ impl FeedDay {
 }
 
 /// One day, finished or not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = FeedsDay)]
 #[serde(default)]
 pub struct Day {
     /// Counted from 1970.
@@ -140,13 +174,17 @@ pub struct Day {
     pub date: String,
     /// Minutes in which the hub ran and took note.
     pub minutes: u64,
+    /// Each feed, or family of feeds, under its name.
     pub feeds: BTreeMap<String, FeedDay>,
-    /// The most connections at once, and the most feeds that waited for one.
+    /// The most connections at once.
     pub connections_most: usize,
+    /// The most feeds that waited for one.
     pub waiting_most: usize,
+    /// As many connections were allowed.
     pub connections_max: usize,
-    /// Of memory or descriptors, in percent.
+    /// The most that was used of memory or descriptors, in percent.
     pub used_percent_most: u8,
+    /// How many began.
     pub emergencies: u64,
 }
 
@@ -186,6 +224,7 @@ impl Day {
             let is_full = self.feeds.len() >= FEEDS_MAX && !self.feeds.contains_key(&feed);
             let day = self.feeds.entry(if is_full { OTHERS.to_string() } else { feed }).or_default();
             day.sums.add(&gain.sums);
+            day.late_ms_most = day.late_ms_most.max(gain.sums.mean_late_ms().unwrap_or(0));
             day.errors_by_hour[hour] += gain.sums.errors;
             day.events_by_hour[hour] += gain.sums.events;
             for (reason, count) in gain.reasons {
@@ -202,9 +241,12 @@ impl Day {
 }
 
 /// A feed and a number.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = FeedRank)]
 pub struct Ranked {
+    /// Its name.
     pub feed: String,
+    /// Of what the list is about.
     pub count: u64,
     /// Of all, in percent.
     pub share: u64,
@@ -212,33 +254,62 @@ pub struct Ranked {
     pub reason: Option<String>,
 }
 
+/// A feed whose events told their time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = FeedLateness)]
+pub struct Late {
+    /// Its name.
+    pub feed: String,
+    /// Mean over the whole time, in milliseconds.
+    pub mean_ms: u64,
+    /// Mean over the minute in which it was worst, in milliseconds.
+    pub most_ms: u64,
+}
+
 /// What seven days have in common.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = FeedsWeek)]
 #[serde(default)]
 pub struct Week {
+    /// Counted from the one in which 1970 began.
     pub number: i64,
-    /// Monday and Sunday.
+    /// Its Monday.
     pub from: String,
+    /// Its Sunday.
     pub to: String,
     /// Days of it that are known.
     pub days: usize,
+    /// Over all feeds and days.
     pub sums: Sums,
+    /// Dates, each with the events of that day.
     pub events_by_day: Vec<(String, u64)>,
+    /// Dates, each with the errors of that day.
     pub errors_by_day: Vec<(String, u64)>,
+    /// Errors by hour of the day, UTC.
     pub errors_by_hour: [u64; 24],
+    /// Why connections and attempts ended.
     pub reasons: BTreeMap<String, u64>,
-    /// Those with the most errors, and those that were down for the longest, in seconds.
+    /// Feeds with the most errors.
     pub most_errors: Vec<Ranked>,
+    /// Feeds that were without a connection for the longest, in seconds.
     pub longest_down: Vec<Ranked>,
+    /// Those whose events came latest, by the mean.
+    pub latest: Vec<Late>,
     /// Hours of the day, UTC, in which errors gather.
     pub bad_hours: Vec<usize>,
-    /// Against the week before, in percent; `None`: it is not known.
+    /// Events against the week before, in percent; null: that is not known.
     pub events_change_percent: Option<i64>,
+    /// Errors against the week before, in percent; null: that is not known.
     pub errors_change_percent: Option<i64>,
+    /// The most connections at once.
     pub connections_most: usize,
+    /// The most feeds that waited for one.
     pub waiting_most: usize,
+    /// As many connections were allowed.
     pub connections_max: usize,
+    /// The most that was used of memory or descriptors, in percent.
     pub used_percent_most: u8,
+    /// How many began.
     pub emergencies: u64,
     /// For people: what stands out, and what to expect.
     pub findings: Vec<String>,
@@ -270,6 +341,7 @@ impl Week {
         (week.errors_by_hour, week.reasons) = (total.errors_by_hour, total.reasons);
         week.most_errors = ranked(&feeds, |feed| feed.sums.errors);
         week.longest_down = ranked(&feeds, |feed| feed.sums.down_ms / 1_000);
+        week.latest = latest(&feeds);
         let bound = (week.sums.errors * HOUR_FACTOR / 24).max(HOUR_ERRORS_MIN);
         week.bad_hours = (0..24).filter(|hour| week.errors_by_hour[*hour] >= bound).collect();
         if let Some(before) = before {
@@ -298,6 +370,16 @@ fn ranked(feeds: &BTreeMap<&str, FeedDay>, of: impl Fn(&FeedDay) -> u64) -> Vec<
     ranked
 }
 
+fn latest(feeds: &BTreeMap<&str, FeedDay>) -> Vec<Late> {
+    let late = |(name, feed): (&&str, &FeedDay)| {
+        feed.sums.mean_late_ms().map(|mean_ms| Late { feed: name.to_string(), mean_ms, most_ms: feed.late_ms_most })
+    };
+    let mut latest: Vec<Late> = feeds.iter().filter_map(late).collect();
+    latest.sort_by(|a, b| b.mean_ms.cmp(&a.mean_ms).then_with(|| a.feed.cmp(&b.feed)));
+    latest.truncate(NAMED_MAX);
+    latest
+}
+
 fn change(before: u64, now: u64) -> Option<i64> {
     (before > 0).then(|| ((i128::from(now) - i128::from(before)) * 100 / i128::from(before)) as i64)
 }
@@ -317,6 +399,9 @@ fn findings(week: &Week, before: Option<&Week>) -> Vec<String> {
         week.reasons.iter().max_by_key(|(_, count)| **count).filter(|(_, count)| all >= HOUR_ERRORS_MIN && **count * 2 > all)
     {
         findings.push(format!("{} % of all ends are {reason}", count * 100 / all));
+    }
+    if let Some(late) = week.latest.first().filter(|late| late.mean_ms > LATE_MS) {
+        findings.push(format!("events of {} are {} ms late on the average", late.feed, late.mean_ms));
     }
     if week.sums.gaps > 0 {
         findings.push(format!("{} times events were missed for sure", week.sums.gaps));
@@ -356,13 +441,18 @@ pub fn day_page(day: &Day) -> String {
     hours(&mut body, "Errors by hour (UTC)", &total.errors_by_hour);
     hours(&mut body, "Events by hour (UTC)", &total.events_by_hour);
     counts(&mut body, "Why connections and attempts ended", &total.reasons);
-    body.push_str("<h2>Feeds</h2><table><tr><th>feed<th>events<th>bytes<th>errors<th>attempts<th>failed<th>rotations<th>gaps<th>down, s");
+    body.push_str("<h2>Feeds</h2><table><tr><th>feed<th>events<th>bytes<th>errors<th>attempts<th>failed<th>rotations<th>gaps<th>down, s<th>late, ms<th>at worst");
     for (name, feed) in &day.feeds {
         let Sums { events, bytes, errors, attempts, failed_attempts, rotations, gaps, down_ms, .. } = feed.sums;
         let name = escaped(name);
+        let (late, worst) = match feed.sums.mean_late_ms() {
+            Some(mean) => (mean.to_string(), feed.late_ms_most.to_string()),
+            // It does not tell its time.
+            None => (String::new(), String::new()),
+        };
         let _ = write!(
             body,
-            "<tr><td>{name}<td>{events}<td>{bytes}<td>{errors}<td>{attempts}<td>{failed_attempts}<td>{rotations}<td>{gaps}<td>{}",
+            "<tr><td>{name}<td>{events}<td>{bytes}<td>{errors}<td>{attempts}<td>{failed_attempts}<td>{rotations}<td>{gaps}<td>{}<td>{late}<td>{worst}",
             down_ms / 1_000
         );
     }
@@ -397,6 +487,13 @@ pub fn week_page(week: &Week) -> String {
         let _ = write!(body, "<h2>{title}</h2><table><tr><th>feed<th>{unit}<th>share, %<th>mostly");
         for Ranked { feed, count, share, reason } in ranks {
             let _ = write!(body, "<tr><td>{}<td>{count}<td>{share}<td>{}", escaped(feed), escaped(reason.as_deref().unwrap_or_default()));
+        }
+        body.push_str("</table>");
+    }
+    if !week.latest.is_empty() {
+        body.push_str("<h2>How late events were</h2><table><tr><th>feed<th>mean, ms<th>worst minute, ms");
+        for Late { feed, mean_ms, most_ms } in &week.latest {
+            let _ = write!(body, "<tr><td>{}<td>{mean_ms}<td>{most_ms}", escaped(feed));
         }
         body.push_str("</table>");
     }
@@ -512,5 +609,25 @@ mod tests {
         assert!(page.contains("bad&lt;&amp;&gt;") && !page.contains("bad<"), "{page}");
         assert!(day_page(&next[0]).contains("<td>good<td>100"), "{}", day_page(&next[0]));
         assert_eq!(Week::of(7, &[], None).findings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn lateness_is_told_by_mean_and_worst_minute_and_only_where_events_tell_their_time() {
+        let monday = 20_773;
+        let late = |late_ms, timed| Gain { sums: Sums { events: 10, late_ms, timed, ..Sums::default() }, reasons: Vec::new() };
+        let mut day = Day::new(monday);
+        for (nth, late_ms) in [1_000, 40_000, 4_000].into_iter().enumerate() {
+            let gains = [("slow".to_string(), late(late_ms, 10)), ("quick".to_string(), late(20, 10)), ("untimed".to_string(), late(0, 0))];
+            day.note(monday * DAY_MS + nth as i64 * 60_000, &Load::default(), gains);
+        }
+        let stored = serde_json::to_vec(&day).unwrap();
+        assert_eq!(serde_json::from_slice::<Day>(&stored).unwrap(), day);
+        let page = day_page(&day);
+        assert!(page.contains("<td>slow<td>30<td>0") && page.contains("<td>1500<td>4000") && page.contains("<td>0<td><td>"), "{page}");
+        let week = Week::of(week_of(monday), &[day], None);
+        let late = |feed: &str, mean_ms, most_ms| Late { feed: feed.to_string(), mean_ms, most_ms };
+        assert_eq!(week.latest, [late("slow", 1_500, 4_000), late("quick", 2, 2)]);
+        assert_eq!(week.findings, ["events of slow are 1500 ms late on the average"]);
+        assert!(week_page(&week).contains("<td>slow<td>1500<td>4000"), "{}", week_page(&week));
     }
 }

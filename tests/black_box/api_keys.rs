@@ -113,3 +113,26 @@ async fn mistakes_are_told() {
     eventually("the keys being known", async || if hub.log().contains("2 named keys") { Ok(()) } else { Err(hub.log()) }).await;
     assert_eq!(call(&hub, &text, "info", &json!({})).await.0, 401, "its time is over");
 }
+
+#[tokio::test]
+async fn reports_of_the_feeds_are_for_keys_that_say_so() {
+    let hub = Hub::start(json!({})).await;
+    let (_, reader) = make(&hub, &["add", "reader", "--method", "upstream_report"]);
+    let (_, writer) = make(&hub, &["add", "writer", "--method", "publish"]);
+    let page = async |key: &str, query: &str| request(&hub.dial(), "GET", &format!("/api/upstream_report{query}"), &[("X-API-Key", key)], b"").await;
+    until_status(&hub, &writer, 200).await;
+    until_status(&hub, &reader, 200).await;
+    let week = page(&reader, "?period=week").await;
+    let text = week.text();
+    assert_eq!(
+        (week.status(), week.head.header("content-type"), week.head.header("cache-control")),
+        (200, Some("text/html; charset=utf-8"), Some("no-store"))
+    );
+    assert!(text.starts_with("<!doctype html>") && text.contains("What stands out"), "{text}");
+    assert!(week.head.header("content-security-policy").is_some_and(|policy| policy.starts_with("default-src 'none'") && !policy.contains("script")));
+    assert_eq!((page(&reader, "?period=week&back=5").await.status(), page(&reader, "?period=month").await.status()), (404, 400));
+    assert_eq!((page(&writer, "?period=week").await.status(), page("wrong", "?period=week").await.status()), (403, 401));
+    assert_eq!(call(&hub, &writer, "upstream_report", &json!({ "period": "week" })).await, (200, Some(103)));
+    let answer = request(&hub.dial(), "POST", "/api/upstream_report", &[("X-API-Key", &reader)], br#"{"period":"week"}"#).await;
+    assert_eq!((answer.status(), &answer.json()["result"]["week"]["findings"]), (200, &json!([])), "{}", answer.json());
+}

@@ -21,6 +21,7 @@ mod refresh;
 mod rpc;
 mod subscribe;
 mod unsubscribe;
+mod upstream_report;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ use crate::session::hub::{Found, Hub};
 use crate::telemetry::api::{ApiCalled, ApiRefusal, ApiRefused};
 use crate::telemetry::emit;
 use crate::topic::registry::Topics;
+use crate::upstream::Upstream;
 use actix::dev::ToEnvelope;
 use actix::{Handler, Message};
 use actix_web::http::header::{self, HeaderMap, HeaderName};
@@ -75,6 +77,8 @@ pub struct ApiState {
     pub hub: Arc<Hub>,
     pub limits: Arc<Limits>,
     pub topics: Arc<Topics>,
+    /// The feeds, of which there are reports.
+    pub upstream: Upstream,
     pub clock: Clock,
     pub node: NodeInfo,
     /// Bytes of one body.
@@ -200,6 +204,7 @@ methods! {
     channels Channels(channels::ChannelsRequest<'a>) -> channels::ChannelsResult;
     info Info(info::InfoRequest) -> info::InfoResult;
     rpc Rpc(rpc::RpcRequest<'a>) -> Empty;
+    upstream_report UpstreamReport(upstream_report::UpstreamReportRequest) -> upstream_report::UpstreamReportResult;
 }
 
 impl Method {
@@ -215,7 +220,7 @@ impl Method {
             | Self::History
             | Self::HistoryRemove
             | Self::Channels => true,
-            Self::Disconnect | Self::Refresh | Self::Info | Self::Rpc => false,
+            Self::Disconnect | Self::Refresh | Self::Info | Self::Rpc | Self::UpstreamReport => false,
         }
     }
 }
@@ -317,8 +322,10 @@ async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> 
     if method.is_none() && name != batch::NAME {
         return api.description.as_ref().and_then(|description| docs::serve(&request, name, description)).unwrap_or_else(respond::not_found);
     }
-    if request.method() != HttpMethod::POST {
-        return respond::method_not_allowed("POST");
+    let has_page = method == Some(Method::UpstreamReport);
+    let wants_page = has_page && matches!(*request.method(), HttpMethod::GET | HttpMethod::HEAD);
+    if request.method() != HttpMethod::POST && !wants_page {
+        return respond::method_not_allowed(if has_page { "GET, HEAD, POST" } else { "POST" });
     }
     if let Err(refused) = api.limits.api.take(None, "", Some(client_address(&request))) {
         return too_often(refused);
@@ -329,6 +336,9 @@ async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> 
     };
     if let Err(refused) = api.limits.keys.take(None, caller.name(), None) {
         return too_often(refused);
+    }
+    if wants_page {
+        return upstream_report::page(&api, &caller, &request).await;
     }
     let body = match read(body, request.headers(), api.body_bytes_max, api.timeout).await {
         Ok(body) => body,

@@ -1,7 +1,7 @@
 //! The API's description in OpenAPI 3.1, made from the table of methods and from the very types that are parsed and written.
 
 use super::publish::PublishResult;
-use super::{batch, describe};
+use super::{batch, describe, upstream_report};
 use crate::http::login;
 use crate::http::respond::ErrorBody;
 use crate::protocol::codes::ErrorCode;
@@ -22,7 +22,7 @@ use utoipa::openapi::{
 const ERRORS: [(ErrorCode, &str); 7] = [
     (ErrorCode::INTERNAL, "the hub could not do it, or not in time; repeating it may help"),
     (ErrorCode::UNKNOWN_CHANNEL, "the channel's namespace is not configured"),
-    (ErrorCode::NOT_FOUND, "there is no such method (`rpc`, and commands of a batch)"),
+    (ErrorCode::NOT_FOUND, "there is no such method (`rpc`, and commands of a batch), or no report of that time"),
     (ErrorCode::LIMIT_EXCEEDED, "the answer to a batch got larger than 32 MiB: the rest of its commands was not carried out"),
     (
         ErrorCode::BAD_REQUEST,
@@ -46,6 +46,7 @@ pub fn document(prefix: &str, accounts: Option<&str>) -> Bytes {
     description.schema::<ErrorBody>();
     describe(&mut description);
     description.batch();
+    description.report_page();
     if let Some(prefix) = accounts {
         login::openapi::describe(&mut description, prefix);
     }
@@ -156,6 +157,43 @@ impl Description {
                     commands fail: each has a reply of its own.";
         let schema = Schema::from(request);
         self.path(batch::NAME, text, schema.into(), batch::EXAMPLE, Schema::from(answer), batch::EXAMPLE_RESULT);
+    }
+
+    /// The one method that can also be asked by a browser.
+    fn report_page(&mut self) {
+        let text = || ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build();
+        let answer = |when: &str, kind: &str| ResponseBuilder::new().description(when).content(kind, text()).build();
+        let parameter = |name: &str, when: &str, required, schema: ObjectBuilder| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Query)
+                .required(required)
+                .description(Some(when))
+                .schema(Some(schema))
+                .build()
+        };
+        let period = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["day", "week"]));
+        let operation = OperationBuilder::new()
+            .operation_id(Some("upstream_report_page"))
+            .tag("methods")
+            .summary(Some("Shows a report of the feeds as a page"))
+            .description(Some("The same report for people: a page without scripts that needs nothing else."))
+            .parameter(parameter("period", "Which kind of report.", Required::True, period))
+            .parameter(parameter(
+                "back",
+                "How many of them ago. 0, the default: the one that is not over.",
+                Required::False,
+                ObjectBuilder::new().schema_type(Type::Integer),
+            ))
+            .response("200", answer("The page.", "text/html"))
+            .response("400", answer("The query is not what this takes.", "text/plain"))
+            .response("401", ResponseBuilder::new().description("No key was shown, or a wrong one, or none is configured."))
+            .response("403", answer("The key is not for this method.", "text/plain"))
+            .response("404", answer("Nothing is known of that time.", "text/plain"))
+            .build();
+        if let Some((_, item)) = self.paths.iter_mut().find(|(name, _)| name == upstream_report::NAME) {
+            item.get = Some(operation);
+        }
     }
 
     fn path(&mut self, name: &str, text: &str, request: RefOr<Schema>, example: &str, answer: Schema, example_answer: &str) {

@@ -6,6 +6,7 @@ use crate::config::StoreConfig;
 use crate::guard::limits::{LimitSettings, Limits};
 use crate::http::fixture::{Fixture, with_history};
 use crate::store::{self, Store};
+use crate::upstream::PoolSettings;
 use actix_http::Request;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceResponse};
@@ -36,6 +37,7 @@ fn api(key: Option<&str>, insecure: bool) -> Arc<ApiState> {
         hub: Arc::new(Hub::default()),
         limits: Arc::new(Limits::new(&LimitSettings::default(), &clock)),
         topics,
+        upstream: Upstream::new(PoolSettings::default(), &clock).unwrap(),
         node: NodeInfo { uid: "node-1".to_string(), name: "hub".to_string(), version: "0.0.0".to_string(), started: clock.now() - 90_500 },
         clock,
         body_bytes_max: BODY_BYTES_MAX,
@@ -480,6 +482,7 @@ async fn the_description_has_every_method_and_error_and_nothing_dangling() {
     for code in [100, 102, 104, 106, 107, 108, 112] {
         assert!(text.contains(&format!("| {code} |")), "{code}");
     }
+    assert!(description["paths"]["/prefix/upstream_report"]["get"]["responses"]["200"]["content"]["text/html"].is_object(), "the one page");
     let publish = &description["components"]["schemas"]["PublishRequest"];
     assert_eq!(publish["required"], json!(["channel"]));
     assert_eq!(publish["properties"]["version"]["type"], "integer");
@@ -629,5 +632,24 @@ async fn a_broker_that_does_not_answer_is_not_waited_for_longer_than_allowed() {
         let replies = call(&api, "batch", json!({ "commands": commands, "parallel": parallel })).await["replies"].clone();
         assert_eq!((&replies[0], &replies[2]), (&internal, &internal), "{replies}");
         assert!(replies[1].get("info").is_some(), "what needs no broker is answered: {replies}");
+    }
+}
+
+#[actix_web::test]
+async fn reports_of_the_feeds_are_json_for_programs_and_pages_for_people() {
+    let api = api(Some(KEY), false);
+    assert_eq!(call(&api, "upstream_report", json!({ "period": "day" })).await, error(ErrorCode::NOT_FOUND), "nothing was noted yet");
+    assert_eq!(send(&api, post("/api/upstream_report", r#"{"period":"year"}"#)).await.0, 400);
+    let get = |query: &str| test::TestRequest::get().uri(&format!("/api/upstream_report{query}"));
+    let keyed = |query: &str| get(query).insert_header(("x-api-key", KEY));
+    for (name, request, status) in [
+        ("no key", get("?period=week"), 401),
+        ("nothing noted", keyed("?period=week&back=1"), 404),
+        ("no period", keyed(""), 400),
+        ("another period", keyed("?period=year"), 400),
+        ("another method", test::TestRequest::put().uri("/api/upstream_report").insert_header(("x-api-key", KEY)), 405),
+    ] {
+        let (got, text) = send(&api, request).await;
+        assert_eq!(got, status, "{name}: {text}");
     }
 }
