@@ -382,6 +382,7 @@ pub fn upstream(config: &Config) -> Result<PoolSettings, FeedError> {
         templates,
         on_demand_max: pool.on_demand_max,
         on_demand_grace: pool.on_demand_grace.duration(),
+        release_after: pool.release_after.duration(),
         gate: GateSettings {
             connections_max: pool.connections_max,
             host_connections_max: pool.host_connections_max,
@@ -440,7 +441,23 @@ pub fn plan(config: &Config, feed: &FeedConfig) -> Result<Plan, FeedError> {
     let build = |url: &str, channel: &str| feed_settings(config, feed, url, channel);
     let template = FeedTemplate::new(&feed.name, &feed.url, &feed.channel, &event_channels, build)?;
     let is_on_demand = feed.start == FeedStart::OnDemand || template.has_parameters();
-    if is_on_demand { Ok(Plan::OnDemand(template)) } else { Ok(Plan::Always(template.fixed()?)) }
+    if is_on_demand {
+        return Ok(Plan::OnDemand(template));
+    }
+    let is_kept = config.mercure.enabled || channels_of(feed).any(|channel| keeps_history(config, channel));
+    Ok(Plan::Always(if is_kept { template.fixed()? } else { template.fixed_and_released()? }))
+}
+
+fn channels_of(feed: &FeedConfig) -> impl Iterator<Item = &String> {
+    feed.event_channels.values().chain([&feed.channel]).filter(|channel| !channel.is_empty())
+}
+
+/// Whether what is published into a channel can still be read later. What a feed's channel has in braces never names its namespace.
+fn keeps_history(config: &Config, channel: &str) -> bool {
+    let boundary = &config.channel.namespace_boundary;
+    let text = channel.strip_prefix(config.channel.private_prefix.as_str()).unwrap_or(channel);
+    let named = text.split_once(boundary.as_str()).and_then(|(name, _)| config.channel.namespaces.iter().find(|namespace| namespace.name == name));
+    named.map_or(&config.channel.without_namespace, |namespace| &namespace.options).has_history()
 }
 
 /// One feed with its parameters filled in, but for the channels of single event types.

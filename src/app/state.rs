@@ -85,6 +85,7 @@ pub struct FeedCounts {
     pub name: String,
     pub state: &'static str,
     pub is_paused: bool,
+    pub is_resting: bool,
     pub origin: &'static str,
     /// Since when it is in this state.
     pub since_ms: u64,
@@ -172,6 +173,7 @@ fn feed(feed: &FeedReport) -> FeedCounts {
         name: feed.name.to_string(),
         state: feed.state.as_str(),
         is_paused: feed.is_paused,
+        is_resting: feed.is_resting,
         origin: feed.origin.as_str(),
         since_ms: ms(feed.since),
         age_ms: feed.age.map(ms),

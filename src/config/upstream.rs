@@ -81,6 +81,8 @@ pub struct FeedPoolConfig {
     pub on_demand_max: usize,
     /// How long such a feed runs on when the last listener has gone.
     pub on_demand_grace: HumanDuration,
+    /// How long a feed that always runs is read while nobody listens to its channels, if none of them keeps history. 0: for ever.
+    pub release_after: HumanDuration,
     /// Between two reports in the log.
     pub report_interval: HumanDuration,
     /// More errors between two reports make the report a warning.
@@ -103,6 +105,7 @@ impl Default for FeedPoolConfig {
             breaker_pause_max: HumanDuration::from_secs(60),
             on_demand_max: 1_000,
             on_demand_grace: HumanDuration::from_secs(30),
+            release_after: HumanDuration::from_secs(30 * 60),
             report_interval: HumanDuration::from_secs(60),
             errors_warned: 100,
             connections_warned: 40,

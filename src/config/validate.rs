@@ -613,6 +613,7 @@ fn feed_pool(pool: &FeedPoolConfig, check: &mut Check) {
         format!("{} must not be shorter than breaker_pause, {}", pool.breaker_pause_max, pool.breaker_pause)
     });
     check.not_negative(path("on_demand_grace"), pool.on_demand_grace);
+    check.not_negative(path("release_after"), pool.release_after);
     check.positive(path("report_interval"), pool.report_interval);
 }
 

@@ -78,6 +78,11 @@ impl FeedTemplate {
         self.feed(&BTreeMap::new())
     }
 
+    /// The same feed, which may be let go while nobody listens to its channels.
+    pub fn fixed_and_released(&self) -> Result<FeedSettings, FeedError> {
+        Ok(FeedSettings { audience: self.patterns.clone(), ..self.fixed()? })
+    }
+
     /// The values that a channel stands for.
     fn values(&self, channel: &str) -> Option<BTreeMap<String, String>> {
         self.patterns.iter().find_map(|pattern| {

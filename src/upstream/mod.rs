@@ -1,7 +1,7 @@
 //! Reads live feeds (event streams over HTTP) and publishes their events: one connection a feed, however many subscribers.
 //!
 //! `app` makes an [`Upstream`] of the configuration, starts an [`UpstreamPool`] of it on an arbiter of its own, and watches it. The pool
-//! starts a connection actor for each feed that is to run: always, or while `demand` says that somebody listens. What a connection does is
+//! starts a connection actor for each feed that is to run: always (unless `audience` says that nobody would ever see what it brings), or while `demand` says that somebody listens. What a connection does is
 //! decided by pure parts: `machine` (states), `backoff` (waits), `answer` (what an HTTP answer means), `publication` (which channel, which
 //! payload), `sieve` (what is a repetition), `gap` (what is missing); when it is replaced by `health` from `figures`; whether it may connect by
 //! `gate` and `breaker`. `fetch` and `reader` do the I/O, `outlet` hands events on, `positions` keeps in the store where each feed stands.
@@ -14,6 +14,7 @@
 //! [`RotateFeed`]); who may is decided elsewhere.
 
 mod answer;
+mod audience;
 mod backoff;
 mod breaker;
 mod chronicle;

@@ -88,6 +88,8 @@ struct Slot {
     started_at: Millis,
     restart: Backoff,
     restart_at: Millis,
+    /// It was let go because nobody listened, and has not been connected since.
+    has_rested: bool,
     /// A rotation that the gate had no room for.
     pending: Option<Cause>,
 }
@@ -125,12 +127,15 @@ impl UpstreamPool {
         }
         let now = self.clock.now();
         self.follow_roster(now);
+        self.upstream.release(now);
         let mut health = self.upstream.settings().health.clone();
         if self.is_dense {
             health.degraded.interval /= DENSE_FACTOR;
         }
         for slot in &mut self.slots {
-            if self.upstream.is_paused(&slot.feed.settings.name, &slot.template) {
+            let is_resting = self.upstream.is_resting(&slot.feed.settings.name);
+            slot.has_rested |= is_resting;
+            if is_resting || self.upstream.is_paused(&slot.feed.settings.name, &slot.template) {
                 // It lets go in its own time and writes down that it has stopped. It is not waited for: the next one's tenure keeps it from
                 // writing more.
                 if let Some(connection) = slot.connection.take() {
@@ -164,7 +169,12 @@ impl UpstreamPool {
             }
             if slot.connection.is_none() && slot.restart_at <= now {
                 let (publisher, gate, clock) = (self.publisher.clone(), Arc::clone(self.upstream.gate()), self.clock.clone());
-                let connection = Connection::new(slot.feed.take_over(), publisher, gate, clock, self.lease.subscribe());
+                let tenure = slot.feed.take_over();
+                if std::mem::take(&mut slot.has_rested) {
+                    // Whoever listens now has missed nothing: it begins with what is new, as a feed on demand does.
+                    tenure.write(|ledger| ledger.last_event_id = Arc::from(""));
+                }
+                let connection = Connection::new(tenure, publisher, gate, clock, self.lease.subscribe());
                 slot.connection = Some(connection.start());
                 slot.started_at = now;
             }
@@ -204,6 +214,7 @@ impl UpstreamPool {
                     started_at: 0,
                     restart: Backoff::full_jitter(RESTART_MIN, RESTART_INITIAL, RESTART_MAX),
                     restart_at: 0,
+                    has_rested: false,
                     pending: None,
                 });
             }
@@ -270,7 +281,9 @@ impl UpstreamPool {
             .slots
             .iter()
             .map(|slot| {
-                let is_down = !slot.feed.state().is_connected() && !self.upstream.is_paused(&slot.feed.settings.name, &slot.template);
+                let name = &slot.feed.settings.name;
+                let is_meant_to = !self.upstream.is_paused(name, &slot.template) && !self.upstream.is_resting(name);
+                let is_down = is_meant_to && !slot.feed.state().is_connected();
                 (slot.template.to_string(), slot.feed.gain(if is_down { elapsed } else { 0 }))
             })
             .collect();
@@ -492,6 +505,8 @@ pub struct FeedReport {
     pub waits_for_broker: bool,
     /// By an operator.
     pub is_paused: bool,
+    /// Let go until somebody listens.
+    pub is_resting: bool,
     pub origin: Origin,
 }
 
@@ -529,6 +544,7 @@ impl FeedReport {
             next_try_in: ledger.next_try_at.map(|at| Duration::from_millis(at.saturating_sub(now))),
             waits_for_broker: ledger.waits_for_broker,
             is_paused,
+            is_resting: false,
             origin,
         }
     }

@@ -4,6 +4,7 @@
 //! Called by `app` and by the commands of operators. The pool looks here at every sweep and is woken when something changes; nothing here
 //! opens a connection.
 
+use super::audience::Audience;
 use super::chronicle;
 use super::demand::{Demand, FeedTemplate};
 use super::emergency::{Incident, Phase};
@@ -123,6 +124,7 @@ struct Inner {
     /// Those that always run.
     lasting: RwLock<Vec<Entry>>,
     demand: Demand,
+    audience: Audience,
     gate: Arc<Gate>,
     settings: PoolSettings,
     clients: Mutex<Vec<(ClientKind, Client)>>,
@@ -199,9 +201,11 @@ impl Upstream {
             }
         }
         let demand = Demand::new(settings.on_demand_max, settings.on_demand_grace);
+        let audience = Audience::new(settings.release_after, rand::random());
         let upstream = Self(Arc::new(Inner {
             lasting: RwLock::default(),
             demand,
+            audience,
             gate: Gate::new(settings.gate, clock.clone()),
             settings,
             clients: Mutex::default(),
@@ -310,6 +314,9 @@ impl Upstream {
             lasting.retain(|entry| !is_added(entry));
             lasting.len() < before
         };
+        if was_lasting {
+            self.0.audience.forget(name);
+        }
         // One that was never taken up may have the name of a template of the configuration.
         if !was_lasting && self.0.demand.origin(name) == Some(Origin::Added) {
             self.0.demand.remove(name);
@@ -360,6 +367,16 @@ impl Upstream {
         true
     }
 
+    /// Decides which feeds nobody has listened to for long enough.
+    pub(super) fn release(&self, now: Millis) {
+        self.0.audience.release(self.0.gate.places().held, now);
+    }
+
+    /// Whether the feed of this name is let go until somebody listens.
+    pub(super) fn is_resting(&self, name: &str) -> bool {
+        self.0.audience.is_resting(name)
+    }
+
     pub(super) fn is_paused(&self, name: &str, template: &str) -> bool {
         let paused = self.0.paused.lock();
         paused.all || paused.names.contains(name) || paused.names.contains(template)
@@ -368,11 +385,15 @@ impl Upstream {
     /// `channel` has its first subscriber on this node. Quick; may be called under a lock.
     pub fn wanted(&self, channel: &ChannelName) {
         self.0.demand.wanted(channel);
+        if self.0.audience.wanted(channel) {
+            self.wake();
+        }
     }
 
     /// `channel` has lost its last subscriber on this node.
     pub fn unwanted(&self, channel: &ChannelName, now: Millis) {
         self.0.demand.unwanted(channel, now);
+        self.0.audience.unwanted(channel, now);
     }
 
     /// The state of every feed, without asking the actor.
@@ -380,7 +401,7 @@ impl Upstream {
         let (wanted_channels, unserved_channels) = self.0.demand.counts();
         let report = |entry: &Entry| {
             let is_paused = self.is_paused(&entry.feed.settings.name, &entry.template);
-            FeedReport::new(&entry.feed, entry.origin, is_paused, now)
+            FeedReport { is_resting: self.is_resting(&entry.feed.settings.name), ..FeedReport::new(&entry.feed, entry.origin, is_paused, now) }
         };
         PoolReport {
             feeds_max: self.0.settings.feeds_max,
@@ -483,8 +504,9 @@ impl Upstream {
     fn take_up(&self, plan: Plan, origin: Origin) -> Result<(), reqwest::Error> {
         let client = self.client_for(plan.settings())?;
         match plan {
-            Plan::Always(settings) => {
+            Plan::Always(mut settings) => {
                 let template = Arc::clone(&settings.name);
+                self.0.audience.watch(Arc::clone(&template), std::mem::take(&mut settings.audience), self.0.clock.now());
                 self.0.lasting.write().push(Entry { feed: Arc::new(Feed::new(settings, client)), template, origin });
             }
             Plan::OnDemand(template) => self.0.demand.add(template, client, origin),

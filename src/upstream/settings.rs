@@ -6,6 +6,7 @@ use super::gate::GateSettings;
 use super::health::HealthSettings;
 use super::publication::{ChannelTemplate, Format, Mapping, TemplateError};
 use crate::protocol::event_stream::EventStreamLimits;
+use regex::Regex;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::path::PathBuf;
@@ -95,6 +96,8 @@ pub struct FeedSettings {
     pub headers: HeaderMap,
     /// Headers whose values are read from files anew for each attempt, so that a credential can be replaced while the hub runs.
     pub header_files: Vec<(HeaderName, PathBuf)>,
+    /// What its channels look like, if it may be let go while nobody listens. Empty: it is read in any case.
+    pub audience: Vec<Regex>,
     pub limits: FeedLimits,
 }
 
@@ -150,7 +153,17 @@ impl FeedSettings {
             value.set_sensitive(true);
             map.append(key, value);
         }
-        Ok(Self { name: Arc::from(name), url, mapping: Mapping::to(template), priority: 0, format, headers: map, header_files: Vec::new(), limits })
+        Ok(Self {
+            name: Arc::from(name),
+            url,
+            mapping: Mapping::to(template),
+            priority: 0,
+            format,
+            headers: map,
+            header_files: Vec::new(),
+            audience: Vec::new(),
+            limits,
+        })
     }
 
     /// The same feed, with these headers read from files at every attempt.
@@ -183,6 +196,8 @@ pub struct PoolSettings {
     pub on_demand_max: usize,
     /// How long such a feed runs on when nobody listens any more.
     pub on_demand_grace: Duration,
+    /// How long a feed that always runs, and whose events are kept nowhere, runs while nobody listens. Zero: for ever.
+    pub release_after: Duration,
     pub gate: GateSettings,
     pub health: HealthSettings,
     pub emergency: EmergencySettings,
@@ -204,6 +219,7 @@ impl Default for PoolSettings {
             templates: Vec::new(),
             on_demand_max: 1_000,
             on_demand_grace: Duration::from_secs(30),
+            release_after: Duration::from_secs(30 * 60),
             gate: GateSettings::default(),
             health: HealthSettings::default(),
             emergency: EmergencySettings::default(),

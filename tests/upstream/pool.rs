@@ -95,6 +95,48 @@ async fn what_a_server_repeats_after_a_reconnect_is_left_out() {
     world.stop().await;
 }
 
+/// A feed that always runs and may be let go while nobody listens.
+fn released(name: &str, source: &Source) -> FeedSettings {
+    let build = |url: &str, channel: &str| FeedSettings::new(name, url, channel, Format::Data, [], quick());
+    let template = FeedTemplate::new(name, &source.url(), &format!("ticks:{name}/{{event}}"), &[], build).unwrap();
+    template.fixed_and_released().unwrap()
+}
+
+#[actix_rt::test]
+async fn a_feed_that_nobody_listens_to_is_let_go_and_comes_back_with_the_first_who_does() {
+    let (quiet, heard, kept) =
+        (Source::start(Duration::from_millis(3)).await, Source::start(Duration::from_millis(3)).await, Source::start(Duration::from_millis(3)).await);
+    let feeds = vec![released("quiet", &quiet), released("heard", &heard), feed("kept", &kept.url(), quick())];
+    let prepared = World::prepare(PoolSettings { feeds, release_after: Duration::from_millis(500), ..pool_settings() });
+    prepared.upstream.wanted(&ChannelName::new("ticks:heard/message"));
+    let world = prepared.begin();
+    let resting = || world.report().feeds.iter().filter(|feed| feed.is_resting).map(|feed| feed.name.to_string()).collect::<Vec<_>>();
+    let events = |name: &str| world.report().feed(name).unwrap().events;
+    eventually("all flow", || world.show(), || ["quiet", "heard", "kept"].iter().all(|name| events(name) > 0).then_some(())).await;
+    let at_rest = || (quiet.open_connections() == 0 && world.report().places.held == 2 && resting() == ["quiet"]).then_some(());
+    eventually("let go", || world.show(), at_rest).await;
+    let rested = world.report().feed("quiet").unwrap().clone();
+    assert_eq!((rested.state, rested.errors, rested.gaps), (State::Closed, 0, 0));
+    let (seen, missed) = (events("heard"), quiet.count() + 50);
+    eventually("missed much", || world.show(), || (quiet.count() > missed).then_some(())).await;
+    assert!(events("heard") > seen && events("quiet") == rested.events && heard.open_max() == 1 && kept.open_max() == 1, "{}", world.show());
+
+    let back_at = quiet.count();
+    world.upstream.wanted(&ChannelName::new("ticks:quiet/other"));
+    eventually("flowing again", || world.show(), || (events("quiet") > rested.events + 5).then_some(())).await;
+    let numbers: Vec<u64> = world
+        .broker
+        .records()
+        .iter()
+        .filter(|record| record.channel.starts_with("ticks:quiet/"))
+        .map(|record| record.data.parse().unwrap())
+        .collect();
+    let jumps: Vec<&[u64]> = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).collect();
+    assert!(matches!(jumps[..], [jump] if jump[0] < missed && jump[1] > back_at), "it begins with what is new, once: {jumps:?}");
+    assert_eq!((resting(), world.broker.gaps(), quiet.requests()), (Vec::new(), Vec::new(), 2));
+    world.stop().await;
+}
+
 #[actix_rt::test]
 async fn there_are_never_more_connections_than_places_and_the_important_come_first() {
     let source = Source::start(Duration::from_millis(20)).await;

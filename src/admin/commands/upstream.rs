@@ -61,6 +61,7 @@ fn described(feed: &FeedReport) -> Value {
         "feed": &*feed.name,
         "state": feed.state.as_str(),
         "is_paused": feed.is_paused,
+        "is_resting": feed.is_resting,
         "origin": feed.origin.as_str(),
         "priority": feed.priority,
         "age_ms": feed.age.map(ms),
