@@ -31,6 +31,19 @@ fn hurried() -> FeedLimits {
     }
 }
 
+/// Attempts that the configured waits, none of them longer or shorter than on the average, make a feed of that fails at once for so long.
+fn scheduled(broken: Duration) -> usize {
+    let FeedLimits { quick_retries, retry_min, retry_initial, cool_off, retry_max, .. } = hurried();
+    let slow = (0..).map(|doubled: u32| (retry_min + (cool_off * 2u32.pow(doubled.min(10))).min(retry_max)) / 2);
+    let mut waits = (1..=quick_retries).map(|nth| retry_initial * nth).chain(slow);
+    let mut passed = Duration::ZERO;
+    std::iter::from_fn(|| {
+        passed += waits.next()?;
+        (passed <= broken).then_some(())
+    })
+    .count()
+}
+
 #[actix_rt::test]
 async fn two_thousand_faults_over_fifty_feeds_leave_no_feed_stuck() {
     let mut sources = Vec::new();
@@ -57,9 +70,12 @@ async fn two_thousand_faults_over_fifty_feeds_leave_no_feed_stuck() {
         async move {
             let mut dice = StdRng::seed_from_u64(nth as u64);
             let (mut healed_after, mut kinds) = (Vec::new(), HashSet::new());
+            let (mut needed, mut scheduled_in_all) = (1, 0);
             for _ in 0..FAULTS_PER_FEED {
                 let fault = any_fault(&mut dice);
                 kinds.insert(fault);
+                let (failed, welcomed) = (source.failed_requests(), source.welcomed_requests());
+                let broken = Instant::now();
                 source.break_with(fault);
                 tokio::time::sleep(Duration::from_millis(dice.random_range(1..300))).await;
                 source.heal();
@@ -70,35 +86,43 @@ async fn two_thousand_faults_over_fifty_feeds_leave_no_feed_stuck() {
                 let id = || world.report().feed(&format!("feed{nth}")).and_then(|feed| feed.last_event_id.parse::<u64>().ok());
                 eventually("flowing again", show, || id().filter(|id| *id > latest)).await;
                 healed_after.push(healed.elapsed());
+                let (failed, welcomed) = (source.failed_requests() - failed, source.welcomed_requests() - welcomed);
+                // A connection that outlived the fault needs no attempt, any other needs one that the feed, well again, answers.
+                needed += failed + welcomed.min(1);
+                scheduled_in_all += scheduled(healed - broken);
             }
-            (healed_after, kinds)
+            (healed_after, kinds, needed, scheduled_in_all)
         }
     });
     let outcomes = join_all(drivers).await;
     let took = begun.elapsed();
 
-    let kinds: HashSet<Fault> = outcomes.iter().flat_map(|(_, kinds)| kinds.iter().copied()).collect();
-    let mut waits: Vec<Duration> = outcomes.into_iter().flat_map(|(waits, _)| waits).collect();
+    let kinds: HashSet<Fault> = outcomes.iter().flat_map(|(_, kinds, ..)| kinds.iter().copied()).collect();
+    let ideal: usize = outcomes.iter().map(|(_, _, needed, _)| needed).sum();
+    let scheduled: usize = outcomes.iter().map(|(.., scheduled)| scheduled).sum();
+    let mut waits: Vec<Duration> = outcomes.into_iter().flat_map(|(waits, ..)| waits).collect();
     waits.sort();
     let (mean, p99) = (waits.iter().sum::<Duration>() / waits.len() as u32, waits[waits.len() * 99 / 100]);
     let requests: usize = sources.iter().map(Source::requests).sum();
     let failed: usize = sources.iter().map(Source::failed_requests).sum();
     let report = world.report();
-    // Ideal: every attempt either meets a fault that lasts (which only asking can tell) or stands. What is more was asked in vain of a
-    // feed that was well.
-    let opened: u64 = report.feeds.iter().map(|feed| feed.attempts - feed.failed_attempts).sum();
-    let ideal = failed as u64 + opened;
+    // Ideal: the first attempt of each feed; those that met a fault, since only asking can tell that it lasts; and one for each fault that
+    // cost the feed its connection (a loop of redirects that heals half way met both). What is more was asked in vain of a feed that was
+    // well, or never got as far as the feed. That those that met a fault were not too many is a question of its own: no more than the
+    // configured waits make of the time it was broken.
     let attempts: u64 = report.feeds.iter().map(|feed| feed.attempts).sum();
+    let ratio = attempts as f64 / ideal as f64;
     println!(
         "{} faults of {} kinds over {FEEDS} feeds in {took:?}: flowing again after {mean:?} on the average, p99 {p99:?}, longest {:?}; \
-         {attempts} attempts, {requests} requests, {failed} met a fault, ideal {ideal}",
+         {attempts} attempts, {ratio:.3} of the ideal {ideal}; {requests} requests; {failed} attempts met a fault, {scheduled} by the waits",
         waits.len(),
         kinds.len(),
         waits[waits.len() - 1],
     );
     assert_eq!((waits.len(), kinds.len()), (FEEDS * FAULTS_PER_FEED, Fault::ALL.len()));
     assert!(mean < Duration::from_secs(1) && p99 < Duration::from_millis(1_500), "mean {mean:?}, p99 {p99:?}");
-    assert!(attempts as f64 <= 1.2 * ideal as f64, "{attempts} attempts, ideal {ideal}");
+    assert!(ratio <= 1.2, "{attempts} attempts, ideal {ideal}");
+    assert!(failed <= scheduled, "{failed} attempts met a fault, the waits make {scheduled}");
 
     let mut of_channel: HashMap<String, Vec<u64>> = HashMap::new();
     for record in world.broker.records().iter().filter(|record| record.id.is_some()) {
@@ -112,8 +136,9 @@ async fn two_thousand_faults_over_fifty_feeds_leave_no_feed_stuck() {
         assert!(holes <= feed.gaps, "{}: {holes} holes, {} gaps told", feed.name, feed.gaps);
         assert_eq!(feed.panics, 0);
     }
-    let places = report.places;
-    assert_eq!((places.held, places.rotating, places.waiting), (FEEDS, 0, 0));
+    // So many errors are an emergency, which rotates; that may still be going on.
+    let at_rest = || (world.report().places == Places { held: FEEDS, ..Places::default() }).then_some(());
+    eventually("every feed has one connection", || format!("{:?}", world.report().places), at_rest).await;
     let upstream = world.upstream.clone();
     let clock = world.clock.clone();
     world.stop().await;

@@ -9,6 +9,7 @@ mod endurance;
 mod faults;
 mod foreign;
 mod misbehaving;
+mod network;
 mod operators;
 mod oracle;
 #[cfg(feature = "test-hooks")]

@@ -103,15 +103,25 @@ struct Shared {
     open: Cell<usize>,
     open_max: Cell<usize>,
     requests: Cell<usize>,
-    /// Attempts that a fault answered.
+    /// Attempts that a fault answered, and those that met a feed that was well.
     failed: Cell<usize>,
+    welcomed: Cell<usize>,
     of_loop: Cell<usize>,
 }
 
 impl Source {
     /// Begins to count at once.
     pub async fn start(every: Duration) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serving(TcpListener::bind("127.0.0.1:0").await.unwrap(), every)
+    }
+
+    /// The same on a socket of another network.
+    pub fn listening(listener: std::net::TcpListener, every: Duration) -> Self {
+        listener.set_nonblocking(true).unwrap();
+        Self::serving(TcpListener::from_std(listener).unwrap(), every)
+    }
+
+    fn serving(listener: TcpListener, every: Duration) -> Self {
         let address = listener.local_addr().unwrap();
         let shared = Rc::new(Shared {
             count: watch::Sender::new(0),
@@ -122,6 +132,7 @@ impl Source {
             open_max: Cell::default(),
             requests: Cell::default(),
             failed: Cell::default(),
+            welcomed: Cell::default(),
             of_loop: Cell::default(),
         });
         let (counting, serving) = (Rc::clone(&shared), Rc::clone(&shared));
@@ -178,6 +189,9 @@ impl Source {
     pub fn failed_requests(&self) -> usize {
         self.shared.failed.get()
     }
+    pub fn welcomed_requests(&self) -> usize {
+        self.shared.welcomed.get()
+    }
 }
 
 impl Drop for Source {
@@ -222,6 +236,8 @@ async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
             faults.changed().await.map_err(std::io::Error::other)?;
             return Ok(());
         }
+    } else {
+        shared.welcomed.set(shared.welcomed.get() + 1);
     }
     socket.write_all(HEAD.as_bytes()).await?;
     let mut counts = shared.count.subscribe();
