@@ -17,6 +17,7 @@ mod durable_history;
 mod expiry;
 mod feed_check;
 mod feeds;
+mod feeds_pace;
 #[cfg(feature = "test-hooks")]
 mod healing;
 mod history;

@@ -1,0 +1,100 @@
+//! What an event costs and how long it takes on its way from a feed to the first subscriber's socket. A measurement: it only means something
+//! for a release build on an idle machine, so it is started by hand (docs/benchmarks.md).
+
+use crate::support::{Codec, Hub};
+use serde_json::json;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const FEEDS: usize = 50;
+/// One event over all feeds each millisecond.
+const EVERY: Duration = Duration::from_millis(1);
+const WARM_UP: Duration = Duration::from_secs(3);
+const MEASURED: Duration = Duration::from_secs(15);
+
+/// Fifty feeds in one thread, which take turns. The data of an event is the microsecond in which it was written.
+struct Feeds {
+    address: SocketAddr,
+    begun: Instant,
+    said: Arc<AtomicU64>,
+}
+
+impl Feeds {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let feeds = Self { address: listener.local_addr().expect("bound"), begun: Instant::now(), said: Arc::default() };
+        let (begun, said) = (feeds.begun, Arc::clone(&feeds.said));
+        std::thread::spawn(move || {
+            let mut sockets: Vec<TcpStream> = listener.incoming().map_while(Result::ok).take(FEEDS).map(welcome).collect();
+            for turn in 0.. {
+                let due = EVERY * turn;
+                std::thread::sleep((begun + due).saturating_duration_since(Instant::now()));
+                let event = format!("id: {turn}\ndata: {}\n\n", begun.elapsed().as_micros());
+                match sockets[turn as usize % FEEDS].write_all(event.as_bytes()) {
+                    Err(error) if error.kind() != ErrorKind::Interrupted => return,
+                    _ => said.fetch_add(1, Ordering::Relaxed),
+                };
+            }
+        });
+        feeds
+    }
+}
+
+fn welcome(mut socket: TcpStream) -> TcpStream {
+    let mut head = Vec::new();
+    let mut part = [0; 1_024];
+    while !head.ends_with(b"\r\n\r\n") {
+        let read = socket.read(&mut part).expect("the hub asks");
+        assert!(read > 0, "the hub asks for a feed");
+        head.extend_from_slice(&part[..read]);
+    }
+    socket.set_nodelay(true).expect("a TCP socket");
+    socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n").expect("the hub listens");
+    socket
+}
+
+/// CPU time of all threads of a process, in nanoseconds (Documentation/scheduler/sched-stats.rst).
+fn cpu_ns(pid: i32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the hub runs");
+    let of_thread = |path: std::path::PathBuf| std::fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok();
+    threads.filter_map(|thread| of_thread(thread.ok()?.path())).sum()
+}
+
+#[tokio::test]
+#[ignore = "measures; for a release build on an idle machine"]
+async fn a_thousand_events_a_second_over_fifty_feeds() {
+    let feeds = Feeds::start();
+    let entry = |nth: usize| json!({ "name": format!("feed{nth}"), "url": format!("http://{}/{nth}", feeds.address), "channel": "ticks" });
+    let entries: Vec<_> = (0..FEEDS).map(entry).collect();
+    let hub = Hub::start(json!({ "upstream": { "feeds": entries, "pool": { "start_rate": 1_000, "start_burst": 1_000 } } })).await;
+
+    // Nobody listens: what is left is reading, deciding and handing on.
+    tokio::time::sleep(WARM_UP).await;
+    let (cpu, said) = (cpu_ns(hub.pid()), feeds.said.load(Ordering::Relaxed));
+    tokio::time::sleep(MEASURED).await;
+    let (cpu, said) = (cpu_ns(hub.pid()) - cpu, feeds.said.load(Ordering::Relaxed) - said);
+    assert!(said > MEASURED.as_millis() as u64 / 2, "the feeds kept their pace: {said}");
+
+    let mut client = hub.connect(Codec::Json).await;
+    client.subscribe("ticks").await;
+    let (mut late_us, until) = (Vec::new(), Instant::now() + WARM_UP + MEASURED);
+    while Instant::now() < until {
+        let written = client.publication("ticks").await["data"].as_u64().expect("a number");
+        late_us.push(feeds.begun.elapsed().as_micros() as u64 - written);
+    }
+    late_us.drain(..late_us.len() / 6);
+    late_us.sort_unstable();
+    let at = |percent: usize| late_us[late_us.len() * percent / 100];
+    println!(
+        "{said} events over {FEEDS} feeds in {MEASURED:?}: {:.1} µs CPU of the whole hub an event; to the first subscriber p50 {} µs, p99 {} µs, longest {} µs of {}",
+        cpu as f64 / 1_000.0 / said as f64,
+        at(50),
+        at(99),
+        late_us[late_us.len() - 1],
+        late_us.len(),
+    );
+    client.leave().await;
+}
