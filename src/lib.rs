@@ -49,6 +49,9 @@ pub mod topic;
 /// Topics for EventSource clients and publishers of the Mercure protocol: names, selectors, one log of all updates.
 #[cfg(feature = "server")]
 pub mod mercure;
+/// The application decides: asked over HTTP who may what.
+#[cfg(feature = "server")]
+pub mod hooks;
 /// Actors, one a client connection; who is connected; what clients ask.
 #[cfg(feature = "server")]
 pub mod session;

@@ -19,7 +19,7 @@ pub use desk::{AdminSettings, Desk, DeskParts, House, Reloaded, publish_record, 
 
 use crate::broker::Answer;
 use crate::protocol::codes::ErrorCode;
-use crate::session::procedures::{CallError, Caller, Procedures};
+use crate::session::procedures::{CallError, Caller, OWN_METHODS, Procedures};
 use crate::telemetry::admin::CommandJudged;
 use crate::telemetry::emit;
 use crate::telemetry::tap::{Tapped, tap};
@@ -38,7 +38,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// What begins the names of all commands.
-pub const PREFIX: &str = "admin.";
+pub const PREFIX: &str = OWN_METHODS;
 
 /// Calls that may wait. Beyond it they are refused as too many.
 const MAILBOX_CAPACITY: usize = 64;

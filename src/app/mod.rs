@@ -26,6 +26,7 @@ use crate::guard::admission::Admission;
 use crate::guard::limits::Limits;
 use crate::guard::maintenance::Maintenance;
 use crate::guard::reaper::{Reaper, Watches};
+use crate::hooks::Hooks;
 use crate::http::api::{self, ApiState, openapi};
 use crate::http::connection::{Connection, Deadlines};
 use crate::http::debug::DebugKey;
@@ -202,6 +203,9 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
     serving.await.context("the server's task")?.context("the server")?;
     drop(reaper);
     house.operators.stop();
+    if let Some(hooks) = &house.sessions.hooks {
+        hooks.stop();
+    }
     if tokio::time::timeout(AUDIT_STOP_MAX, house.desk.audit.stop()).await.is_err() {
         log::warn!("the audit log did not take all records in time");
     }
@@ -373,7 +377,8 @@ impl House {
             timeout: config.http_server.request_timeout.duration(),
             description: config.http_api.docs.then(|| openapi::document(&config.http_api.handler_prefix, accounts_prefix)),
         };
-        let entrance = Arc::new(settings::entrance(config, &clock, &proxies)?);
+        let hooks = Hooks::new(config, &clock)?;
+        let entrance = Arc::new(settings::entrance(config, &clock, &proxies, hooks.as_deref())?);
         let websocket = settings::websocket(config, &entrance);
         let routes = Routes {
             live,
@@ -429,6 +434,7 @@ impl House {
                 blocks,
                 limits,
                 procedures: Arc::clone(&port) as _,
+                hooks,
                 maintenance,
                 clock: clock.clone(),
             },

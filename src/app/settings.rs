@@ -16,6 +16,7 @@ use crate::config::{
 };
 use crate::content::{ContentRuleError, ContentRules};
 use crate::guard::limits::{LimitSettings, Limits, Rates};
+use crate::hooks::Hooks;
 use crate::http::api::NodeInfo;
 use crate::http::connection::Deadlines;
 use crate::http::forwarded::{ForwardedBy, TrustedProxies};
@@ -158,12 +159,13 @@ pub fn deadlines(config: &Config) -> Deadlines {
     }
 }
 
-pub fn entrance(config: &Config, clock: &Clock, proxies: &TrustedProxies) -> anyhow::Result<Entrance> {
+pub fn entrance(config: &Config, clock: &Clock, proxies: &TrustedProxies, hooks: Option<&Hooks>) -> anyhow::Result<Entrance> {
     let rate = config.client.connection_rate_limit;
     Ok(Entrance {
         origins: OriginRule::new(&config.client.allowed_origins).context("client.allowed_origins")?,
         session_limit: config.client.connection_limit,
         proxies: proxies.clone(),
+        passed_headers: hooks.map(Hooks::passed_headers).unwrap_or_default(),
         rate: (rate > 0).then(|| ConnectRate::new(rate, clock.clone())),
     })
 }

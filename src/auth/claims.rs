@@ -33,6 +33,8 @@ pub struct ConnectionClaims {
     pub expires_at: Option<i64>,
     /// What others may know about the connection: JSON, or other bytes if given as such. Empty: nothing.
     pub info: Bytes,
+    /// Handed to the client with the result: by an application that admits it without a token. Empty: nothing.
+    pub data: Bytes,
     /// Server-side subscriptions, each channel once.
     pub subs: Vec<ServerSub>,
     /// JSON that the server keeps for itself.
@@ -119,7 +121,7 @@ impl Overrides {
 impl ConnectionClaims {
     /// Of a client that shows no token where none is needed.
     pub fn anonymous() -> Self {
-        Self { user: UserId::default(), expires_at: None, info: Bytes::new(), subs: Vec::new(), meta: None, bearer: Bearer::NOBODY }
+        Self { user: UserId::default(), expires_at: None, info: Bytes::new(), data: Bytes::new(), subs: Vec::new(), meta: None, bearer: Bearer::NOBODY }
     }
 
     pub(super) fn read(json: &[u8], rules: &ClaimRules, now_wall_seconds: i64) -> Result<Self, TokenError> {
@@ -135,6 +137,7 @@ impl ConnectionClaims {
             user: common.user,
             expires_at: common.expires_at,
             info: payload(&members, "info", "b64info")?,
+            data: Bytes::new(),
             subs: server_subs(&members, rules.subs_max)?,
             meta: json_value(&members, "meta"),
             bearer: bearer(&members, &rules.bearer)?,

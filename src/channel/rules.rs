@@ -124,6 +124,18 @@ pub struct ChannelOptions {
     pub allow_history_for_anonymous: bool,
     /// `ns:rest#user1,user2` is open to these users only.
     pub allow_user_limited_channels: bool,
+    /// A backend decides who may subscribe without a token.
+    pub subscribe_proxy_enabled: bool,
+    /// Which of `proxies` it is. Empty or `default`: `channel.proxy.subscribe`.
+    pub subscribe_proxy_name: String,
+    /// A backend decides what clients may publish.
+    pub publish_proxy_enabled: bool,
+    /// Which of `proxies` it is. Empty or `default`: `channel.proxy.publish`.
+    pub publish_proxy_name: String,
+    /// A backend decides whether a subscription goes on when its time is over, in place of a new token from the client.
+    pub sub_refresh_proxy_enabled: bool,
+    /// Which of `proxies` it is. Empty or `default`: `channel.proxy.sub_refresh`.
+    pub sub_refresh_proxy_name: String,
     /// What the part of the name after the namespace must match. Empty: any ASCII.
     pub channel_regex: String,
     /// What payloads must be: empty (anything but nothing), `json`, `json_object` or `binary`.

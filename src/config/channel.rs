@@ -1,5 +1,6 @@
 //! Channels: how their names are read, and what each namespace allows.
 
+use super::ChannelProxyConfig;
 use crate::channel::{ChannelOptions, ChannelRules, HistoryDurability, NameSyntax, Namespace};
 use crate::units::HumanDuration;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ pub struct ChannelConfig {
     pub user_separator: String,
     /// Time without use until offset and epoch of a channel are forgotten, where the namespace does not say otherwise.
     pub history_meta_ttl: HumanDuration,
+    /// Backends that decide about channels.
+    pub proxy: ChannelProxyConfig,
     /// Options of channels whose name has no namespace.
     pub without_namespace: ChannelOptions,
     /// Options of the channels of each namespace.
@@ -36,6 +39,7 @@ impl Default for ChannelConfig {
             user_boundary,
             user_separator,
             history_meta_ttl: HumanDuration::from_secs(720 * 3_600),
+            proxy: ChannelProxyConfig::default(),
             without_namespace: ChannelOptions::default(),
             namespaces: Vec::new(),
         }

@@ -1,6 +1,6 @@
 //! Client connections: who may come in, what each may hold, how long it may be silent.
 
-use super::Secret;
+use super::{ClientProxyConfig, Secret};
 use crate::units::{ByteSize, HumanDuration};
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,7 @@ pub struct ClientConfig {
     pub connect_include_server_time: bool,
     /// A channel of every user's own, subscribed to by the server.
     pub subscribe_to_user_personal_channel: PersonalChannelConfig,
+    pub proxy: ClientProxyConfig,
 }
 
 impl Default for ClientConfig {
@@ -101,6 +102,7 @@ impl Default for ClientConfig {
             recovery_max_publication_limit: 300,
             connect_include_server_time: false,
             subscribe_to_user_personal_channel: PersonalChannelConfig::default(),
+            proxy: ClientProxyConfig::default(),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! list to keep. A table without members in it takes any name (the headers of a feed).
 
 use super::format::shorten;
-use super::{Config, FeedConfig};
+use super::{Config, FeedConfig, NamedProxyConfig, RpcNamespace};
 use crate::channel::Namespace;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -43,21 +43,15 @@ impl fmt::Display for UnknownOption {
 }
 
 /// The options of Centrifugo v6 that its users are most likely to bring along. An entry stands for everything below it too.
-const CENTRIFUGO_ONLY: [(&str, Option<&str>); 58] = [
+const CENTRIFUGO_ONLY: [(&str, Option<&str>); 50] = [
     ("admin", None),
     ("broker", None),
     ("channel.namespaces[].allow_tags_filter", None),
     ("channel.namespaces[].allowed_delta_types", None),
     ("channel.namespaces[].delta_publish", None),
-    ("channel.namespaces[].publish_proxy_enabled", None),
-    ("channel.namespaces[].publish_proxy_name", None),
-    ("channel.namespaces[].sub_refresh_proxy_enabled", None),
-    ("channel.namespaces[].sub_refresh_proxy_name", None),
-    ("channel.namespaces[].subscribe_proxy_enabled", None),
-    ("channel.namespaces[].subscribe_proxy_name", None),
     ("channel.namespaces[].subscribe_stream_proxy_enabled", None),
     ("channel.namespaces[].subscribe_stream_proxy_name", None),
-    ("channel.proxy", None),
+    ("channel.proxy.subscribe_stream", None),
     ("client.allowed_delta_types", None),
     ("client.channel_position_check_delay", None),
     ("client.channel_position_max_time_lag", None),
@@ -65,7 +59,6 @@ const CENTRIFUGO_ONLY: [(&str, Option<&str>); 58] = [
     ("client.connect_code_to_unidirectional_disconnect", None),
     ("client.insecure_skip_token_signature_verify", None),
     ("client.presence_update_interval", None),
-    ("client.proxy", None),
     ("client.user_id_http_header", None),
     ("consumers", None),
     ("debug.handler_prefix", None),
@@ -90,8 +83,7 @@ const CENTRIFUGO_ONLY: [(&str, Option<&str>); 58] = [
     ("pid_file", None),
     ("presence_manager", None),
     ("prometheus.instrument_http_handlers", None),
-    ("proxies", None),
-    ("rpc", None),
+    ("rpc.ping", None),
     ("swagger", Some("http_api.docs")),
     ("uni_grpc", None),
     ("uni_http_stream.connect_code_to_http_response", None),
@@ -171,6 +163,8 @@ pub(super) fn tree() -> &'static Value {
         let mut config = Config::default();
         config.channel.namespaces.push(Namespace::default());
         config.upstream.feeds.push(FeedConfig::default());
+        config.rpc.namespaces.push(RpcNamespace::default());
+        config.proxies.push(NamedProxyConfig::default());
         serde_json::to_value(&config).unwrap_or_default()
     })
 }
@@ -318,8 +312,8 @@ mod tests {
                 "channel.namespaces[0].delta_publish (an option of Centrifugo that Aether does not have)",
             ),
             (
-                json!({"channel": {"without_namespace": {"subscribe_proxy_enabled": true}}}),
-                "channel.without_namespace.subscribe_proxy_enabled (an option of Centrifugo that Aether does not have)",
+                json!({"channel": {"without_namespace": {"subscribe_stream_proxy_enabled": true}}}),
+                "channel.without_namespace.subscribe_stream_proxy_enabled (an option of Centrifugo that Aether does not have)",
             ),
             (json!({"admin": {"enabled": true}}), "admin (an option of Centrifugo that Aether does not have)"),
             (json!({"uni_grpc": {"enabled": true}}), "uni_grpc (an option of Centrifugo that Aether does not have)"),

@@ -9,6 +9,7 @@ mod channel;
 mod client;
 mod engine;
 mod format;
+mod hooks;
 mod http_api;
 mod http_server;
 mod known;
@@ -30,6 +31,10 @@ pub use channel::ChannelConfig;
 pub use client::{ClientConfig, PersonalChannelConfig, SubscriptionTokenConfig, TokenConfig};
 pub use engine::{EngineConfig, EngineType, MemoryBrokerConfig, TopicConfig};
 pub use format::{FILE_BYTES_MAX, Format, FormatError};
+pub use hooks::{
+    ChannelProxyConfig, ClientProxyConfig, DEFAULT_PROXY, HooksConfig, NamedProxyConfig, ProxyConfig, ProxyHttpConfig, RpcConfig, RpcNamespace,
+    RpcOptions, StatusTransform, SwitchedProxyConfig, TransformDisconnect, TransformError,
+};
 pub use http_api::HttpApiConfig;
 pub use http_server::{HttpServerConfig, TlsConfig};
 pub use known::{Hint, UnknownOption};
@@ -61,6 +66,10 @@ pub struct Config {
     pub client: ClientConfig,
     pub limits: LimitsConfig,
     pub channel: ChannelConfig,
+    pub rpc: RpcConfig,
+    /// Further backends, for namespaces that name them.
+    pub proxies: Vec<NamedProxyConfig>,
+    pub hooks: HooksConfig,
     pub websocket: WebsocketConfig,
     pub http_stream: HttpStreamConfig,
     pub sse: SseConfig,
@@ -97,6 +106,9 @@ impl Default for Config {
             client: ClientConfig::default(),
             limits: LimitsConfig::default(),
             channel: ChannelConfig::default(),
+            rpc: RpcConfig::default(),
+            proxies: Vec::new(),
+            hooks: HooksConfig::default(),
             websocket: WebsocketConfig::default(),
             http_stream: HttpStreamConfig::default(),
             sse: SseConfig::default(),

@@ -5,7 +5,7 @@
 use super::accounts::AccountsConfig;
 use super::client::TokenConfig;
 use super::load::Problem;
-use super::{Config, FeedConfig, FeedHealthConfig, FeedPoolConfig, StoreType, is_url_parameter};
+use super::{Config, DEFAULT_PROXY, FeedConfig, FeedHealthConfig, FeedPoolConfig, ProxyConfig, StoreType, is_url_parameter};
 use crate::channel::{ChannelOptions, HistoryDurability, POINTERS_MAX, PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode};
 use crate::protocol::mercure::{Protocol, hub_base};
 use crate::units::{ByteSize, HumanDuration};
@@ -26,6 +26,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     channel(config, &mut check);
     endpoints(config, &mut check);
     mercure(config, &mut check);
+    hooks(config, &mut check);
     check.positive("shutdown.timeout", config.shutdown.timeout);
     check.not_negative("shutdown.spread", config.shutdown.spread);
     check.that(config.shutdown.spread < config.shutdown.timeout || config.shutdown.spread.is_negative(), "shutdown.spread", || {
@@ -330,6 +331,137 @@ fn payloads(path: &str, options: &ChannelOptions, check: &mut Check) {
         format!("{} must be at most 1MiB where there is a schema or sanitising; to read more takes a worker too long", options.publication_max_size)
     });
     check.within(format!("{path}.publication_max_depth"), options.publication_max_depth as usize, 0, READ_DEPTH_LIMIT as usize);
+}
+
+/// The longest a backend may take: sessions answer no ping meanwhile, and the reaper waits for `client.ping_interval` and more.
+const PROXY_TIMEOUT_MAX: HumanDuration = HumanDuration::from_secs(20);
+
+/// The application's backends: each one's own options, and that there is one wherever one is asked for.
+fn hooks(config: &Config, check: &mut Check) {
+    let hooks = &config.hooks;
+    check.within("hooks.concurrency", hooks.concurrency, 1, 10_000);
+    check.that(hooks.waiting_max >= hooks.concurrency && hooks.waiting_max <= 1_000_000, "hooks.waiting_max", || {
+        format!("{} must be from hooks.concurrency, {}, to 1000000", hooks.waiting_max, hooks.concurrency)
+    });
+    check.that((1..=64 * 1_024 * 1_024).contains(&hooks.answer_size_max.bytes()), "hooks.answer_size_max", || "must be from 1 byte to 64MiB");
+    check.positive("hooks.breaker_pause", hooks.breaker_pause);
+    check.that(hooks.breaker_pause_max >= hooks.breaker_pause, "hooks.breaker_pause_max", || {
+        format!("{} must not be shorter than hooks.breaker_pause, {}", hooks.breaker_pause_max, hooks.breaker_pause)
+    });
+    let (client, channel) = (&config.client.proxy, &config.channel.proxy);
+    for (path, is_needed, proxy) in [
+        ("client.proxy.connect", client.connect.enabled, &client.connect.proxy),
+        ("client.proxy.refresh", client.refresh.enabled, &client.refresh.proxy),
+        ("channel.proxy.subscribe", false, &channel.subscribe),
+        ("channel.proxy.publish", false, &channel.publish),
+        ("channel.proxy.sub_refresh", false, &channel.sub_refresh),
+        ("rpc.proxy", false, &config.rpc.proxy),
+    ] {
+        check.that(!is_needed || !proxy.endpoint.is_empty(), format!("{path}.endpoint"), || "is enabled and asks nobody; write where requests go");
+        proxy_options(path, proxy, check);
+    }
+    let mut names = HashSet::new();
+    for (index, named) in config.proxies.iter().enumerate() {
+        let path = format!("proxies[{index}]");
+        check.that(is_namespace_name(&named.name) && named.name != DEFAULT_PROXY, format!("{path}.name"), || {
+            format!("\"{}\" must be two or more letters, digits, '-', '_' or '.', and not \"{DEFAULT_PROXY}\"", named.name.escape_debug())
+        });
+        check.that(names.insert(named.name.as_str()), format!("{path}.name"), || format!("\"{}\" names a backend above too", named.name));
+        check.that(!named.proxy.endpoint.is_empty(), format!("{path}.endpoint"), || "asks nobody; write where requests go");
+        proxy_options(&path, &named.proxy, check);
+    }
+    let mut asks = |path: String, enabled: bool, name: &str, default_path: &str, default: &ProxyConfig| {
+        if !enabled {
+            return;
+        }
+        if name.is_empty() || name == DEFAULT_PROXY {
+            check.that(!default.endpoint.is_empty(), format!("{path}_enabled"), || format!("asks nobody; set {default_path}.endpoint"));
+        } else {
+            check.that(names.contains(name), format!("{path}_name"), || format!("there is no backend \"{}\" in proxies", name.escape_debug()));
+        }
+    };
+    let namespaces = config.channel.namespaces.iter().enumerate().map(|(index, one)| (format!("channel.namespaces[{index}]"), &one.options));
+    for (path, options) in namespaces.chain([("channel.without_namespace".to_string(), &config.channel.without_namespace)]) {
+        let (enabled, name) = (options.subscribe_proxy_enabled, &options.subscribe_proxy_name);
+        asks(format!("{path}.subscribe_proxy"), enabled, name, "channel.proxy.subscribe", &channel.subscribe);
+        let (enabled, name) = (options.publish_proxy_enabled, &options.publish_proxy_name);
+        asks(format!("{path}.publish_proxy"), enabled, name, "channel.proxy.publish", &channel.publish);
+        let (enabled, name) = (options.sub_refresh_proxy_enabled, &options.sub_refresh_proxy_name);
+        asks(format!("{path}.sub_refresh_proxy"), enabled, name, "channel.proxy.sub_refresh", &channel.sub_refresh);
+    }
+    let rpc = &config.rpc;
+    let methods = rpc.namespaces.iter().enumerate().map(|(index, one)| (format!("rpc.namespaces[{index}]"), &one.options));
+    for (path, options) in methods.chain([("rpc.without_namespace".to_string(), &rpc.without_namespace)]) {
+        asks(format!("{path}.proxy"), options.proxy_enabled, &options.proxy_name, "rpc.proxy", &rpc.proxy);
+    }
+    let mut names = HashSet::new();
+    for (index, namespace) in rpc.namespaces.iter().enumerate() {
+        let path = format!("rpc.namespaces[{index}].name");
+        check.that(is_namespace_name(&namespace.name), &path, || {
+            format!("\"{}\" must be two or more letters, digits, '-', '_' or '.'", namespace.name.escape_debug())
+        });
+        check.that(names.insert(namespace.name.as_str()), &path, || format!("\"{}\" names a namespace above too", namespace.name));
+    }
+}
+
+fn proxy_options(path: &str, proxy: &ProxyConfig, check: &mut Check) {
+    if !proxy.endpoint.is_empty()
+        && let Err(why) = backend_url(&proxy.endpoint)
+    {
+        check.that(false, format!("{path}.endpoint"), || why);
+    }
+    check.that(proxy.timeout.is_positive() && proxy.timeout <= PROXY_TIMEOUT_MAX, format!("{path}.timeout"), || {
+        format!("{} must be longer than 0s and at most {PROXY_TIMEOUT_MAX}", proxy.timeout)
+    });
+    // What makes HTTP work is the hub's own, and a length that is not that of the request's own body could smuggle another request in.
+    const OURS: [&str; 7] = ["connection", "content-length", "content-type", "host", "te", "transfer-encoding", "upgrade"];
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    for name in proxy.http_headers.iter().chain(proxy.http.static_headers.keys()) {
+        let is_ours = OURS.contains(&name.to_ascii_lowercase().as_str());
+        check.that(is_name(name) && !is_ours, format!("{path}.http_headers"), || {
+            format!("\"{}\" is not a header that can be set here", name.escape_debug())
+        });
+    }
+    check.within(format!("{path}.http_headers"), proxy.http_headers.len(), 0, 32);
+    for (name, value) in &proxy.http.static_headers {
+        let fits = value.expose().bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 127));
+        check.that(fits, format!("{path}.http.static_headers"), || format!("the value of {} has control characters", name.escape_debug()));
+    }
+    for (index, transform) in proxy.http.status_to_code_transforms.iter().enumerate() {
+        let path = format!("{path}.http.status_to_code_transforms[{index}]");
+        let (error, disconnect) = (&transform.to_error, &transform.to_disconnect);
+        check.that((201..=599).contains(&transform.status_code), format!("{path}.status_code"), || {
+            format!("{} must be a status from 201 to 599; 200 is looked into", transform.status_code)
+        });
+        check.that((error.code != 0) != (disconnect.code != 0), &path, || "needs a code in either to_error or to_disconnect");
+        check.that(error.code == 0 || (100..=1_999).contains(&error.code), format!("{path}.to_error.code"), || {
+            format!("{} must be from 100 to 1999", error.code)
+        });
+        check.that(disconnect.code == 0 || (3_000..=4_999).contains(&disconnect.code), format!("{path}.to_disconnect.code"), || {
+            format!("{} must be from 3000 to 4999", disconnect.code)
+        });
+        check.that(error.message.len() <= 512, format!("{path}.to_error.message"), || "must have at most 512 bytes");
+        // RFC 6455, 5.5: a close frame carries at most 125 bytes, two of them the code.
+        check.that(disconnect.reason.len() <= 123, format!("{path}.to_disconnect.reason"), || "must have at most 123 bytes");
+    }
+}
+
+/// What is wrong with the address of a backend.
+fn backend_url(url: &str) -> Result<(), String> {
+    const EXAMPLE: &str = "write for instance \"https://app.example.org/hub/connect\"";
+    let lower = url.to_ascii_lowercase();
+    let Some(rest) = lower.strip_prefix("http://").or_else(|| lower.strip_prefix("https://")) else {
+        return Err(format!("must begin with http:// or https:// (gRPC is not spoken); {EXAMPLE}"));
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        // The address is shown in logs.
+        return Err("must not contain a user or password; send them by http.static_headers, where they are kept secret".to_string());
+    }
+    if authority.is_empty() || authority.starts_with(':') || rest.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#') {
+        return Err(format!("is not a complete address; {EXAMPLE}"));
+    }
+    Ok(())
 }
 
 /// Where pages are that nothing else may cover.

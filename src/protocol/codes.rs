@@ -36,6 +36,14 @@ impl ErrorCode {
     pub const UNRECOVERABLE_POSITION: Self = Self::new(112, "unrecoverable position", false, 416);
     /// The server API's words for 104, where it cannot even say which method was meant.
     pub const NOT_FOUND: Self = Self::new(104, "not found", false, 404);
+    /// An error that an application says. `None`: no number that it may say.
+    pub fn of_application(code: u32, temporary: bool) -> Option<Self> {
+        match Self::ALL.into_iter().find(|row| row.code == code) {
+            Some(row) => Some(row),
+            None => (100..=1_999).contains(&code).then_some(Self { code, message: "application error", temporary, http_status: 500 }),
+        }
+    }
+
     pub const ALL: [Self; 13] = [
         Self::INTERNAL,
         Self::UNAUTHORIZED,

@@ -5,6 +5,7 @@
 use crate::auth::{Bearer, Blocks, ConnectionClaims, Role, Visitor};
 use crate::channel::{SessionId, UserId};
 use crate::clock::Millis;
+use crate::hooks::PassedHeaders;
 use crate::protocol::centrifuge::{Codec, Wire};
 use crate::store::{BlockKind, LoginId};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -64,6 +65,8 @@ pub struct Peer {
     pub device: Box<str>,
     pub transport: Transport,
     pub codec: Codec,
+    /// Of its request, as far as some hook is told of them.
+    pub headers: Option<PassedHeaders>,
 }
 
 /// A user agent's text as it may be kept and shown: cut to [`DEVICE_BYTES_MAX`] and without control characters, which could forge lines of a
@@ -215,7 +218,7 @@ mod tests {
 
     #[test]
     fn only_the_whole_session_id_is_one() {
-        let peer = || Arc::new(Peer { address: [127, 0, 0, 1].into(), device: device(b"x"), transport: Transport::Sse, codec: Codec::Json });
+        let peer = || Arc::new(Peer { address: [127, 0, 0, 1].into(), device: device(b"x"), transport: Transport::Sse, codec: Codec::Json, headers: None });
         let facts = |id| SessionFacts::new(id, "alice".into(), peer(), 0, 0, Credentials::default());
         let id = SessionId::random();
         let (one, other) = (facts(id).with_key(SessionKey::random()), facts(id).with_key(SessionKey::random()));
@@ -231,7 +234,7 @@ mod tests {
 
     #[test]
     fn last_seen_follows_the_monotonic_clock() {
-        let peer = Arc::new(Peer { address: [127, 0, 0, 1].into(), device: device(b"x"), transport: Transport::Websocket, codec: Codec::Json });
+        let peer = Arc::new(Peer { address: [127, 0, 0, 1].into(), device: device(b"x"), transport: Transport::Websocket, codec: Codec::Json, headers: None });
         let facts = SessionFacts::new(SessionId::random(), "alice".into(), peer, 500, 1_800_000_000_000, Credentials::default());
         assert_eq!(facts.last_seen_wall_ms(), 1_800_000_000_000);
         facts.seen(2_000);

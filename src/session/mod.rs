@@ -125,6 +125,8 @@ struct Identity {
     facts: Arc<SessionFacts>,
     /// Unix seconds.
     expires_at: Option<i64>,
+    /// What the application keeps with the connection; known only where it is asked.
+    meta: Option<Box<Bytes>>,
     /// The channels that the token subscribed to: a refresh must bring the same.
     token_channels: Vec<ChannelName>,
     /// Registered last, so that whoever finds a session in the hub finds it complete.
@@ -166,6 +168,10 @@ pub struct Session {
     limits: Option<Box<ConnectionLimits>>,
     /// The first command has been counted by the limits, and is tried again.
     is_counted: bool,
+    /// What the application said of the first command, until that has been carried out.
+    verdict: Option<Box<commands::Verdict>>,
+    /// The application is being asked whether the connection goes on.
+    is_renewing: bool,
     /// Whether the first command waits for something.
     is_waiting: bool,
     pings_by_frame: bool,
@@ -209,6 +215,8 @@ impl Session {
             server_todo: Vec::new(),
             limits: worker.limits.of_connection(),
             is_counted: false,
+            verdict: None,
+            is_renewing: false,
             is_waiting: false,
             pings_by_frame,
             next_ping: 0,
@@ -726,18 +734,22 @@ impl Handler<Tick> for Session {
             Phase::Refused { until } => self.place.wake_at(Some(*until)),
             // The peer did not answer our close frame in time.
             Phase::Closing => ctx.stop(),
-            Phase::Connected(_) => self.tick_connected(now),
+            Phase::Connected(_) => self.tick_connected(now, ctx),
         }
         self.flush_replies();
     }
 }
 
 impl Session {
-    fn tick_connected(&mut self, now: Millis) {
+    fn tick_connected(&mut self, now: Millis, ctx: &mut Context<Self>) {
         if self.pong_due.is_some_and(|due| now >= due) {
             return self.disconnect(Disconnect::NO_PONG);
         }
         let wall = self.worker.clock.wall_ms();
+        self.renew(wall, ctx);
+        if matches!(self.phase, Phase::Closing) {
+            return;
+        }
         if self.expired(wall) {
             return self.disconnect(Disconnect::EXPIRED);
         }
@@ -783,6 +795,9 @@ impl Session {
     }
 
     fn expired(&self, wall_ms: i64) -> bool {
+        if self.renewed_by().is_some() {
+            return false;
+        }
         let grace = self.worker.settings.expired_close_ms as i64;
         self.identity().and_then(|identity| identity.expires_at).is_some_and(|at| wall_ms >= at.saturating_mul(1_000).saturating_add(grace))
     }
@@ -801,9 +816,13 @@ impl Session {
             now + left.max(1) as Millis
         };
         let ping = (settings.ping_interval_ms > 0).then_some(self.next_ping);
-        let expiry = self.identity().and_then(|identity| identity.expires_at).map(|at| in_wall(at, settings.expired_close_ms));
-        let expiry_of_subscriptions =
-            self.subscriptions.values().filter_map(|subscription| subscription.expires_at).min().map(|at| in_wall(at, settings.expired_sub_close_ms));
+        let grace = Self::grace_ms(self.renewed_by().is_some(), self.is_renewing, settings.expired_close_ms);
+        let expiry = self.identity().and_then(|identity| identity.expires_at).zip(grace).map(|(at, grace)| in_wall(at, grace));
+        let of_subscription = |one: &Subscription| {
+            let grace = Self::grace_ms(one.is_renewed_by_hook, one.is_renewing, settings.expired_sub_close_ms);
+            one.expires_at.zip(grace).map(|(at, grace)| in_wall(at, grace))
+        };
+        let expiry_of_subscriptions = self.subscriptions.values().filter_map(|one| of_subscription(one)).min();
         // Commands do not move the timer: when it rings and there was one meanwhile, it is set again.
         let idle = self.idle_ms().map(|idle| self.active_at + idle);
         self.place.wake_at([ping, self.pong_due, expiry, expiry_of_subscriptions, idle, self.ends_at].into_iter().flatten().min());

@@ -13,6 +13,9 @@ use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// What the names of the hub's own procedures begin with. All others are the application's, where it answers calls.
+pub const OWN_METHODS: &str = "admin.";
+
 /// Who answers calls.
 pub trait Procedures: Send + Sync {
     /// Carries `method` out, or says that there is none such.

@@ -175,7 +175,7 @@ impl Handler<Refreshed> for Session {
         if let Some(conn_info) = refreshed.info {
             identity.info = Arc::new(ClientInfo { conn_info, ..(*identity.info).clone() });
         }
-        let ttl = super::commands::ttl(refreshed.expires_at, wall_seconds);
+        let ttl = super::commands::ttl(refreshed.expires_at.filter(|_| self.renewed_by().is_none()), wall_seconds);
         self.reply(&Reply::Push(Push::Refresh(RefreshResult { ttl })));
         self.schedule(self.worker.clock.now());
         self.flush_replies();

@@ -39,7 +39,11 @@ pub struct Subscription {
     pub is_server_side: bool,
     /// Unix seconds.
     pub expires_at: Option<i64>,
-    _presence: Option<PresenceGuard>,
+    /// The application says whether it goes on when its time is over, in place of a token from the client.
+    pub is_renewed_by_hook: bool,
+    /// It is being asked.
+    pub is_renewing: bool,
+    presence: Option<PresenceGuard>,
 }
 
 impl Subscription {
@@ -53,7 +57,23 @@ impl Subscription {
         let wants = Wants { presence: grant.tells_presence, position: grant.is_positioned };
         let membership = shard.join(outbox, wants);
         let presence = PresenceGuard::enter(grant, &info, broker);
-        Self { _membership: membership, info, is_server_side: grant.is_server_side, expires_at: grant.expires_at, _presence: presence }
+        Self {
+            _membership: membership,
+            info,
+            is_server_side: grant.is_server_side,
+            expires_at: grant.expires_at,
+            is_renewed_by_hook: grant.options.sub_refresh_proxy_enabled,
+            is_renewing: false,
+            presence,
+        }
+    }
+
+    /// What others may know of the client in this channel has changed.
+    pub fn set_info(&mut self, chan_info: bytes::Bytes) {
+        self.info = Arc::new(ClientInfo { chan_info, ..(*self.info).clone() });
+        if let Some(presence) = &mut self.presence {
+            presence.tell(&self.info);
+        }
     }
 }
 
@@ -82,6 +102,13 @@ impl PresenceGuard {
             is_listed,
             is_announced,
         })
+    }
+
+    fn tell(&mut self, info: &Arc<ClientInfo>) {
+        self.info = Arc::clone(info);
+        if self.is_listed {
+            self.broker.add_presence(&self.channel, Arc::clone(info)).detach();
+        }
     }
 }
 
@@ -125,8 +152,10 @@ impl Session {
     /// Ends the subscriptions whose grace after expiry is over.
     pub(super) fn expire_subscriptions(&mut self, wall_ms: i64) {
         let grace = self.worker.settings.expired_sub_close_ms as i64;
-        let is_over =
-            |subscription: &Subscription| subscription.expires_at.is_some_and(|at| wall_ms >= at.saturating_mul(1_000).saturating_add(grace));
+        let is_over = |subscription: &Subscription| {
+            let is_asked = subscription.is_renewed_by_hook;
+            !is_asked && subscription.expires_at.is_some_and(|at| wall_ms >= at.saturating_mul(1_000).saturating_add(grace))
+        };
         let over: Vec<_> = self
             .subscriptions
             .iter()

@@ -116,6 +116,7 @@ impl House {
             blocks: Arc::clone(&blocks),
             limits: Arc::new(Limits::new(&crate::app::settings::limits(&config), &clock)),
             procedures: Arc::new(slow),
+            hooks: None,
             maintenance: Arc::default(),
             clock: clock.clone(),
         };
@@ -145,7 +146,7 @@ impl House {
         let ticket = Ticket::new(Arc::new(Watches::default()).watch(accepted.as_raw_fd()), Admission::new(10, 0).admit(peer.ip()).unwrap());
         let (reader, writer) = accepted.into_split();
         let outbox = Outbox::new(Socket::Plain(writer), ticket, Wire::WebsocketJson, Rc::clone(&self.worker.outbox_limits), self.clock.clone());
-        let peer = Peer { address: peer.ip(), device: device(b"a test"), transport: Transport::Websocket, codec: Codec::Json };
+        let peer = Peer { address: peer.ip(), device: device(b"a test"), transport: Transport::Websocket, codec: Codec::Json, headers: None };
         let (source, read_ahead) = (Source::Plain(reader), BytesMut::new());
         super::start(&self.worker, Connection { source, outbox, read_ahead, pings_by_frame: false, peer, opening: Opening::Nothing });
         Client { socket: socket.unwrap(), unread: BytesMut::new(), messages: VecDeque::new(), last_id: 0 }

@@ -10,6 +10,7 @@ use crate::channel::SessionId;
 use crate::clock::{Clock, Millis};
 use crate::guard::limits::Limits;
 use crate::guard::maintenance::Maintenance;
+use crate::hooks::Hooks;
 use crate::outbox::OutboxLimits;
 use crate::protocol::codes::Disconnect;
 use crate::protocol::websocket;
@@ -90,6 +91,8 @@ pub struct Shared {
     pub blocks: Arc<Blocks>,
     pub limits: Arc<Limits>,
     pub procedures: Arc<dyn Procedures>,
+    /// `None`: the application is asked nothing.
+    pub hooks: Option<Arc<Hooks>>,
     pub maintenance: Arc<Maintenance>,
     pub clock: Clock,
 }

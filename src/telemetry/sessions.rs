@@ -29,8 +29,9 @@ static COMMANDS: LazyLock<[IntCounter; COMMAND_NAMES.len()]> = LazyLock::new(|| 
 });
 static ERRORS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let codes = ErrorCode::ALL.map(|error| error.code.to_string());
-    let values = codes.each_ref().map(|code| [code.as_str()]);
-    counter_vec("aether_command_errors_total", "Commands answered with an error, by code.", &["code"], &values.each_ref().map(|value| &value[..]))
+    let values: Vec<_> = codes.iter().map(String::as_str).chain([APPLICATION]).map(|code| [code]).collect();
+    let values: Vec<&[&str]> = values.iter().map(|value| &value[..]).collect();
+    counter_vec("aether_command_errors_total", "Commands answered with an error, by code.", &["code"], &values)
 });
 static UNSUBSCRIBED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let codes = Unsubscribed::ALL.map(|why| why.code.to_string());
@@ -51,6 +52,9 @@ static FRAME_ERRORS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 static TOKENS_REFUSED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("aether_tokens_refused_total", "Connection and subscription tokens that were refused."));
+
+/// Stands for all errors that are the application's own: their codes are no closed set.
+const APPLICATION: &str = "application";
 
 /// The kinds of commands, in the order of [`command_index`].
 const COMMAND_NAMES: [&str; 13] = [
@@ -109,7 +113,9 @@ pub struct CommandRefused {
 impl Event for CommandRefused {
     fn emit(self) {
         log::debug!("session {}: {} answered with error {} ({})", self.session, self.command, self.error.code, self.error.message);
-        ERRORS.with_label_values(&[&self.error.code.to_string()]).inc();
+        let code = self.error.code.to_string();
+        let is_ours = ErrorCode::ALL.iter().any(|row| row.code == self.error.code);
+        ERRORS.with_label_values(&[if is_ours { &code } else { APPLICATION }]).inc();
     }
 }
 

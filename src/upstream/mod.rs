@@ -40,7 +40,7 @@ mod roster;
 mod settings;
 mod sieve;
 
-pub use breaker::BreakerSettings;
+pub use breaker::{Breaker, BreakerSettings, Leave};
 pub use demand::{FeedTemplate, url_parameters};
 pub use emergency::{EmergencySettings, Incident, Kind as EmergencyKind, Measure, Phase};
 pub use gap::GAP_EVENT;

@@ -21,6 +21,7 @@ mod feeds_pace;
 #[cfg(feature = "test-hooks")]
 mod healing;
 mod history;
+mod hooks;
 mod http_api;
 mod limits;
 mod mercure;

@@ -3,6 +3,7 @@
 use crate::auth::OriginRule;
 use crate::clock::{Clock, Millis};
 use crate::http::forwarded::TrustedProxies;
+use crate::hooks::{PASSED_BYTES_MAX, PassedHeaders};
 use crate::http::respond;
 use crate::protocol::centrifuge::Wire;
 use crate::session::facts::{Peer, device};
@@ -14,6 +15,7 @@ use actix_web::http::StatusCode;
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// In the query of the URL: the client comes to steer. During maintenance it gets as far as its connect command, where its token is looked at;
 /// all others are refused before. It says nothing of who the client is.
@@ -26,6 +28,8 @@ pub struct Entrance {
     pub session_limit: usize,
     pub rate: Option<ConnectRate>,
     pub proxies: TrustedProxies,
+    /// Names of headers that hooks are told, in lower case.
+    pub passed_headers: Arc<[String]>,
 }
 
 /// Connections that may begin per second.
@@ -129,12 +133,28 @@ impl Entrance {
     }
 }
 
-/// Who is at the other end.
-pub fn peer(headers: &HeaderMap, address: IpAddr, wire: Wire) -> Peer {
+/// The headers that hooks are told. Each idle connection keeps them, so their bytes are bounded; what would go beyond is left out.
+fn passed(headers: &HeaderMap, names: &[String]) -> Option<PassedHeaders> {
+    let mut bytes = 0;
+    let mut passed: Vec<(Box<str>, Box<[u8]>)> = Vec::new();
+    for name in names {
+        for value in headers.get_all(name) {
+            bytes += name.len() + value.len();
+            if bytes <= PASSED_BYTES_MAX {
+                passed.push((name.as_str().into(), value.as_bytes().into()));
+            }
+        }
+    }
+    (!passed.is_empty()).then(|| passed.into())
+}
+
+/// Who is at the other end. `passed_headers`: those that hooks are told.
+pub fn peer(headers: &HeaderMap, address: IpAddr, wire: Wire, passed_headers: &[String]) -> Peer {
     Peer {
         address,
         device: device(headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default()),
         transport: wire.into(),
         codec: wire.codec(),
+        headers: passed(headers, passed_headers),
     }
 }

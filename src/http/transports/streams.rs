@@ -129,7 +129,7 @@ async fn begin(kind: Kind, settings: &StreamSettings, body_bytes_max: usize, req
     settings.entrance.takes(worker, request.query_string(), address)?;
 
     let head = head(wire, &settings.entrance, request.headers());
-    let peer = peer(request.headers(), address, wire);
+    let peer = peer(request.headers(), address, wire, &settings.entrance.passed_headers);
     let limits = Rc::clone(&worker.outbox_limits);
     let Stream { outbox, source } = stream::leave_http(request, wire, limits, worker.clock.clone(), &head).await.ok_or_else(Turned::full)?;
     session::start(worker, session::Connection { source, outbox, read_ahead: BytesMut::new(), pings_by_frame: false, peer, opening });

@@ -43,7 +43,7 @@ pub async fn upgrade(worker: Rc<Worker>, settings: Arc<WebsocketSettings>, reque
     });
     match judged {
         Ok(Accepted { wire, pings_by_frame, opening, response }) => {
-            let peer = peer(&request.head().headers, address, wire);
+            let peer = peer(&request.head().headers, address, wire, &settings.entrance.passed_headers);
             drop(request);
             let Some(Parts { tcp, tls, ticket }) = connection.into_parts() else { return };
             let (source, socket) = split(tcp, tls);

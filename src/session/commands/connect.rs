@@ -1,12 +1,14 @@
 //! `connect`: who is it, and which channels does it get without asking?
 
+use super::hooked::Verdict;
 use super::subscribe::Asked;
 use super::{Session, Step, ttl};
 use crate::auth::{ConnectionClaims, Right, TokenError, may_subscribe};
 use crate::broker::{Answer, BrokerError, History};
 use crate::channel::{ChannelName, ClientInfo};
+use crate::hooks::Question;
 use crate::protocol::centrifuge::command::ConnectRequest;
-use crate::protocol::centrifuge::{ConnectResult, Reply, ServerSubscription};
+use crate::protocol::centrifuge::{ConnectResult, Reply, Request, ServerSubscription};
 use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
 use crate::session::facts::{Credentials, SessionFacts, SessionKey};
 use crate::session::subscription::Grant;
@@ -36,7 +38,11 @@ struct ServerSide {
 
 impl Session {
     pub(super) fn connect(&mut self, id: u32, request: &ConnectRequest, ctx: &mut Context<Self>) -> Step {
-        let claims = match self.authenticate(&request.token) {
+        let admitted = match self.admitted(id, request, ctx) {
+            Ok(admitted) => admitted,
+            Err(step) => return step,
+        };
+        let claims = match admitted.map_or_else(|| self.authenticate(&request.token), Ok) {
             Ok(claims) => claims,
             Err(refused) => return self.turn_away(id, refused),
         };
@@ -83,6 +89,40 @@ impl Session {
         self.connected(id, &claims, server_side, histories, ctx)
     }
 
+    /// What the application says of a client that shows no token; `None` where it is not asked, or does not know. An error: what became of the
+    /// command, which is not to be gone on with now.
+    fn admitted(&mut self, id: u32, request: &ConnectRequest, ctx: &mut Context<Self>) -> Result<Option<ConnectionClaims>, Step> {
+        let Some(backend) = self.hooks().and_then(|hooks| hooks.connect.as_ref()).filter(|_| request.token.is_empty()) else { return Ok(None) };
+        let Some(Verdict::Connect(heard)) = self.verdict.as_deref() else {
+            let mut channels: Vec<&str> = request.subs.keys().map(String::as_str).collect();
+            channels.sort_unstable();
+            let question = Question { name: &request.name, version: &request.version, channels, ..self.question() };
+            let answer = backend.ask(question, &request.data, self.asker());
+            return Err(self.with_verdict(id, Request::Connect(request.clone()), answer, ctx, Verdict::Connect));
+        };
+        match heard.clone() {
+            Ok(Some(admitted)) => {
+                if admitted.expires_at.is_some_and(|at| at <= self.worker.clock.wall_seconds()) {
+                    return Err(self.turn_away(id, Refused::Error(ErrorCode::EXPIRED)));
+                }
+                Ok(Some(ConnectionClaims {
+                    user: admitted.user,
+                    expires_at: admitted.expires_at,
+                    info: admitted.info,
+                    data: admitted.data,
+                    subs: admitted.subs,
+                    meta: admitted.meta,
+                    ..ConnectionClaims::anonymous()
+                }))
+            }
+            Ok(None) => Ok(None),
+            Err(refused) => {
+                self.refuse_as(id, COMMAND, &refused);
+                Err(self.dead())
+            }
+        }
+    }
+
     fn authenticate(&mut self, token: &str) -> Result<ConnectionClaims, Refused> {
         let settings = &self.worker.settings;
         if token.is_empty() {
@@ -123,7 +163,8 @@ impl Session {
         from_request.sort_unstable();
         for name in from_request {
             let options = rules.options_for_client(name).map_err(|_| Refused::Disconnect(Disconnect::BAD_REQUEST))?;
-            if !name.is_empty() && may_subscribe(rules, options, self.client(name), name, None, 0).is_ok() {
+            // Where the application decides, the client has to ask for itself.
+            if !name.is_empty() && !options.subscribe_proxy_enabled && may_subscribe(rules, options, self.client(name), name, None, 0).is_ok() {
                 wanted.push((ChannelName::new(name), Bytes::new(), Bytes::new(), crate::auth::Overrides::default()));
             }
         }
@@ -158,15 +199,19 @@ impl Session {
             Refused::Disconnect(why) => self.drop_client(why),
             Refused::Error(error) => {
                 self.refuse(id, COMMAND, error);
-                if matches!(self.phase, Phase::Closing) {
-                    return Step::Done;
-                }
-                let until = self.worker.clock.now() + self.worker.settings.close_timeout_ms;
-                self.phase = Phase::Refused { until };
-                self.place.wake_at(Some(until));
-                Step::Done
+                self.dead()
             }
         }
+    }
+
+    /// After an error in the place of its connect result the connection takes no command, and ends soon.
+    fn dead(&mut self) -> Step {
+        if !matches!(self.phase, Phase::Closing) {
+            let until = self.worker.clock.now() + self.worker.settings.close_timeout_ms;
+            self.phase = Phase::Refused { until };
+            self.place.wake_at(Some(until));
+        }
+        Step::Done
     }
 
     /// Replies and goes live in all channels, in one turn.
@@ -201,6 +246,8 @@ impl Session {
             info: Arc::new(info),
             facts: Arc::clone(&facts),
             expires_at: claims.expires_at,
+            // Nobody else is ever told.
+            meta: claims.meta.clone().filter(|_| self.worker.hooks.is_some()).map(Box::new),
             token_channels: claims.subs.iter().map(|sub| sub.channel.clone()).collect(),
             _place: place,
         }));
@@ -231,8 +278,8 @@ impl Session {
         let result = ConnectResult {
             client: self.id.to_string(),
             version: settings.version.clone(),
-            ttl: ttl(claims.expires_at, self.worker.clock.wall_seconds()),
-            data: Bytes::new(),
+            ttl: ttl(claims.expires_at.filter(|_| self.renewed_by().is_none()), self.worker.clock.wall_seconds()),
+            data: claims.data.clone(),
             subs,
             ping: if pings_by_message { (settings.ping_interval_ms / 1_000).max(1) as u32 } else { 0 },
             pong: pings_by_message && settings.pong_timeout_ms > 0 && !wire.is_unidirectional(),

@@ -3,12 +3,14 @@
 
 mod connect;
 mod history;
+mod hooked;
 mod presence;
 pub mod publish;
 mod refresh;
 mod rpc;
 mod subscribe;
 
+pub(super) use hooked::Verdict;
 pub(super) use subscribe::Asked;
 
 use super::{Phase, Session, Step};
@@ -25,7 +27,14 @@ use std::sync::Arc;
 impl Session {
     /// Carries a command out. One that brings a token by a key unheard of waits until the published keys have been looked at.
     pub(super) fn command(&mut self, id: u32, request: &Request, ctx: &mut Context<Self>) -> Step {
-        let Some(keys) = self.asks_for_keys(request) else { return self.carry_out(id, request, ctx) };
+        let Some(keys) = self.asks_for_keys(request) else {
+            let step = self.carry_out(id, request, ctx);
+            // What the application said is kept only for a command that starts over.
+            if self.verdict.is_some() && step != Step::Again {
+                self.verdict = None;
+            }
+            return step;
+        };
         let request = request.clone();
         self.with_answer(Answer::Later(Box::pin(keys.ask())), ctx, move |session, asked, ctx| {
             if asked == KeyNews::NoAnswer && session.asks_for_keys(&request).is_some() {

@@ -1,11 +1,13 @@
 //! `publish`: a client publishes into a channel.
 
+use super::hooked::Verdict;
 use super::{Session, Step};
 use crate::auth::may_publish;
 use crate::broker::Publish;
-use crate::channel::{ChannelName, Payload};
+use crate::channel::{ChannelName, ChannelOptions, Payload};
+use crate::hooks::{Accepted, Question};
 use crate::protocol::centrifuge::command::PublishRequest;
-use crate::protocol::centrifuge::{Codec, Reply};
+use crate::protocol::centrifuge::{Codec, Reply, Request};
 use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
 use actix::Context;
 
@@ -28,10 +30,18 @@ impl Session {
         if !options.publication_data_format.accepts(&data) {
             return self.refuse(id, COMMAND, ErrorCode::BAD_REQUEST);
         }
-        if request.kind != 0 || !may_publish(&options, self.client(&request.channel), self.is_subscribed(&request.channel)) {
+        let is_asked = options.publish_proxy_enabled;
+        if request.kind != 0 || !(is_asked || may_publish(&options, self.client(&request.channel), self.is_subscribed(&request.channel))) {
             return self.refuse(id, COMMAND, ErrorCode::PERMISSION_DENIED);
         }
-        let publish = Publish { data, info: self.info_in(&request.channel), ..Publish::default() };
+        let mut publish = Publish { data, info: self.info_in(&request.channel), ..Publish::default() };
+        if is_asked {
+            publish = match self.verdict.take().as_deref() {
+                Some(Verdict::Publish(Ok(accepted))) => as_accepted(publish, accepted.clone()),
+                Some(Verdict::Publish(Err(refused))) => return self.refuse_as(id, COMMAND, refused),
+                _ => return self.ask_about(id, request, &options, ctx),
+            };
+        }
         let answer = self.worker.publisher.publish_in(&ChannelName::new(&request.channel), &options, publish);
         self.with_answer(answer, ctx, move |session, result, _| match result {
             Ok(_) => {
@@ -44,4 +54,20 @@ impl Session {
             }
         })
     }
+
+    /// In this namespace the application decides, and nobody else.
+    fn ask_about(&mut self, id: u32, request: &PublishRequest, options: &ChannelOptions, ctx: &mut Context<Self>) -> Step {
+        let Some(backend) = self.hooks().and_then(|hooks| hooks.publish(&options.publish_proxy_name)) else {
+            return self.refuse(id, COMMAND, ErrorCode::INTERNAL);
+        };
+        let question = Question { channel: Some(&request.channel), ..self.question() };
+        let answer = backend.ask(question, &request.data, self.asker());
+        self.with_verdict(id, Request::Publish(request.clone()), answer, ctx, Verdict::Publish)
+    }
+}
+
+/// The publication as the application wants it.
+fn as_accepted(publish: Publish, accepted: Accepted) -> Publish {
+    let Accepted { data, skip_history, tags, idempotency_key, version, version_epoch } = accepted;
+    Publish { data: data.unwrap_or(publish.data), tags, skip_history, idempotency_key, version, version_epoch, ..publish }
 }

@@ -14,6 +14,10 @@ impl Session {
         if request.token.is_empty() {
             return self.drop_client(Disconnect::BAD_REQUEST);
         }
+        // The application says how long the connection lasts: a token has no say in it.
+        if self.renewed_by().is_some() {
+            return self.drop_client(Disconnect::BAD_REQUEST);
+        }
         let wall_seconds = self.worker.clock.wall_seconds();
         let claims = match self.worker.tokens.verify_connection(&request.token, wall_seconds) {
             Ok(claims) => claims,
@@ -61,6 +65,9 @@ impl Session {
         }
         if !self.is_subscribed(&request.channel) {
             return self.refuse(id, "sub_refresh", ErrorCode::PERMISSION_DENIED);
+        }
+        if self.subscriptions.get(request.channel.as_str()).is_some_and(|subscription| subscription.is_renewed_by_hook) {
+            return self.refuse(id, "sub_refresh", ErrorCode::NOT_AVAILABLE);
         }
         if request.token.is_empty() {
             return self.refuse(id, "sub_refresh", ErrorCode::BAD_REQUEST);

@@ -1,12 +1,15 @@
 //! `subscribe`: a client asks for a channel, and perhaps for what it missed there.
 
+use super::hooked::Verdict;
 use super::{Session, Step, ttl};
 use crate::auth::{SubscribeRefused, SubscribeVerdict, may_read_history, may_see_presence, may_subscribe};
 use crate::broker::{Answer, BrokerError, History};
 use crate::channel::{ChannelName, ChannelOptions, Epoch, OWN_PREFIX, RecoveryMode, StreamPosition};
+use crate::hooks::backend::Backend;
+use crate::hooks::{Allowed, Question, Refused};
 use crate::outbox::Outbox;
 use crate::protocol::centrifuge::command::{FLAG_REJECT_UNRECOVERED, SubscribeRequest};
-use crate::protocol::centrifuge::{NotJson, Reply, SubscribeResult};
+use crate::protocol::centrifuge::{NotJson, Reply, Request, SubscribeResult};
 use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
 use crate::session::procedures::Caller;
 use crate::session::recovery::{self, Recovery};
@@ -44,6 +47,21 @@ impl From<&SubscribeRequest> for Asked {
     }
 }
 
+/// Why there is no subscription, or none yet.
+enum NoGrant {
+    Verdict(SubscribeVerdict),
+    /// The application has to be asked.
+    Ask(Arc<Backend>),
+    /// The application turned the client away.
+    Refused(Refused),
+}
+
+impl NoGrant {
+    const fn error(error: ErrorCode) -> Self {
+        Self::Verdict(SubscribeVerdict::Error(error))
+    }
+}
+
 impl Session {
     pub(super) fn subscribe(&mut self, id: u32, request: &SubscribeRequest, ctx: &mut Context<Self>) -> Step {
         // No namespace offers deltas, so the only texts that a client may ask with are none and the known kind.
@@ -52,8 +70,14 @@ impl Session {
         }
         let grant = match self.grant(request) {
             Ok(grant) => grant,
-            Err(SubscribeVerdict::Error(error)) => return self.refuse(id, COMMAND, error),
-            Err(SubscribeVerdict::Disconnect(why)) => return self.drop_client(why),
+            Err(NoGrant::Verdict(SubscribeVerdict::Error(error))) => return self.refuse(id, COMMAND, error),
+            Err(NoGrant::Verdict(SubscribeVerdict::Disconnect(why))) => return self.drop_client(why),
+            Err(NoGrant::Refused(refused)) => return self.refuse_as(id, COMMAND, &refused),
+            Err(NoGrant::Ask(backend)) => {
+                let question = Question { channel: Some(&request.channel), ..self.question() };
+                let answer = backend.ask(question, &request.data, self.asker());
+                return self.with_verdict(id, Request::Subscribe(request.clone()), answer, ctx, Verdict::Subscribe);
+            }
         };
         let shard = self.worker.fan.shard(&grant.channel, &grant.options);
         if !shard.is_live_or_tell(&self.outbox) {
@@ -81,36 +105,57 @@ impl Session {
     }
 
     /// Whether and with which rights this client may subscribe: the checks in the order that the protocol gives.
-    fn grant(&self, request: &SubscribeRequest) -> Result<Grant, SubscribeVerdict> {
+    fn grant(&self, request: &SubscribeRequest) -> Result<Grant, NoGrant> {
         let rules = &self.worker.publisher.rules;
         // The length is judged before anything else, the rest of the name after what the client holds already.
         if let Err(error @ crate::channel::ChannelError::TooLong { .. }) = rules.options_for_client(&request.channel) {
-            return Err(SubscribeVerdict::Error(error.code()));
+            return Err(NoGrant::error(error.code()));
         }
         if self.is_subscribed(&request.channel) {
-            return Err(SubscribeVerdict::Error(ErrorCode::ALREADY_SUBSCRIBED));
+            return Err(NoGrant::error(ErrorCode::ALREADY_SUBSCRIBED));
         }
         if self.subscriptions.len() >= self.worker.settings.channel_limit {
-            return Err(SubscribeVerdict::Error(ErrorCode::LIMIT_EXCEEDED));
+            return Err(NoGrant::error(ErrorCode::LIMIT_EXCEEDED));
         }
         if request.channel.starts_with(OWN_PREFIX) {
-            return self.grant_own(&request.channel).map_err(SubscribeVerdict::Error);
+            return self.grant_own(&request.channel).map_err(NoGrant::error);
         }
-        let options = self.options(&request.channel).map_err(SubscribeVerdict::Error)?;
+        let options = self.options(&request.channel).map_err(NoGrant::error)?;
         if request.kind >= 1 {
             // Map and shared-poll subscriptions: no namespace offers them.
-            return Err(SubscribeVerdict::Error(if request.kind == 4 { ErrorCode::NOT_AVAILABLE } else { ErrorCode::PERMISSION_DENIED }));
+            return Err(NoGrant::error(if request.kind == 4 { ErrorCode::NOT_AVAILABLE } else { ErrorCode::PERMISSION_DENIED }));
         }
         if request.tf.is_some() {
-            return Err(SubscribeVerdict::Error(ErrorCode::BAD_REQUEST));
+            return Err(NoGrant::error(ErrorCode::BAD_REQUEST));
         }
         let wall_seconds = self.worker.clock.wall_seconds();
+        if options.subscribe_proxy_enabled
+            && request.token.is_empty()
+            && let Some(allowed) = self.allowed(&options, &request.channel)?
+        {
+            if allowed.expires_at.is_some_and(|at| at <= wall_seconds) {
+                return Err(NoGrant::error(ErrorCode::EXPIRED));
+            }
+            let mut grant = Grant {
+                channel: ChannelName::new(&request.channel),
+                options: allowed.overrides.apply(&options),
+                chan_info: allowed.info,
+                data: allowed.data,
+                expires_at: allowed.expires_at,
+                is_server_side: false,
+                is_positioned: false,
+                is_recoverable: false,
+                tells_presence: false,
+            };
+            self.settle(&mut grant, &Asked::from(request));
+            return Ok(grant);
+        }
         let token = (!request.token.is_empty()).then(|| self.worker.subscription_tokens.verify_subscription(&request.token, wall_seconds));
         let claims = may_subscribe(rules, &options, self.client(&request.channel), &request.channel, token, wall_seconds).map_err(|refused| {
             if matches!(refused, SubscribeRefused::Token(_) | SubscribeRefused::ForeignToken { .. }) {
                 self.token_refused(&refused);
             }
-            refused.verdict()
+            NoGrant::Verdict(refused.verdict())
         })?;
         let mut grant = Grant {
             channel: ChannelName::new(&request.channel),
@@ -129,6 +174,23 @@ impl Session {
         }
         self.settle(&mut grant, &Asked::from(request));
         Ok(grant)
+    }
+
+    /// What the application says of a client that shows no token. `None`: it is not asked, because the channel's name says who may, or that a
+    /// token is needed.
+    fn allowed(&self, options: &ChannelOptions, channel: &str) -> Result<Option<Allowed>, NoGrant> {
+        let rules = &self.worker.publisher.rules;
+        if rules.is_private(channel) || (options.allow_user_limited_channels && rules.is_user_limited(channel)) {
+            return Ok(None);
+        }
+        match self.verdict.as_deref() {
+            Some(Verdict::Subscribe(Ok(allowed))) => Ok(Some(allowed.clone())),
+            Some(Verdict::Subscribe(Err(refused))) => Err(NoGrant::Refused(refused.clone())),
+            _ => match self.hooks().and_then(|hooks| hooks.subscribe(&options.subscribe_proxy_name)) {
+                Some(backend) => Err(NoGrant::Ask(Arc::clone(backend))),
+                None => Err(NoGrant::error(ErrorCode::INTERNAL)),
+            },
+        }
     }
 
     /// One of the hub's own channels, which operators watch. No token opens them, only a role.
@@ -193,7 +255,7 @@ impl Session {
             emit(SubscriberRecovered { is_recovered: recovery.is_recovered });
         }
         let result = SubscribeResult {
-            ttl: ttl(grant.expires_at, self.worker.clock.wall_seconds()),
+            ttl: ttl(grant.expires_at.filter(|_| !grant.options.sub_refresh_proxy_enabled), self.worker.clock.wall_seconds()),
             recoverable: grant.is_recoverable,
             positioned: grant.is_positioned,
             position: if grant.is_positioned { recovery.as_ref().map(|recovery| recovery.position.clone()).or(live) } else { None },

@@ -1,0 +1,467 @@
+//! The application decides: real small HTTP backends, good ones and bad ones.
+
+use super::in_both_codecs;
+use super::support::{Client, Codec, Dial, Ending, Event, Hub, eventually, merged};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// What a backend was asked.
+#[derive(Clone, Debug)]
+struct Asked {
+    path: String,
+    /// Lower case names.
+    headers: Vec<(String, String)>,
+    body: Value,
+}
+
+impl Asked {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What it does.
+enum Reply {
+    Json(Value),
+    Raw(u16, &'static str, String),
+    /// Nothing, for as long as the hub listens.
+    Silence,
+    /// A body without an end.
+    Endless,
+}
+
+/// An application: one thread a request, one request a connection.
+struct Backend {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Backend {
+    fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("bound");
+        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+        let (shared, answer) = (Arc::downgrade(&asked), Arc::new(answer));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let Some(asked) = shared.upgrade() else { return };
+                let answer = Arc::clone(&answer);
+                std::thread::spawn(move || serve(stream, &asked, &*answer));
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn asked(&self, path: &str) -> Vec<Asked> {
+        self.asked.lock().expect("nobody panicked with it").iter().filter(|asked| asked.path == path).cloned().collect()
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.asked = Arc::default();
+        // Wakes the thread, which then sees that it is over.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn serve(mut stream: TcpStream, asked: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked) -> Reply) {
+    let Some(request) = read_request(&stream) else { return };
+    asked.lock().expect("nobody panicked with it").push(request.clone());
+    let (status, more, body) = match answer(&request) {
+        Reply::Json(body) => (200, "", body.to_string()),
+        Reply::Raw(status, more, body) => (status, more, body),
+        Reply::Silence => {
+            let _ = stream.read(&mut [0]);
+            return;
+        }
+        Reply::Endless => {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{\"result\":{\"data\":\"";
+            let mut sent = stream.write_all(head.as_bytes());
+            while sent.is_ok() {
+                sent = stream.write_all(&[b'x'; 4_096]);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            return;
+        }
+    };
+    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n{more}\r\n", body.len());
+    let _ = stream.write_all(format!("{head}{body}").as_bytes());
+}
+
+fn read_request(stream: &TcpStream) -> Option<Asked> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let path = line.split(' ').nth(1)?.to_string();
+    assert!(line.starts_with("POST "), "{line}");
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        headers.push((name.to_ascii_lowercase(), value.to_string()));
+    }
+    let length = headers.iter().find(|(name, _)| name == "content-length")?.1.parse().ok()?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Asked { path, headers, body: serde_json::from_slice(&body).ok()? })
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64
+}
+
+/// A hub that asks `backend` to let clients in, with `changes` besides.
+async fn hub_with_connect(backend: &Backend, changes: Value) -> Hub {
+    let connect = json!({ "client": { "proxy": { "connect": { "enabled": true, "endpoint": backend.url("/connect") } } } });
+    Hub::start(merged(connect, changes)).await
+}
+
+fn yes(user: &str) -> Reply {
+    Reply::Json(json!({ "result": { "user": user } }))
+}
+
+// === Connect ===
+
+async fn the_application_lets_clients_in(codec: Codec) {
+    let backend = Backend::start(|_| {
+        Reply::Json(json!({ "result": {
+            "user": "42", "info": { "name": "Ann" }, "data": { "hello": 1 }, "channels": ["plain"],
+            "subs": { "news:x": { "data": { "first": true } } }, "meta": { "tenant": 7 },
+        } }))
+    });
+    let proxy = json!({ "http_headers": ["X-Tenant", "cookie"], "http": { "static_headers": { "Authorization": "Bearer of-the-hub" } } });
+    let hub = hub_with_connect(&backend, json!({ "client": { "proxy": { "connect": proxy } } })).await;
+    let dial = Dial { headers: vec![("X-Tenant".into(), "seven".into()), ("X-Other".into(), "not-for-you".into())], ..hub.dial() };
+    let mut client = Client::open(&dial, codec).await;
+    let result = client.connect(json!({ "data": { "a": 1 }, "name": "test", "version": "1.2", "subs": { "news:y": {} } })).await;
+    assert_eq!(result["data"], json!({ "hello": 1 }));
+    assert!(result.get("expires").is_none(), "{result}");
+    assert_eq!(result["subs"]["news:x"]["data"], json!({ "first": true }));
+    assert!(result["subs"].get("plain").is_some() && result["subs"].get("news:y").is_some(), "{result}");
+    hub.publish("plain", 5).await;
+    assert_eq!(client.data("plain", 1).await, [json!(5)]);
+
+    let asked = backend.asked("/connect");
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    let body = &asked[0].body;
+    assert_eq!(body["client"], client.id());
+    assert_eq!((&body["transport"], &body["encoding"], &body["name"], &body["version"]), (&json!("websocket"), &json!("json"), &json!("test"), &json!("1.2")));
+    assert_eq!(body["protocol"], if matches!(codec, Codec::Json) { "json" } else { "protobuf" });
+    assert_eq!((&body["data"], &body["channels"]), (&json!({ "a": 1 }), &json!(["news:y"])));
+    assert_eq!(asked[0].header("authorization"), Some("Bearer of-the-hub"));
+    assert_eq!((asked[0].header("x-tenant"), asked[0].header("x-other")), (Some("seven"), None));
+
+    let clients = hub.api("presence", json!({ "channel": "news:x" })).await;
+    assert!(clients.get("presence").is_some_and(|clients| clients == &json!({})), "no presence there: {clients}");
+    assert!(!hub.log().contains("of-the-hub") && !hub.log().contains("tenant"), "{}", hub.log());
+    client.leave().await;
+}
+
+async fn a_token_is_not_asked_about(codec: Codec) {
+    let backend = Backend::start(|_| yes("42"));
+    let hub = hub_with_connect(&backend, json!({})).await;
+    hub.connect(codec).await.leave().await;
+    assert!(backend.asked("/connect").is_empty());
+}
+
+async fn the_application_turns_clients_away(codec: Codec) {
+    let backend = Backend::start(|asked| {
+        let how = asked.body["data"]["how"].as_str().unwrap_or_default().to_string();
+        match how.as_str() {
+            "error" => Reply::Json(json!({ "error": { "code": 1000, "message": "not today", "temporary": true } })),
+            "disconnect" => Reply::Json(json!({ "disconnect": { "code": 4567, "reason": "go away" } })),
+            "mapped" => Reply::Raw(403, "", String::new()),
+            "gone" => Reply::Raw(410, "", String::new()),
+            "past" => Reply::Json(json!({ "result": { "user": "42", "expire_at": 1 } })),
+            "unknown" => Reply::Json(json!({})),
+            _ => Reply::Raw(500, "", String::new()),
+        }
+    });
+    let transforms = json!([
+        { "status_code": 403, "to_disconnect": { "code": 4501, "reason": "forbidden" } },
+        { "status_code": 410, "to_error": { "code": 410, "message": "gone" } },
+    ]);
+    let http = json!({ "client": { "proxy": { "connect": { "http": { "status_to_code_transforms": transforms } } } } });
+    let hub = hub_with_connect(&backend, http).await;
+    let errors = [("error", json!({ "code": 1000, "message": "not today", "temporary": true })), ("gone", json!({ "code": 410, "message": "gone" })), ("past", json!({ "code": 110, "message": "expired" })), ("broken", json!({ "code": 100, "message": "internal server error", "temporary": true }))];
+    for (how, error) in errors {
+        let mut client = hub.open(codec).await;
+        assert_eq!(client.call("connect", json!({ "data": { "how": how } })).await["error"], error, "{how}");
+        client.cut();
+    }
+    for (how, code) in [("disconnect", 4567), ("mapped", 4501), ("unknown", 3501)] {
+        let mut client = hub.open(codec).await;
+        client.send("connect", json!({ "data": { "how": how } })).await;
+        assert_eq!(client.close_code().await, code, "{how}");
+    }
+    assert!(hub.metric("aether_hook_failures_total", r#"reason="status""#).await >= 1.0);
+}
+
+/// Commands behind a connect that waits are kept, in their order.
+async fn commands_sent_with_the_connect_wait_for_it(codec: Codec) {
+    let backend = Backend::start(|_| yes("42"));
+    let hub = hub_with_connect(&backend, json!({})).await;
+    let mut client = hub.open(codec).await;
+    client.send_all(&[json!({ "id": 1, "connect": {} }), json!({ "id": 2, "subscribe": { "channel": "a" } }), json!({ "id": 3, "publish": { "channel": "a", "data": 1 } })]).await;
+    for id in 1..=3 {
+        let reply = client.reply(id).await.expect("it stays");
+        assert!(reply.get("error").is_none(), "{reply}");
+    }
+    assert_eq!(backend.asked("/connect").len(), 1, "asked once, however often the command starts over");
+    client.leave().await;
+}
+
+// === Bad backends ===
+
+async fn a_bad_backend_is_error_100_within_its_time(codec: Codec) {
+    let backend = Backend::start(|asked| match asked.body["method"].as_str().unwrap_or_default() {
+        "hang" => Reply::Silence,
+        "endless" => Reply::Endless,
+        "garbage" => Reply::Raw(200, "", "<html>".to_string()),
+        "empty" => Reply::Raw(200, "", "{}".to_string()),
+        "redirect" => Reply::Raw(302, "Location: /elsewhere\r\n", String::new()),
+        "large" => Reply::Json(json!({ "result": { "data": "x".repeat(100_000) } })),
+        _ => Reply::Json(json!({ "result": { "data": { "good": true } } })),
+    });
+    let hub = Hub::start(json!({
+        "rpc": { "proxy": { "endpoint": backend.url("/rpc"), "timeout": "300ms" }, "without_namespace": { "proxy_enabled": true } },
+        "hooks": { "answer_size_max": "64KiB", "breaker_failures": 0 },
+    }))
+    .await;
+    let mut client = hub.connect(codec).await;
+    for (method, reason) in [("hang", "timeout"), ("garbage", "garbage"), ("empty", "garbage"), ("redirect", "status"), ("large", "too_large")] {
+        let (began, before) = (Instant::now(), hub.metric("aether_hook_failures_total", &format!(r#"reason="{reason}""#)).await);
+        let reply = client.call("rpc", json!({ "method": method, "data": {} })).await;
+        assert_eq!(reply["error"], json!({ "code": 100, "message": "internal server error", "temporary": true }), "{method}");
+        assert!(began.elapsed() < Duration::from_secs(10), "{method}");
+        assert_eq!(hub.metric("aether_hook_failures_total", &format!(r#"reason="{reason}""#)).await, before + 1.0, "{method}");
+    }
+    // Endless: ends by its bytes or by its time, whichever is reached first.
+    assert_eq!(client.error_of("rpc", json!({ "method": "endless", "data": {} })).await, 100);
+    assert!(backend.asked("/elsewhere").is_empty());
+    // Beside one that hangs the others are served.
+    let hanging = client.send("rpc", json!({ "method": "hang", "data": {} })).await;
+    assert_eq!(client.call("rpc", json!({ "method": "fine", "data": {} })).await["rpc"]["data"], json!({ "good": true }));
+    assert_eq!(client.reply(hanging).await.expect("it stays")["error"]["code"], 100);
+    client.leave().await;
+}
+
+#[tokio::test]
+async fn a_backend_that_is_not_there_is_left_alone_and_found_again() {
+    let backend = Backend::start(|asked| {
+        if asked.body["method"] == "bad" { Reply::Raw(503, "", String::new()) } else { Reply::Json(json!({ "result": { "data": 1 } })) }
+    });
+    let hub = Hub::start(json!({
+        "rpc": { "proxy": { "endpoint": backend.url("/rpc") }, "without_namespace": { "proxy_enabled": true } },
+        "hooks": { "breaker_failures": 3, "breaker_pause": "300ms", "breaker_pause_max": "300ms" },
+    }))
+    .await;
+    let mut client = hub.connect(Codec::Json).await;
+    for _ in 0..3 {
+        assert_eq!(client.error_of("rpc", json!({ "method": "bad", "data": {} })).await, 100);
+    }
+    let before = backend.asked("/rpc").len();
+    assert_eq!(client.error_of("rpc", json!({ "method": "good", "data": {} })).await, 100, "nobody is asked during the pause");
+    assert_eq!(backend.asked("/rpc").len(), before);
+    assert_eq!(hub.metric("aether_hook_failures_total", r#"reason="paused""#).await, 1.0);
+    eventually("the backend's return", async || {
+        let reply = client.call("rpc", json!({ "method": "good", "data": {} })).await;
+        if reply["rpc"]["data"] == 1 { Ok(()) } else { Err(reply.to_string()) }
+    })
+    .await;
+    client.leave().await;
+}
+
+#[tokio::test]
+async fn more_questions_than_may_wait_are_answered_at_once() {
+    let backend = Backend::start(|_| Reply::Silence);
+    let hub = Hub::start(json!({
+        "rpc": { "proxy": { "endpoint": backend.url("/rpc"), "timeout": "2s" }, "without_namespace": { "proxy_enabled": true } },
+        "hooks": { "concurrency": 1, "waiting_max": 2, "breaker_failures": 0 },
+    }))
+    .await;
+    let mut client = hub.connect(Codec::Json).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(client.send("rpc", json!({ "method": "x", "data": {} })).await);
+    }
+    assert_eq!(client.reply(ids[2]).await.expect("it stays")["error"]["code"], 100);
+    assert_eq!(hub.metric("aether_hook_failures_total", r#"reason="busy""#).await, 1.0);
+    for id in &ids[..2] {
+        assert_eq!(client.reply(*id).await.expect("it stays")["error"]["code"], 100);
+    }
+    assert_eq!(backend.asked("/rpc").len(), 1, "one at a time, and the other's time was over before its turn");
+    client.leave().await;
+}
+
+// === RPC ===
+
+async fn the_application_answers_calls(codec: Codec) {
+    let answer = |asked: &Asked| Reply::Json(json!({ "result": { "data": { "method": asked.body["method"], "user": asked.body["user"], "data": asked.body["data"] } } }));
+    let (backend, shop) = (Backend::start(answer), Backend::start(answer));
+    let hub = Hub::start(json!({
+        "proxies": [{ "name": "shop", "endpoint": shop.url("/shop") }],
+        "rpc": {
+            "proxy": { "endpoint": backend.url("/rpc") },
+            "without_namespace": { "proxy_enabled": true },
+            "namespaces": [{ "name": "cart", "proxy_enabled": true, "proxy_name": "shop" }, { "name": "off" }],
+        },
+    }))
+    .await;
+    let mut client = hub.connect(codec).await;
+    let said = |method: &str| json!({ "method": method, "user": "alice", "data": { "n": 1 } });
+    assert_eq!(client.call("rpc", json!({ "method": "sum", "data": { "n": 1 } })).await["rpc"]["data"], said("sum"));
+    assert_eq!(client.call("rpc", json!({ "method": "cart:add", "data": { "n": 1 } })).await["rpc"]["data"], said("cart:add"));
+    assert_eq!((backend.asked("/rpc").len(), shop.asked("/shop").len()), (1, 1));
+    for method in ["off:x", "unknown:x"] {
+        assert_eq!(client.error_of("rpc", json!({ "method": method, "data": {} })).await, 108, "{method}");
+    }
+    assert_eq!(client.error_of("rpc", json!({ "method": "admin.help", "data": {} })).await, 103, "the hub's own stay the hub's own");
+    assert_eq!(backend.asked("/rpc").len(), 1);
+    client.leave().await;
+}
+
+// === Channels ===
+
+async fn the_application_decides_about_channels(codec: Codec) {
+    let backend = Backend::start(|asked| match (asked.path.as_str(), asked.body["channel"].as_str().unwrap_or_default()) {
+        ("/subscribe", "asked:no") => Reply::Json(json!({ "error": { "code": 403, "message": "not you" } })),
+        ("/subscribe", "asked:out") => Reply::Json(json!({ "disconnect": { "code": 4500, "reason": "out" } })),
+        ("/subscribe", _) => Reply::Json(json!({ "result": { "data": { "first": 1 }, "info": { "seat": 3 }, "override": { "presence": { "value": true } } } })),
+        ("/publish", _) if asked.body["data"]["bad"] == true => Reply::Json(json!({ "error": { "code": 400, "message": "bad words" } })),
+        ("/publish", _) if asked.body["data"]["as_is"] == true => Reply::Json(json!({ "result": {} })),
+        ("/publish", _) => Reply::Json(json!({ "result": { "data": { "by": asked.body["user"] }, "tags": { "t": "1" }, "skip_history": true } })),
+        _ => Reply::Raw(500, "", String::new()),
+    });
+    let hub = Hub::start(json!({ "channel": {
+        "proxy": { "subscribe": { "endpoint": backend.url("/subscribe") }, "publish": { "endpoint": backend.url("/publish") } },
+        "namespaces": [{ "name": "asked", "history_size": 5, "history_ttl": "60s", "subscribe_proxy_enabled": true, "publish_proxy_enabled": true, "allow_history_for_client": true, "allow_user_limited_channels": true, "allow_presence_for_client": true }],
+    } }))
+    .await;
+    let mut client = hub.connect(codec).await;
+    let result = client.subscribe_with(json!({ "channel": "asked:yes", "data": { "want": 1 } })).await;
+    assert_eq!(result["data"], json!({ "first": 1 }));
+    let asked = &backend.asked("/subscribe")[0].body;
+    assert_eq!((&asked["user"], &asked["channel"], &asked["data"]), (&json!("alice"), &json!("asked:yes"), &json!({ "want": 1 })));
+    let presence = client.call("presence", json!({ "channel": "asked:yes" })).await;
+    assert_eq!(presence["presence"]["presence"][client.id()]["chan_info"], json!({ "seat": 3 }), "{presence}");
+
+    client.publish("asked:yes", json!({ "x": 1 })).await;
+    let publication = client.publication("asked:yes").await;
+    assert_eq!((&publication["data"], &publication["tags"]), (&json!({ "by": "alice" }), &json!({ "t": "1" })));
+    assert!(publication.get("offset").is_none(), "history was skipped: {publication}");
+    client.publish("asked:yes", json!({ "as_is": true })).await;
+    assert_eq!(client.data("asked:yes", 1).await, [json!({ "as_is": true })]);
+    let refused = client.call("publish", json!({ "channel": "asked:yes", "data": { "bad": true } })).await;
+    assert_eq!(refused["error"], json!({ "code": 400, "message": "bad words" }));
+
+    let refused = client.call("subscribe", json!({ "channel": "asked:no" })).await;
+    assert_eq!(refused["error"], json!({ "code": 403, "message": "not you" }));
+    let before = backend.asked("/subscribe").len();
+    // Names that say who may, or that a token is needed, are not asked about; nor is what cannot be.
+    assert_eq!(client.error_of("subscribe", json!({ "channel": "$asked:x" })).await, 103);
+    assert_eq!(client.error_of("subscribe", json!({ "channel": "asked:x#bob" })).await, 103);
+    client.subscribe("asked:x#alice").await;
+    assert_eq!(client.error_of("subscribe", json!({ "channel": "asked:yes" })).await, 105);
+    assert_eq!(backend.asked("/subscribe").len(), before);
+    client.send("subscribe", json!({ "channel": "asked:out" })).await;
+    assert_eq!(client.close_code().await, 4500);
+}
+
+// === Time is over ===
+
+async fn the_application_says_whether_it_goes_on(codec: Codec) {
+    let backend = Backend::start(|asked| {
+        let times = asked.body["meta"]["times"].as_i64().unwrap_or(0);
+        match asked.path.as_str() {
+            "/connect" => Reply::Json(json!({ "result": { "user": "42", "expire_at": now() + 1, "meta": { "times": 1 } } })),
+            "/refresh" if times == 1 => Reply::Json(json!({ "result": { "expire_at": now() + 1, "meta": { "times": 2 } } })),
+            _ => Reply::Json(json!({ "result": { "expired": true } })),
+        }
+    });
+    let proxy = json!({ "refresh": { "enabled": true, "endpoint": backend.url("/refresh"), "include_connection_meta": true } });
+    let hub = hub_with_connect(&backend, json!({ "client": { "proxy": proxy } })).await;
+    let mut client = hub.open(codec).await;
+    let result = client.connect(json!({})).await;
+    assert!(result.get("expires").is_none() && result.get("ttl").is_none(), "the client has nothing to do: {result}");
+    assert_eq!(client.close_code().await, 3005);
+    assert_eq!(backend.asked("/refresh").len(), 2);
+    // A client that tries it itself is wrong.
+    let mut client = hub.open(codec).await;
+    client.connect(json!({})).await;
+    client.send("refresh", json!({ "token": "x" })).await;
+    assert_eq!(client.close_code().await, 3501);
+}
+
+async fn a_subscription_goes_on_while_the_application_says_so(codec: Codec) {
+    let count = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&count);
+    let backend = Backend::start(move |asked| match asked.path.as_str() {
+        "/subscribe" => Reply::Json(json!({ "result": { "expire_at": now() + 1 } })),
+        _ => {
+            let mut count = counted.lock().expect("nobody panicked with it");
+            *count += 1;
+            let again = json!({ "result": { "expire_at": now() + 1, "info": { "round": *count } } });
+            Reply::Json(if *count < 2 { again } else { json!({ "result": { "expired": true } }) })
+        }
+    });
+    let hub = Hub::start(json!({ "channel": {
+        "proxy": { "subscribe": { "endpoint": backend.url("/subscribe") }, "sub_refresh": { "endpoint": backend.url("/sub_refresh") } },
+        "namespaces": [{ "name": "asked", "presence": true, "subscribe_proxy_enabled": true, "sub_refresh_proxy_enabled": true, "allow_presence_for_client": true }],
+    } }))
+    .await;
+    let mut client = hub.connect(codec).await;
+    let result = client.subscribe("asked:a").await;
+    assert!(result.get("expires").is_none(), "{result}");
+    assert_eq!(client.error_of("sub_refresh", json!({ "channel": "asked:a", "token": "x" })).await, 108);
+    eventually("the new info in presence", async || {
+        let presence = hub.api("presence", json!({ "channel": "asked:a" })).await;
+        if presence["presence"][client.id()]["chan_info"] == json!({ "round": 1 }) { Ok(()) } else { Err(presence.to_string()) }
+    })
+    .await;
+    let push = client.push().await;
+    assert_eq!((&push["channel"], &push["unsubscribe"]["code"]), (&json!("asked:a"), &json!(2501)));
+    assert_eq!(backend.asked("/sub_refresh")[0].body["channel"], "asked:a");
+    client.leave().await;
+}
+
+in_both_codecs!(
+    the_application_lets_clients_in,
+    a_token_is_not_asked_about,
+    the_application_turns_clients_away,
+    commands_sent_with_the_connect_wait_for_it,
+    a_bad_backend_is_error_100_within_its_time,
+    the_application_answers_calls,
+    the_application_decides_about_channels,
+    the_application_says_whether_it_goes_on,
+    a_subscription_goes_on_while_the_application_says_so,
+);
+
+/// A client that goes while the application thinks leaves nothing behind: the hub's own check at the end says so.
+#[tokio::test]
+async fn a_client_that_does_not_wait_leaves_nothing() {
+    let backend = Backend::start(|_| Reply::Silence);
+    let hub = hub_with_connect(&backend, json!({})).await;
+    for _ in 0..20 {
+        let mut client = hub.open(Codec::Json).await;
+        client.send("connect", json!({})).await;
+        client.cut();
+    }
+    let mut client = hub.open(Codec::Json).await;
+    client.send("connect", json!({})).await;
+    match client.next().await {
+        Event::Message(message) => assert_eq!(message["error"]["code"], 100),
+        Event::Ended(Ending::Closed { .. } | Ending::Dropped) => panic!("an error was due"),
+    }
+    client.cut();
+    hub.until_empty().await;
+}
