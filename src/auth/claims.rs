@@ -121,7 +121,15 @@ impl Overrides {
 impl ConnectionClaims {
     /// Of a client that shows no token where none is needed.
     pub fn anonymous() -> Self {
-        Self { user: UserId::default(), expires_at: None, info: Bytes::new(), data: Bytes::new(), subs: Vec::new(), meta: None, bearer: Bearer::NOBODY }
+        Self {
+            user: UserId::default(),
+            expires_at: None,
+            info: Bytes::new(),
+            data: Bytes::new(),
+            subs: Vec::new(),
+            meta: None,
+            bearer: Bearer::NOBODY,
+        }
     }
 
     pub(super) fn read(json: &[u8], rules: &ClaimRules, now_wall_seconds: i64) -> Result<Self, TokenError> {

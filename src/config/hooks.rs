@@ -129,12 +129,7 @@ pub struct RpcConfig {
 
 impl Default for RpcConfig {
     fn default() -> Self {
-        Self {
-            namespace_boundary: ":".to_string(),
-            proxy: ProxyConfig::default(),
-            without_namespace: RpcOptions::default(),
-            namespaces: Vec::new(),
-        }
+        Self { namespace_boundary: ":".to_string(), proxy: ProxyConfig::default(), without_namespace: RpcOptions::default(), namespaces: Vec::new() }
     }
 }
 

@@ -190,9 +190,8 @@ impl Backend {
         let mut headers = self.settings.headers.clone();
         let may_pass = |name: &str| self.settings.passed.iter().any(|passed| passed == name);
         let passed = passed.into_iter().flat_map(|passed| passed.iter()).filter(|(name, _)| may_pass(name));
-        let passed: Vec<_> = passed
-            .filter_map(|(name, value)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?)))
-            .collect();
+        let passed: Vec<_> =
+            passed.filter_map(|(name, value)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))).collect();
         passed.iter().for_each(|(name, _)| while headers.remove(name).is_some() {});
         headers.extend(passed);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

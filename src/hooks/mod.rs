@@ -70,7 +70,8 @@ impl Hooks {
         let (client, channel, rpc) = (&config.client.proxy, &config.channel.proxy, &config.rpc);
         let namespaces = || config.channel.namespaces.iter().map(|namespace| &namespace.options).chain([&config.channel.without_namespace]);
         let methods = || rpc.namespaces.iter().map(|namespace| &namespace.options).chain([&rpc.without_namespace]);
-        let asks_of_channels = |of: &crate::channel::ChannelOptions| of.subscribe_proxy_enabled || of.publish_proxy_enabled || of.sub_refresh_proxy_enabled;
+        let asks_of_channels =
+            |of: &crate::channel::ChannelOptions| of.subscribe_proxy_enabled || of.publish_proxy_enabled || of.sub_refresh_proxy_enabled;
         let is_asked = client.connect.enabled || client.refresh.enabled || namespaces().any(asks_of_channels) || methods().any(|of| of.proxy_enabled);
         if !is_asked {
             return Ok(None);
@@ -95,8 +96,7 @@ impl Hooks {
             ("channel.proxy.sub_refresh", &channel.sub_refresh),
             namespaces().filter(|of| of.sub_refresh_proxy_enabled).map(|of| known(&of.sub_refresh_proxy_name)).collect(),
         )?;
-        let calls =
-            of(Kind::Rpc, ("rpc.proxy", &rpc.proxy), methods().filter(|of| of.proxy_enabled).map(|of| known(&of.proxy_name)).collect())?;
+        let calls = of(Kind::Rpc, ("rpc.proxy", &rpc.proxy), methods().filter(|of| of.proxy_enabled).map(|of| known(&of.proxy_name)).collect())?;
         let call = |of: &crate::config::RpcOptions| of.proxy_enabled.then(|| calls.get(known(&of.proxy_name)).cloned()).flatten();
         let rpc = Calls {
             boundary: rpc.namespace_boundary.clone(),

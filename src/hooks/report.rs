@@ -10,7 +10,8 @@ use std::time::Duration;
 const BUCKETS: [f64; 10] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 20.0];
 
 static TOOK: LazyLock<HistogramVec> = LazyLock::new(|| {
-    let opts = HistogramOpts::new("aether_hook_duration_seconds", "Time until a hook was answered or given up, waiting for its turn included, by kind.");
+    let opts =
+        HistogramOpts::new("aether_hook_duration_seconds", "Time until a hook was answered or given up, waiting for its turn included, by kind.");
     let family = HistogramVec::new(opts.buckets(BUCKETS.to_vec()), &["hook"]).expect("names of metrics are written well");
     prometheus::register(Box::new(family.clone())).expect("each metric is registered once");
     for kind in Kind::ALL {

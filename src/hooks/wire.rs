@@ -441,7 +441,10 @@ mod tests {
 1},"b64data":"aGk=","channels":["b","a"],"subs":{"a":{"data":5,"override":{"presence":{"value":true}}}},"meta":[1],"caps":[]}}"#,
         );
         let Ok(Ok(Some(admitted))) = admitted else { panic!("{admitted:?}") };
-        assert_eq!((admitted.user.as_str(), admitted.expires_at, &admitted.info[..], &admitted.data[..]), ("42", Some(7), &b"{\"a\": 1}"[..], &b"hi"[..]));
+        assert_eq!(
+            (admitted.user.as_str(), admitted.expires_at, &admitted.info[..], &admitted.data[..]),
+            ("42", Some(7), &b"{\"a\": 1}"[..], &b"hi"[..])
+        );
         assert_eq!(admitted.subs.iter().map(|sub| (sub.channel.as_str(), &sub.data[..])).collect::<Vec<_>>(), [("a", &b"5"[..]), ("b", b"")]);
         assert_eq!((admitted.subs[0].overrides.presence, admitted.meta.as_deref()), (Some(true), Some(&b"[1]"[..])));
 
@@ -483,9 +486,7 @@ mod tests {
     #[test]
     fn a_publication_is_replaced_only_where_the_answer_says_so() {
         assert_eq!(read::<Accepted>(b"{\"result\":{}}"), Ok(Ok(Accepted::default())));
-        let Ok(Ok(accepted)) = read::<Accepted>(br#"{"result":{"data":{"x":1},"skip_history":true,"tags":{"a":"b"},"version":3}}"#) else {
-            panic!()
-        };
+        let Ok(Ok(accepted)) = read::<Accepted>(br#"{"result":{"data":{"x":1},"skip_history":true,"tags":{"a":"b"},"version":3}}"#) else { panic!() };
         assert_eq!((accepted.data, accepted.skip_history, accepted.version), (Some(Payload::from_json(Bytes::from_static(b"{\"x\":1}"))), true, 3));
         assert_eq!(accepted.tags.map(|tags| tags.len()), Some(1));
     }

@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn only_the_whole_session_id_is_one() {
-        let peer = || Arc::new(Peer { address: [127, 0, 0, 1].into(), device: device(b"x"), transport: Transport::Sse, codec: Codec::Json, headers: None });
+        let peer =
+            || Arc::new(Peer { address: [127, 0, 0, 1].into(), device: device(b"x"), transport: Transport::Sse, codec: Codec::Json, headers: None });
         let facts = |id| SessionFacts::new(id, "alice".into(), peer(), 0, 0, Credentials::default());
         let id = SessionId::random();
         let (one, other) = (facts(id).with_key(SessionKey::random()), facts(id).with_key(SessionKey::random()));
@@ -234,7 +235,13 @@ mod tests {
 
     #[test]
     fn last_seen_follows_the_monotonic_clock() {
-        let peer = Arc::new(Peer { address: [127, 0, 0, 1].into(), device: device(b"x"), transport: Transport::Websocket, codec: Codec::Json, headers: None });
+        let peer = Arc::new(Peer {
+            address: [127, 0, 0, 1].into(),
+            device: device(b"x"),
+            transport: Transport::Websocket,
+            codec: Codec::Json,
+            headers: None,
+        });
         let facts = SessionFacts::new(SessionId::random(), "alice".into(), peer, 500, 1_800_000_000_000, Credentials::default());
         assert_eq!(facts.last_seen_wall_ms(), 1_800_000_000_000);
         facts.seen(2_000);

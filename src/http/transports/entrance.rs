@@ -2,8 +2,8 @@
 
 use crate::auth::OriginRule;
 use crate::clock::{Clock, Millis};
-use crate::http::forwarded::TrustedProxies;
 use crate::hooks::{PASSED_BYTES_MAX, PassedHeaders};
+use crate::http::forwarded::TrustedProxies;
 use crate::http::respond;
 use crate::protocol::centrifuge::Wire;
 use crate::session::facts::{Peer, device};
