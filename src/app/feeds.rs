@@ -3,26 +3,46 @@
 
 use super::settings;
 use super::state::{Memory, entries};
-use crate::channel::ChannelName;
+use crate::channel::{ChannelName, OWN_PREFIX};
 use crate::clock::Clock;
 use crate::config::{Config, FeedConfig, feed_problems};
+use crate::hooks::{Events, Happened};
+use crate::topic::fanout::PROBE;
 use crate::topic::registry::{Demand, Topics};
 use crate::upstream::{Plan, Upstream, Workshop};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Tells the feeds which channels somebody listens to.
+/// Tells the feeds, and the application, which channels somebody listens to.
 pub struct Listeners {
     pub upstream: Upstream,
+    pub events: Option<Arc<Events>>,
     pub clock: Clock,
 }
 
 impl Demand for Listeners {
     fn wanted(&self, channel: &ChannelName) {
         self.upstream.wanted(channel);
+        self.tell(Happened::Occupied { channel }, channel);
     }
     fn unwanted(&self, channel: &ChannelName) {
         self.upstream.unwanted(channel, self.clock.now());
+        self.tell(Happened::Vacated { channel }, channel);
+    }
+    fn still_wanted(&self, channel: &ChannelName) {
+        self.upstream.wanted(channel);
+    }
+}
+
+impl Listeners {
+    /// The hub's own channels are nobody else's business.
+    fn tell(&self, happened: Happened<'_>, channel: &ChannelName) {
+        if let Some(events) = &self.events
+            && !channel.starts_with(OWN_PREFIX)
+            && channel.as_str() != PROBE
+        {
+            events.tell(happened);
+        }
     }
 }
 

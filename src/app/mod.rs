@@ -26,7 +26,7 @@ use crate::guard::admission::Admission;
 use crate::guard::limits::Limits;
 use crate::guard::maintenance::Maintenance;
 use crate::guard::reaper::{Reaper, Watches};
-use crate::hooks::Hooks;
+use crate::hooks::{Events, Hooks};
 use crate::http::api::{self, ApiState, openapi};
 use crate::http::connection::{Connection, Deadlines};
 use crate::http::debug::DebugKey;
@@ -206,6 +206,9 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
     if let Some(hooks) = &house.sessions.hooks {
         hooks.stop();
     }
+    if let Some(events) = &house.sessions.events {
+        events.close(config.hooks.events.stop_timeout.duration()).await;
+    }
     if tokio::time::timeout(AUDIT_STOP_MAX, house.desk.audit.stop()).await.is_err() {
         log::warn!("the audit log did not take all records in time");
     }
@@ -303,7 +306,9 @@ impl House {
         };
         let hub = Arc::new(Hub::default());
         let upstream = Upstream::new(settings::upstream(config)?, &clock)?;
-        topics.plug_in_demand(Arc::new(Listeners { upstream: upstream.clone(), clock: clock.clone() }));
+        let node = settings::node(config, &clock);
+        let events = Events::start(&config.hooks.events, &node.name, &clock)?;
+        topics.plug_in_demand(Arc::new(Listeners { upstream: upstream.clone(), events: events.clone(), clock: clock.clone() }));
         let state = web::Data::new(State {
             admission,
             hub: Arc::clone(&hub),
@@ -337,7 +342,6 @@ impl House {
             api_keys: Arc::clone(&api_keys),
         };
         let path = |enabled: bool, path: &String| enabled.then(|| path.clone());
-        let node = settings::node(config, &clock);
         let live = config.live.enabled.then(|| Live::new(&settings::live(config, &node), publisher.clone(), Arc::clone(&topics), clock.clone()));
         let blocks = Arc::new(Blocks::new(Arc::clone(&store), clock.clone()));
         let login = match hub_tokens {
@@ -435,6 +439,7 @@ impl House {
                 limits,
                 procedures: Arc::clone(&port) as _,
                 hooks,
+                events,
                 maintenance,
                 clock: clock.clone(),
             },

@@ -165,6 +165,7 @@ pub struct HooksConfig {
     /// The first such pause; doubled each time the request after it fails.
     pub breaker_pause: HumanDuration,
     pub breaker_pause_max: HumanDuration,
+    pub events: HookEventsConfig,
 }
 
 impl Default for HooksConfig {
@@ -176,6 +177,72 @@ impl Default for HooksConfig {
             breaker_failures: 10,
             breaker_pause: HumanDuration::from_secs(1),
             breaker_pause_max: HumanDuration::from_secs(15),
+            events: HookEventsConfig::default(),
+        }
+    }
+}
+
+/// What the application can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HookEventKind {
+    Disconnect,
+    Unsubscribe,
+    Occupied,
+    Vacated,
+}
+
+impl HookEventKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disconnect => "disconnect",
+            Self::Unsubscribe => "unsubscribe",
+            Self::Occupied => "occupied",
+            Self::Vacated => "vacated",
+        }
+    }
+}
+
+/// Events that the application is told, at least once and in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HookEventsConfig {
+    /// Where events are posted: http or https, without user and password. Empty: nobody is told.
+    pub endpoint: String,
+    pub types: Vec<HookEventKind>,
+    /// The key that requests are signed with (HMAC-SHA256). Empty: they are not signed.
+    pub secret: Secret,
+    /// Headers of every request. Their values are secret.
+    pub static_headers: BTreeMap<String, Secret>,
+    /// For one request.
+    pub timeout: HumanDuration,
+    /// Events in one request.
+    pub batch_max: usize,
+    /// Events that may wait. Beyond it the oldest is dropped.
+    pub queue_max: usize,
+    /// Their bytes. Beyond it the oldest is dropped.
+    pub queue_size_max: ByteSize,
+    /// The longest first wait before a request is repeated; doubled with every failure.
+    pub retry_initial: HumanDuration,
+    pub retry_max: HumanDuration,
+    /// How long the hub waits for the last ones when it stops.
+    pub stop_timeout: HumanDuration,
+}
+
+impl Default for HookEventsConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: String::new(),
+            types: vec![HookEventKind::Disconnect, HookEventKind::Unsubscribe, HookEventKind::Occupied, HookEventKind::Vacated],
+            secret: Secret::default(),
+            static_headers: BTreeMap::new(),
+            timeout: HumanDuration::from_secs(5),
+            batch_max: 100,
+            queue_max: 10_000,
+            queue_size_max: ByteSize::mib(8),
+            retry_initial: HumanDuration::from_secs(1),
+            retry_max: HumanDuration::from_secs(30),
+            stop_timeout: HumanDuration::from_secs(3),
         }
     }
 }

@@ -32,8 +32,8 @@ pub use client::{ClientConfig, PersonalChannelConfig, SubscriptionTokenConfig, T
 pub use engine::{EngineConfig, EngineType, MemoryBrokerConfig, TopicConfig};
 pub use format::{FILE_BYTES_MAX, Format, FormatError};
 pub use hooks::{
-    ChannelProxyConfig, ClientProxyConfig, DEFAULT_PROXY, HooksConfig, NamedProxyConfig, ProxyConfig, ProxyHttpConfig, RpcConfig, RpcNamespace,
-    RpcOptions, StatusTransform, SwitchedProxyConfig, TransformDisconnect, TransformError,
+    ChannelProxyConfig, ClientProxyConfig, DEFAULT_PROXY, HookEventKind, HookEventsConfig, HooksConfig, NamedProxyConfig, ProxyConfig,
+    ProxyHttpConfig, RpcConfig, RpcNamespace, RpcOptions, StatusTransform, SwitchedProxyConfig, TransformDisconnect, TransformError,
 };
 pub use http_api::HttpApiConfig;
 pub use http_server::{HttpServerConfig, TlsConfig};

@@ -5,12 +5,14 @@
 use super::accounts::AccountsConfig;
 use super::client::TokenConfig;
 use super::load::Problem;
-use super::{Config, DEFAULT_PROXY, FeedConfig, FeedHealthConfig, FeedPoolConfig, ProxyConfig, StoreType, is_url_parameter};
+use super::{
+    Config, DEFAULT_PROXY, FeedConfig, FeedHealthConfig, FeedPoolConfig, HookEventsConfig, ProxyConfig, Secret, StoreType, is_url_parameter,
+};
 use crate::channel::{ChannelOptions, HistoryDurability, POINTERS_MAX, PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode};
 use crate::protocol::mercure::{Protocol, hub_base};
 use crate::units::{ByteSize, HumanDuration};
 use regex::Regex;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
@@ -348,6 +350,7 @@ fn hooks(config: &Config, check: &mut Check) {
     check.that(hooks.breaker_pause_max >= hooks.breaker_pause, "hooks.breaker_pause_max", || {
         format!("{} must not be shorter than hooks.breaker_pause, {}", hooks.breaker_pause_max, hooks.breaker_pause)
     });
+    hook_events(&hooks.events, check);
     let (client, channel) = (&config.client.proxy, &config.channel.proxy);
     for (path, is_needed, proxy) in [
         ("client.proxy.connect", client.connect.enabled, &client.connect.proxy),
@@ -404,6 +407,41 @@ fn hooks(config: &Config, check: &mut Check) {
     }
 }
 
+fn hook_events(events: &HookEventsConfig, check: &mut Check) {
+    if !events.endpoint.is_empty()
+        && let Err(why) = backend_url(&events.endpoint)
+    {
+        check.that(false, "hooks.events.endpoint", || why);
+    }
+    // A shorter key is guessed from one signed request.
+    check.that(events.secret.is_empty() || events.secret.expose().len() >= 16, "hooks.events.secret", || "must have 16 bytes or more");
+    static_headers("hooks.events.static_headers", &events.static_headers, check);
+    check.positive("hooks.events.timeout", events.timeout);
+    check.positive("hooks.events.retry_initial", events.retry_initial);
+    check.that(events.retry_max >= events.retry_initial, "hooks.events.retry_max", || {
+        format!("{} must not be shorter than retry_initial, {}", events.retry_max, events.retry_initial)
+    });
+    check.not_negative("hooks.events.stop_timeout", events.stop_timeout);
+    check.within("hooks.events.batch_max", events.batch_max, 1, 1_000);
+    check.within("hooks.events.queue_max", events.queue_max, 1, 10_000_000);
+    check.that(events.queue_size_max >= ByteSize::new(65_536), "hooks.events.queue_size_max", || "must be at least 64KiB");
+}
+
+/// What makes HTTP work is the hub's own, and a length that is not that of the request's own body could smuggle another request in.
+fn is_settable_header(name: &str) -> bool {
+    const OURS: [&str; 7] = ["connection", "content-length", "content-type", "host", "te", "transfer-encoding", "upgrade"];
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    is_name && !OURS.contains(&name.to_ascii_lowercase().as_str())
+}
+
+fn static_headers(path: &str, headers: &BTreeMap<String, Secret>, check: &mut Check) {
+    for (name, value) in headers {
+        check.that(is_settable_header(name), path, || format!("\"{}\" is not a header that can be set here", name.escape_debug()));
+        let fits = value.expose().bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 127));
+        check.that(fits, path, || format!("the value of {} has control characters", name.escape_debug()));
+    }
+}
+
 fn proxy_options(path: &str, proxy: &ProxyConfig, check: &mut Check) {
     if !proxy.endpoint.is_empty()
         && let Err(why) = backend_url(&proxy.endpoint)
@@ -413,20 +451,13 @@ fn proxy_options(path: &str, proxy: &ProxyConfig, check: &mut Check) {
     check.that(proxy.timeout.is_positive() && proxy.timeout <= PROXY_TIMEOUT_MAX, format!("{path}.timeout"), || {
         format!("{} must be longer than 0s and at most {PROXY_TIMEOUT_MAX}", proxy.timeout)
     });
-    // What makes HTTP work is the hub's own, and a length that is not that of the request's own body could smuggle another request in.
-    const OURS: [&str; 7] = ["connection", "content-length", "content-type", "host", "te", "transfer-encoding", "upgrade"];
-    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
-    for name in proxy.http_headers.iter().chain(proxy.http.static_headers.keys()) {
-        let is_ours = OURS.contains(&name.to_ascii_lowercase().as_str());
-        check.that(is_name(name) && !is_ours, format!("{path}.http_headers"), || {
-            format!("\"{}\" is not a header that can be set here", name.escape_debug())
+    for name in &proxy.http_headers {
+        check.that(is_settable_header(name), format!("{path}.http_headers"), || {
+            format!("\"{}\" is not a header that can be passed on", name.escape_debug())
         });
     }
     check.within(format!("{path}.http_headers"), proxy.http_headers.len(), 0, 32);
-    for (name, value) in &proxy.http.static_headers {
-        let fits = value.expose().bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 127));
-        check.that(fits, format!("{path}.http.static_headers"), || format!("the value of {} has control characters", name.escape_debug()));
-    }
+    static_headers(&format!("{path}.http.static_headers"), &proxy.http.static_headers, check);
     for (index, transform) in proxy.http.status_to_code_transforms.iter().enumerate() {
         let path = format!("{path}.http.status_to_code_transforms[{index}]");
         let (error, disconnect) = (&transform.to_error, &transform.to_disconnect);

@@ -1,5 +1,5 @@
 //! Hooks: the application decides. It is asked over HTTP who may connect, subscribe and publish, what goes on when its time is over, and it
-//! answers calls.
+//! answers calls. It is told, too, who left and which channels are listened to ([`Events`]).
 //!
 //! Called by the session, before it does what was asked; without a hook for it the session asks nobody, at the cost of one comparison. Pure
 //! parts read and write the bodies ([`wire`]); a [`Backend`](backend::Backend) bounds what it may cost the others: a timeout over all of it,
@@ -7,20 +7,22 @@
 //! question (the client does that, since error 100 is temporary), and gRPC.
 
 pub mod backend;
+mod events;
 mod report;
 pub mod wire;
 
 pub use backend::{Asker, Failure, Kind, Outcome, PassedHeaders, told};
+pub use events::{Events, Happened};
 pub use wire::{Accepted, Admitted, Allowed, Heard, Question, Refused, Renewed};
 
 use crate::clock::Clock;
-use crate::config::{Config, DEFAULT_PROXY, ProxyConfig};
+use crate::config::{Config, DEFAULT_PROXY, ProxyConfig, Secret};
 use crate::upstream::BreakerSettings;
 use actix_rt::{Arbiter, ArbiterHandle};
 use backend::{Backend, BackendSettings, Limits};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url, redirect};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -171,13 +173,7 @@ impl Making<'_> {
 
     fn make(&mut self, kind: Kind, path: &str, proxy: &ProxyConfig) -> Result<Arc<Backend>, HooksError> {
         let url = Url::parse(&proxy.endpoint).map_err(|_| HooksError::Url { path: path.to_string(), url: proxy.endpoint.clone() })?;
-        let mut headers = HeaderMap::new();
-        for (name, value) in &proxy.http.static_headers {
-            let wrong = || HooksError::Header { path: path.to_string() };
-            let mut value = HeaderValue::from_bytes(value.expose().as_bytes()).map_err(|_| wrong())?;
-            value.set_sensitive(true);
-            headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, value);
-        }
+        let headers = static_headers(path, &proxy.http.static_headers)?;
         let passed: Vec<String> = proxy.http_headers.iter().map(|name| name.to_ascii_lowercase()).collect();
         self.passed.extend(passed.iter().cloned());
         let statuses = proxy.http.status_to_code_transforms.iter().filter_map(|transform| {
@@ -214,6 +210,18 @@ impl Making<'_> {
         };
         Ok(Backend::new(settings, client, self.thread.clone(), self.clock.clone()))
     }
+}
+
+/// The headers of every request. Their values are shown nowhere.
+fn static_headers(path: &str, of: &BTreeMap<String, Secret>) -> Result<HeaderMap, HooksError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in of {
+        let wrong = || HooksError::Header { path: path.to_string() };
+        let mut value = HeaderValue::from_bytes(value.expose().as_bytes()).map_err(|_| wrong())?;
+        value.set_sensitive(true);
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, value);
+    }
+    Ok(headers)
 }
 
 /// A client that sends no cookies of its own and goes nowhere it was not told to go.

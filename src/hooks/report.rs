@@ -2,7 +2,7 @@
 
 use super::backend::{Failure, Kind};
 use crate::telemetry::Event;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -28,6 +28,73 @@ static FAILED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     }
     family
 });
+
+static EVENTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let opts = Opts::new("aether_hook_events_total", "Events that the application was to be told, by what became of them.");
+    let family = IntCounterVec::new(opts, &["result"]).expect("names of metrics are written well");
+    prometheus::register(Box::new(family.clone())).expect("each metric is registered once");
+    ["delivered", "dropped", "left"].into_iter().for_each(|result| drop(family.with_label_values(&[result])));
+    family
+});
+static EVENT_REQUESTS_FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
+    let counter =
+        IntCounter::new("aether_hook_event_requests_failed_total", "Requests with events that the application did not accept; they are repeated.")
+            .expect("names of metrics are written well");
+    prometheus::register(Box::new(counter.clone())).expect("each metric is registered once");
+    counter
+});
+
+/// The application has events.
+pub struct EventsDelivered<'a> {
+    pub count: usize,
+    pub url: &'a str,
+    pub had_failed: bool,
+}
+impl Event for EventsDelivered<'_> {
+    fn emit(self) {
+        if self.had_failed {
+            log::info!("{} takes events again", self.url);
+        }
+        EVENTS.with_label_values(&["delivered"]).inc_by(self.count as u64);
+    }
+}
+
+/// The application did not say that it has the events. They are sent again.
+pub struct EventsFailed<'a> {
+    pub url: &'a str,
+    /// Of those in a row.
+    pub is_first: bool,
+}
+impl Event for EventsFailed<'_> {
+    fn emit(self) {
+        if self.is_first {
+            log::warn!("{} does not take events; they wait and are sent again", self.url);
+        }
+        EVENT_REQUESTS_FAILED.inc();
+    }
+}
+
+/// More events wait than may.
+pub struct EventsDropped {
+    pub count: usize,
+}
+impl Event for EventsDropped {
+    fn emit(self) {
+        log::debug!("{} events were dropped, since more wait than may (hooks.events.queue_max)", self.count);
+        EVENTS.with_label_values(&["dropped"]).inc_by(self.count as u64);
+    }
+}
+
+/// The hub stops with events that the application has not got.
+pub struct EventsLeft {
+    pub count: usize,
+}
+impl Event for EventsLeft {
+    fn emit(self) {
+        log::warn!("{} events were not told before the hub stopped", self.count);
+        EVENTS.with_label_values(&["left"]).inc_by(self.count as u64);
+    }
+}
 
 /// A backend was asked.
 pub struct HookAsked {

@@ -186,6 +186,8 @@ pub struct Unsubscribed {
 }
 
 impl Unsubscribed {
+    /// By the client itself; never sent.
+    pub const CLIENT: Self = Self { code: 0, reason: "client unsubscribed" };
     pub const SERVER: Self = Self { code: 2000, reason: "server unsubscribe" };
     pub const INSUFFICIENT_STATE: Self = Self { code: 2500, reason: "insufficient state" };
     pub const EXPIRED: Self = Self { code: 2501, reason: "subscription expired" };

@@ -26,6 +26,7 @@ use crate::channel::{ChannelName, ClientInfo, SessionId, UserId};
 use crate::clock::Millis;
 use crate::guard::limits::ConnectionLimits;
 use crate::guard::reaper::Cut;
+use crate::hooks::Happened;
 use crate::outbox::{Notice, Outbox};
 use crate::protocol::centrifuge::command::ConnectRequest;
 use crate::protocol::centrifuge::{Codec, Command, NotJson, Reply, Request, Wire};
@@ -189,6 +190,8 @@ pub struct Session {
     ends_at: Option<Millis>,
     /// Why we closed, if we did.
     ended: Option<Ended>,
+    /// What the client was told when we closed; kept only for the application to be told.
+    told: Option<Box<(u16, String)>>,
     /// Whether it has ever been past the connect command.
     was_connected: bool,
     place: Place,
@@ -229,6 +232,7 @@ impl Session {
             // The last tenth is chance, so that those who came together, after a restart, do not have to come together again.
             ends_at: worker.settings.age_ms.map(|age| now + age - rand::random_range(0..=age / 10)),
             ended: None,
+            told: None,
             was_connected: false,
             place: worker.enter(addr),
         }
@@ -273,12 +277,36 @@ impl Actor for Session {
             Some(Cut::Stuck) => Ended::Stuck,
             None => Ended::ByClient,
         });
+        self.tell_disconnected(how);
         emit(SessionClosed {
             session: self.id,
             user: self.user.clone(),
             how,
             lived_ms: self.worker.clock.now() - self.started_at,
             was_connected: self.was_connected,
+        });
+    }
+}
+
+impl Session {
+    /// Tells the application, if it wants to know.
+    fn tell_disconnected(&self, how: Ended) {
+        let Some(events) = self.worker.events.as_ref().filter(|_| self.was_connected) else { return };
+        let ours = match how {
+            Ended::ByHub(why) => why,
+            Ended::ByClient => Disconnect::CONNECTION_CLOSED,
+            Ended::Protocol => Disconnect::BAD_REQUEST,
+            Ended::Silent => Disconnect::NO_PONG,
+            Ended::Stuck => Disconnect::SLOW,
+        };
+        let (code, reason) = self.told.as_deref().map_or((ours.code, ours.reason), |(code, reason)| (*code, reason.as_str()));
+        events.tell(Happened::Disconnect {
+            client: self.id,
+            user: &self.user,
+            transport: self.peer.transport.as_str(),
+            code,
+            reason,
+            lived_ms: self.worker.clock.now() - self.started_at,
         });
     }
 }
@@ -678,6 +706,9 @@ impl Session {
             return;
         }
         self.flush_replies();
+        if self.worker.events.is_some() {
+            self.told = Some(Box::new((code, reason.to_string())));
+        }
         self.ended = Some(ended);
         // The channels are left at once: nothing may be pushed behind the close frame, and nobody is present who is being sent away.
         self.subscriptions = HashMap::new();

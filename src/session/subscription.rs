@@ -2,7 +2,8 @@
 
 use super::Session;
 use crate::broker::Broker;
-use crate::channel::{ChannelName, ChannelOptions, ClientInfo};
+use crate::channel::{ChannelName, ChannelOptions, ClientInfo, OWN_PREFIX};
+use crate::hooks::Happened;
 use crate::outbox::Outbox;
 use crate::protocol::centrifuge::Reply;
 use crate::protocol::centrifuge::reply::Push;
@@ -130,7 +131,17 @@ impl Session {
         drop(subscription);
         self.count_subscriptions();
         emit(SubscriptionEnded { session: self.id, channel, why });
+        self.tell_unsubscribed(channel, why);
         self.reply(&Reply::Push(Push::Unsubscribe { channel, why }));
+    }
+
+    /// Tells the application, if it wants to know.
+    pub(super) fn tell_unsubscribed(&self, channel: &ChannelName, why: Unsubscribed) {
+        if let Some(events) = &self.worker.events
+            && !channel.starts_with(OWN_PREFIX)
+        {
+            events.tell(Happened::Unsubscribe { client: self.id, user: &self.user, channel, code: why.code, reason: why.reason });
+        }
     }
 
     /// Tells the hub's look-ups how many there are now.

@@ -117,6 +117,7 @@ impl House {
             limits: Arc::new(Limits::new(&crate::app::settings::limits(&config), &clock)),
             procedures: Arc::new(slow),
             hooks: None,
+            events: None,
             maintenance: Arc::default(),
             clock: clock.clone(),
         };

@@ -10,7 +10,7 @@ use crate::channel::SessionId;
 use crate::clock::{Clock, Millis};
 use crate::guard::limits::Limits;
 use crate::guard::maintenance::Maintenance;
-use crate::hooks::Hooks;
+use crate::hooks::{Events, Hooks};
 use crate::outbox::OutboxLimits;
 use crate::protocol::codes::Disconnect;
 use crate::protocol::websocket;
@@ -93,6 +93,8 @@ pub struct Shared {
     pub procedures: Arc<dyn Procedures>,
     /// `None`: the application is asked nothing.
     pub hooks: Option<Arc<Hooks>>,
+    /// `None`: the application is told nothing.
+    pub events: Option<Arc<Events>>,
     pub maintenance: Arc<Maintenance>,
     pub clock: Clock,
 }

@@ -165,10 +165,12 @@ struct Entry {
 /// The port through which whoever feeds channels learns which of them somebody on this node listens to. Called in the order of each
 /// channel's life, while it is locked: an implementation takes note, and must neither wait nor call the topics.
 pub trait Demand: Send + Sync {
-    /// The channel has its first subscriber, or is told of again.
+    /// The channel has its first subscriber.
     fn wanted(&self, channel: &ChannelName);
     /// The channel has lost its last one.
     fn unwanted(&self, channel: &ChannelName);
+    /// The channel has had subscribers for a while: what feeds it may be new.
+    fn still_wanted(&self, channel: &ChannelName);
 }
 
 pub struct Topics {
@@ -300,7 +302,7 @@ impl Topics {
     pub fn announce_demand(&self) {
         let Some(demand) = self.demand.get() else { return };
         for shard in &self.shards {
-            shard.lock().iter().filter(|(_, entry)| entry.workers != 0).for_each(|(channel, _)| demand.wanted(channel));
+            shard.lock().iter().filter(|(_, entry)| entry.workers != 0).for_each(|(channel, _)| demand.still_wanted(channel));
         }
     }
 

@@ -40,6 +40,7 @@ mod roster;
 mod settings;
 mod sieve;
 
+pub use backoff::Backoff;
 pub use breaker::{Breaker, BreakerSettings, Leave};
 pub use demand::{FeedTemplate, url_parameters};
 pub use emergency::{EmergencySettings, Incident, Kind as EmergencyKind, Measure, Phase};

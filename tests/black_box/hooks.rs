@@ -15,6 +15,8 @@ struct Asked {
     /// Lower case names.
     headers: Vec<(String, String)>,
     body: Value,
+    /// The body as it came.
+    text: Vec<u8>,
 }
 
 impl Asked {
@@ -112,7 +114,7 @@ fn read_request(stream: &TcpStream) -> Option<Asked> {
     let length = headers.iter().find(|(name, _)| name == "content-length")?.1.parse().ok()?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Asked { path, headers, body: serde_json::from_slice(&body).ok()? })
+    Some(Asked { path, headers, body: serde_json::from_slice(&body).ok()?, text: body })
 }
 
 fn now() -> i64 {
@@ -450,7 +452,126 @@ async fn a_subscription_goes_on_while_the_application_says_so(codec: Codec) {
     client.leave().await;
 }
 
+// === Events ===
+
+/// All events that have come, in their order.
+fn events(backend: &Backend) -> Vec<Value> {
+    backend.asked("/events").iter().flat_map(|asked| asked.body["events"].as_array().cloned().unwrap_or_default()).collect()
+}
+
+async fn until_events(backend: &Backend, count: usize) -> Vec<Value> {
+    eventually("the events", async || {
+        let events = events(backend);
+        if events.len() >= count { Ok(events) } else { Err(json!(events).to_string()) }
+    })
+    .await
+}
+
+async fn the_application_is_told_who_left_and_what_is_listened_to(codec: Codec) {
+    let backend = Backend::start(|_| Reply::Raw(204, "", String::new()));
+    let config = json!({ "endpoint": backend.url("/events"), "secret": "a secret of the tests", "static_headers": { "X-Hub": "one" } });
+    let hub = Hub::start(json!({ "hooks": { "events": config } })).await;
+    let mut client = hub.connect(codec).await;
+    client.subscribe("plain").await;
+    let events = until_events(&backend, 1).await;
+    assert_eq!((&events[0]["type"], &events[0]["channel"]), (&json!("occupied"), &json!("plain")));
+    client.unsubscribe("plain").await;
+    let events = until_events(&backend, 3).await;
+    let find = |kind: &str| events.iter().find(|event| event["type"] == kind).unwrap_or_else(|| panic!("no {kind} in {events:?}"));
+    assert_eq!(
+        (&find("unsubscribe")["channel"], &find("unsubscribe")["user"], &find("unsubscribe")["code"]),
+        (&json!("plain"), &json!("alice"), &json!(0))
+    );
+    assert_eq!(find("vacated")["channel"], "plain");
+    let id = client.id().to_string();
+    hub.api("disconnect", json!({ "user": "alice", "disconnect": { "code": 4321, "reason": "enough" } })).await;
+    assert_eq!(client.close_code().await, 4321);
+    let events = until_events(&backend, 4).await;
+    let event = &events[3];
+    assert_eq!((&event["type"], &event["client"], &event["user"]), (&json!("disconnect"), &json!(id), &json!("alice")));
+    assert_eq!((&event["code"], &event["reason"], &event["transport"]), (&json!(4321), &json!("enough"), &json!("websocket")));
+    let ids: std::collections::HashSet<_> = events.iter().map(|event| event["id"].as_str().expect("an id")).collect();
+    assert_eq!(ids.len(), events.len());
+
+    for asked in backend.asked("/events") {
+        let signature = asked.header("x-aether-signature").expect("it is signed");
+        let (time, mac) = signature.strip_prefix("t=").and_then(|rest| rest.split_once(",v1=")).expect("time and signature");
+        assert!((now() - time.parse::<i64>().expect("a number")).abs() < 60);
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"a secret of the tests");
+        let mac: Vec<u8> = (0..mac.len() / 2).map(|at| u8::from_str_radix(&mac[at * 2..at * 2 + 2], 16).expect("hex")).collect();
+        let signed = [time.as_bytes(), b".", &asked.text].concat();
+        assert!(aws_lc_rs::hmac::verify(&key, &signed, &mac).is_ok(), "the signature is of time and body");
+        assert_eq!(asked.header("x-hub"), Some("one"));
+    }
+    assert!(!hub.log().contains("a secret of the tests"));
+}
+
+#[tokio::test]
+async fn events_that_are_not_taken_come_again_with_the_same_ids() {
+    let refusals = Mutex::new(3);
+    let backend = Backend::start(move |_| {
+        let mut left = refusals.lock().expect("nobody panicked with it");
+        if *left > 0 {
+            *left -= 1;
+            return Reply::Raw(500, "", String::new());
+        }
+        Reply::Raw(200, "", String::new())
+    });
+    let config = json!({ "endpoint": backend.url("/events"), "types": ["disconnect"], "retry_initial": "20ms", "retry_max": "50ms" });
+    let hub = Hub::start(json!({ "hooks": { "events": config } })).await;
+    hub.connect(Codec::Json).await.leave().await;
+    eventually("the delivery", async || match hub.metric("aether_hook_events_total", "delivered").await {
+        1.0 => Ok(()),
+        other => Err(other.to_string()),
+    })
+    .await;
+    let events = events(&backend);
+    assert_eq!(events.len(), 4, "three refused, one taken: {events:?}");
+    assert!(events.iter().all(|event| event["id"] == events[0]["id"] && event["type"] == "disconnect"), "{events:?}");
+    assert_eq!(hub.metric("aether_hook_event_requests_failed_total", "").await, 3.0);
+}
+
+#[tokio::test]
+async fn the_last_events_are_told_before_the_hub_is_gone() {
+    let backend = Backend::start(|_| Reply::Raw(200, "", String::new()));
+    let config = json!({ "endpoint": backend.url("/events"), "types": ["disconnect"] });
+    let mut hub = Hub::start(json!({ "hooks": { "events": config } })).await;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(hub.connect(Codec::Json).await);
+    }
+    hub.terminate();
+    for client in &mut clients {
+        assert_eq!(client.close_code().await, 3001);
+    }
+    assert!(hub.exit().await.success());
+    let events = events(&backend);
+    assert_eq!(events.len(), 5, "{events:?}");
+    assert!(events.iter().all(|event| event["code"] == 3001), "{events:?}");
+}
+
+#[tokio::test]
+async fn an_application_that_takes_no_events_does_not_keep_the_hub_from_stopping() {
+    let backend = Backend::start(|_| Reply::Silence);
+    let config = json!({ "endpoint": backend.url("/events"), "types": ["disconnect"], "queue_max": 2, "stop_timeout": "300ms" });
+    let mut hub = Hub::start(json!({ "hooks": { "events": config } })).await;
+    for _ in 0..6 {
+        hub.connect(Codec::Json).await.leave().await;
+    }
+    eventually("events being dropped", async || match hub.metric("aether_hook_events_total", "dropped").await {
+        dropped if dropped >= 4.0 => Ok(()),
+        other => Err(other.to_string()),
+    })
+    .await;
+    hub.terminate();
+    let began = Instant::now();
+    assert!(hub.exit().await.success());
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(hub.log().contains("2 events were not told"), "{}", hub.log());
+}
+
 in_both_codecs!(
+    the_application_is_told_who_left_and_what_is_listened_to,
     the_application_lets_clients_in,
     a_token_is_not_asked_about,
     the_application_turns_clients_away,
@@ -461,6 +582,65 @@ in_both_codecs!(
     the_application_says_whether_it_goes_on,
     a_subscription_goes_on_while_the_application_says_so,
 );
+
+/// The backend of the documentation, word by word.
+#[tokio::test]
+async fn the_documented_backend_works() {
+    let page = include_str!("../../docs/hooks.md");
+    let (_, rest) = page.split_once("```python\n").expect("the page has a backend");
+    let (program, _) = rest.split_once("```").expect("it ends");
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").port();
+    let mut python = std::process::Command::new("python3");
+    python.args(["-c", program, &port.to_string()]).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let backend = Killed(python.spawn().expect("python3 is there"));
+    eventually("the backend's start", async || TcpStream::connect(("127.0.0.1", port)).map(drop).map_err(|error| error.to_string())).await;
+    let (_, rest) = page.split_once("```toml\n").expect("the page has a configuration");
+    let (config, _) = rest.split_once("```").expect("it ends");
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let file = directory.path().join("aether.toml");
+    std::fs::write(&file, config).expect("the configuration can be written");
+    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_aether"));
+    let checked = check.args(["check-config", "--config"]).arg(&file).output().expect("the binary can be started");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    // The same, as the harness takes it.
+    let at = |path: &str| json!({ "endpoint": format!("http://127.0.0.1:{port}{path}") });
+    let on = |path: &str| merged(json!({ "enabled": true }), at(path));
+    let config = json!({
+        "client": { "proxy": { "connect": merged(on("/connect"), json!({ "http_headers": ["Cookie"] })), "refresh": on("/refresh") } },
+        "channel": {
+            "proxy": { "subscribe": at("/subscribe"), "publish": at("/publish"), "sub_refresh": at("/sub_refresh") },
+            "namespaces": [{ "name": "room", "subscribe_proxy_enabled": true, "publish_proxy_enabled": true, "sub_refresh_proxy_enabled": true }],
+        },
+        "rpc": { "without_namespace": { "proxy_enabled": true }, "proxy": at("/rpc") },
+    });
+    let hub = Hub::start(config).await;
+
+    let dial = Dial { headers: vec![("Cookie".into(), "user=ann".into())], ..hub.dial() };
+    let mut client = Client::open(&dial, Codec::Json).await;
+    assert_eq!(client.connect(json!({})).await["data"], json!({ "welcome": true }));
+    client.subscribe("room:lobby").await;
+    client.publish("room:lobby", "hello").await;
+    assert_eq!(client.data("room:lobby", 1).await, [json!({ "by": "ann", "says": "hello" })]);
+    assert_eq!(client.error_of("subscribe", json!({ "channel": "room:cellar" })).await, 403);
+    assert_eq!(client.call("rpc", json!({ "method": "add", "data": { "numbers": [1, 2, 4] } })).await["rpc"]["data"], json!({ "sum": 7 }));
+    client.leave().await;
+    let mut client = hub.open(Codec::Json).await;
+    client.send("connect", json!({})).await;
+    assert_eq!(client.close_code().await, 4501);
+    // Its connections are kept for later by the hub, and end with it.
+    drop(backend);
+    hub.until_empty().await;
+}
+
+/// A process that ends with the scenario.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// A client that goes while the application thinks leaves nothing behind: the hub's own check at the end says so.
 #[tokio::test]

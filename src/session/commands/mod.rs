@@ -18,7 +18,7 @@ use crate::auth::{Client, Granted, Jwks, KeyNews};
 use crate::broker::Answer;
 use crate::channel::{ChannelOptions, ClientInfo};
 use crate::protocol::centrifuge::{Reply, Request};
-use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
+use crate::protocol::codes::{ClientError, Disconnect, ErrorCode, Unsubscribed};
 use crate::session::hub::why_blocked;
 use crate::store::BlockKind;
 use actix::prelude::*;
@@ -88,7 +88,9 @@ impl Session {
                 if request.channel.is_empty() {
                     return self.drop_client(Disconnect::BAD_REQUEST);
                 }
-                self.subscriptions.remove(request.channel.as_str());
+                if let Some((channel, _)) = self.subscriptions.remove_entry(request.channel.as_str()) {
+                    self.tell_unsubscribed(&channel, Unsubscribed::CLIENT);
+                }
                 self.count_subscriptions();
                 self.reply(&Reply::Unsubscribe { id });
                 Step::Done
