@@ -446,15 +446,17 @@ pub fn plan(config: &Config, feed: &FeedConfig) -> Result<Plan, FeedError> {
     if is_on_demand {
         return Ok(Plan::OnDemand(template));
     }
-    let is_kept = config.mercure.enabled || channels_of(feed).any(|channel| keeps_history(config, channel));
+    let is_kept = config.mercure.enabled || channels_of(feed).any(|channel| keeps_history(config, &channel));
     Ok(Plan::Always(if is_kept { template.fixed()? } else { template.fixed_and_released()? }))
 }
 
-fn channels_of(feed: &FeedConfig) -> impl Iterator<Item = &String> {
-    feed.event_channels.values().chain([&feed.channel]).filter(|channel| !channel.is_empty())
+/// The channels of a feed as they are configured, but with its own name, which may be that of a namespace.
+fn channels_of(feed: &FeedConfig) -> impl Iterator<Item = String> {
+    let channels = feed.event_channels.values().chain([&feed.channel]).filter(|channel| !channel.is_empty());
+    channels.map(|channel| channel.replace("{name}", &feed.name))
 }
 
-/// Whether what is published into a channel can still be read later. What a feed's channel has in braces never names its namespace.
+/// Whether what is published into a channel can still be read later. What else a feed's channel has in braces never names its namespace.
 fn keeps_history(config: &Config, channel: &str) -> bool {
     let boundary = &config.channel.namespace_boundary;
     let text = channel.strip_prefix(config.channel.private_prefix.as_str()).unwrap_or(channel);
@@ -504,4 +506,53 @@ fn feed_settings(config: &Config, feed: &FeedConfig, url: &str, channel: &str) -
     settings.mapping.only_where = feed.only_where.iter().map(|(pointer, values)| (pointer.clone(), values.iter().cloned().collect())).collect();
     settings.mapping.event_time = (!feed.event_time.is_empty()).then(|| feed.event_time.clone());
     Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::{ChannelOptions, Namespace};
+
+    #[test]
+    fn only_feeds_whose_events_are_kept_nowhere_may_be_let_go() {
+        let mut config = Config::default();
+        for (name, history_size) in [("kept", 10), ("gone", 0)] {
+            let options = ChannelOptions { history_size, history_ttl: HumanDuration::from_secs(60), ..ChannelOptions::default() };
+            config.channel.namespaces.push(Namespace { name: name.to_string(), options });
+        }
+        let feed = |name: &str, channel: &str, by_event: &str| FeedConfig {
+            name: name.to_string(),
+            url: "https://example.org/events".to_string(),
+            channel: channel.to_string(),
+            event_channels: [("trade", by_event)]
+                .into_iter()
+                .filter(|(_, channel)| !channel.is_empty())
+                .map(|(event, channel)| (event.to_string(), channel.to_string()))
+                .collect(),
+            ..FeedConfig::default()
+        };
+        let is_let_go = |config: &Config, feed: &FeedConfig| match plan(config, feed) {
+            Ok(Plan::Always(settings)) => !settings.audience.is_empty(),
+            other => panic!("{other:?}"),
+        };
+        let cases = [
+            ("a", "gone:{event}", "", true),
+            ("a", "plain-{/symbol}", "", true),
+            ("a", "", "gone:x", true),
+            ("a", "kept:{event}", "", false),
+            ("a", "$kept:x", "", false),
+            ("a", "gone:x", "kept:{/symbol}", false),
+            ("gone", "{name}:x", "", true),
+            ("kept", "{name}:x", "", false),
+        ];
+        for (name, channel, by_event, expected) in cases {
+            assert_eq!(is_let_go(&config, &feed(name, channel, by_event)), expected, "{name} {channel} {by_event}");
+        }
+        config.mercure.enabled = true;
+        assert!(!is_let_go(&config, &feed("a", "gone:x", "")), "the Mercure hub keeps everything");
+        config.mercure.enabled = false;
+        config.channel.without_namespace.history_size = 1;
+        config.channel.without_namespace.history_ttl = HumanDuration::from_secs(60);
+        assert!(!is_let_go(&config, &feed("a", "plain", "")));
+    }
 }
