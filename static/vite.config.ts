@@ -92,5 +92,15 @@ export default defineConfig({
     chunkSizeWarningLimit: Number.POSITIVE_INFINITY,
     modulePreload: { polyfill: false },
   },
-  server: { proxy: { '/connection': { target: HUB, ws: true }, '/live': HUB, '/page.json': HUB, '/auth': HUB, '/api': HUB } },
+  server: {
+    proxy: {
+      '/connection': { target: HUB, ws: true },
+      '/live': HUB,
+      '/emulation': HUB,
+      '/.well-known': HUB,
+      '/page.json': HUB,
+      '/auth': HUB,
+      '/api': HUB,
+    },
+  },
 });

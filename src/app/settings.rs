@@ -22,7 +22,7 @@ use crate::http::connection::Deadlines;
 use crate::http::forwarded::{ForwardedBy, TrustedProxies};
 use crate::http::live::LiveSettings;
 use crate::http::mercure::{MercureState, Origins, cors};
-use crate::http::pages::PageSettings;
+use crate::http::pages::{PageSettings, TransportPaths};
 use crate::http::transports::entrance::{ConnectRate, Entrance};
 use crate::http::transports::streams::{Endpoint, StreamSettings};
 use crate::http::transports::websocket::WebsocketSettings;
@@ -31,7 +31,7 @@ use crate::mercure::names::TopicNames;
 use crate::mercure::{Drain, MercureHub, MercureSettings};
 use crate::outbox::OutboxLimits;
 use crate::protocol::event_stream::EventStreamLimits;
-use crate::protocol::mercure::hub_base;
+use crate::protocol::mercure::{HUB_PATH, hub_base};
 use crate::protocol::websocket;
 use crate::session::worker::{PersonalChannel, SessionSettings};
 use crate::telemetry::emit;
@@ -115,10 +115,19 @@ pub fn node(config: &Config, clock: &Clock) -> NodeInfo {
 
 /// What every page of the hub's own is told.
 pub fn pages(config: &Config) -> PageSettings {
+    let Config { http_stream, sse, uni_sse, emulation, mercure, .. } = config;
+    let path = |is_on: bool, path: &str| is_on.then(|| path.to_string());
     PageSettings {
         has_live: config.live.enabled,
         websocket: (!config.websocket.disabled).then(|| config.websocket.handler_prefix.clone()),
         auth: config.accounts.enabled.then(|| config.accounts.handler_prefix.clone()),
+        transports: TransportPaths {
+            http_stream: path(http_stream.enabled, &http_stream.handler_prefix),
+            sse: path(sse.enabled, &sse.handler_prefix),
+            uni_sse: path(uni_sse.enabled, &uni_sse.handler_prefix),
+            emulation: path(http_stream.enabled || sse.enabled, &emulation.handler_prefix),
+            mercure: path(mercure.enabled, HUB_PATH),
+        },
     }
 }
 

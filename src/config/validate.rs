@@ -496,7 +496,7 @@ fn backend_url(url: &str) -> Result<(), String> {
 }
 
 /// Where pages are that nothing else may cover.
-const PAGES: [&str; 3] = ["/login", "/account", "/page.json"];
+const PAGES: [&str; 4] = ["/login", "/account", "/connection-test", "/page.json"];
 
 /// Paths that requests are told apart by.
 fn endpoints(config: &Config, check: &mut Check) {

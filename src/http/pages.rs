@@ -1,4 +1,4 @@
-//! The pages besides the Live page: signing in and the account, and what every page is told first.
+//! The pages besides the Live page: signing in, the account and the connection test, and what every page is told first.
 //!
 //! All are the same file, which shows what its address asks for. Deliberately absent: whether anybody is signed in. The pages ask that
 //! themselves, by the cookie, so that what is served here is the same for everybody.
@@ -16,6 +16,9 @@ use std::future::ready;
 const LOGIN: &str = "/login";
 const ACCOUNT: &str = "/account";
 
+/// Where a browser tries every way in. For everybody, as the ways in are.
+const CONNECTION_TEST: &str = "/connection-test";
+
 /// Which pages there are, and where they ask.
 #[derive(Serialize)]
 pub struct PageSettings {
@@ -26,6 +29,18 @@ pub struct PageSettings {
     pub websocket: Option<String>,
     /// What the addresses for signing in begin with; `None`: there are no accounts.
     pub auth: Option<String>,
+    pub transports: TransportPaths,
+}
+
+/// The ways in besides WebSocket that pages can go; `None`: off.
+#[derive(Clone, Default, Serialize)]
+pub struct TransportPaths {
+    pub http_stream: Option<String>,
+    pub sse: Option<String>,
+    pub uni_sse: Option<String>,
+    /// Where the commands of the first two go.
+    pub emulation: Option<String>,
+    pub mercure: Option<String>,
 }
 
 #[derive(Clone)]
@@ -48,9 +63,11 @@ impl Pages {
     pub fn configure(self, service: &mut web::ServiceConfig) {
         let config = self.config;
         service.route("/page.json", web::route().to(move |request: HttpRequest| ready(answer_config(&request, config.clone()))));
+        let index = async |request: HttpRequest| assets::serve(&request, assets::INDEX);
+        service.route(CONNECTION_TEST, web::route().to(index));
         if self.has_accounts {
             for path in [LOGIN, ACCOUNT] {
-                service.route(path, web::route().to(async |request: HttpRequest| assets::serve(&request, assets::INDEX)));
+                service.route(path, web::route().to(index));
             }
             if !self.has_live {
                 service.route("/", web::route().to(|request: HttpRequest| ready(answer_root(&request))));
@@ -91,7 +108,8 @@ mod tests {
     use serde_json::{Value, json};
 
     fn settings(has_live: bool, auth: Option<&str>) -> PageSettings {
-        PageSettings { has_live, websocket: Some("/connection/websocket".to_string()), auth: auth.map(str::to_string) }
+        let transports = TransportPaths { sse: Some("/connection/sse".to_string()), ..TransportPaths::default() };
+        PageSettings { has_live, websocket: Some("/connection/websocket".to_string()), auth: auth.map(str::to_string), transports }
     }
 
     async fn ask(settings: &PageSettings, request: test::TestRequest) -> ServiceResponse {
@@ -110,7 +128,8 @@ mod tests {
         let answer = ask(&settings(true, Some("/auth")), test::TestRequest::get().uri("/page.json")).await;
         assert_eq!(answer.headers().get(CACHE_CONTROL).unwrap(), "no-store");
         let body: Value = test::read_body_json(answer).await;
-        assert_eq!(body, json!({ "live": true, "websocket": "/connection/websocket", "auth": "/auth" }));
+        let transports = json!({ "http_stream": null, "sse": "/connection/sse", "uni_sse": null, "emulation": null, "mercure": null });
+        assert_eq!(body, json!({ "live": true, "websocket": "/connection/websocket", "auth": "/auth", "transports": transports }));
         let answer = ask(&settings(true, None), test::TestRequest::get().uri("/page.json")).await;
         let body: Value = test::read_body_json(answer).await;
         assert_eq!(body["auth"], Value::Null);
@@ -140,7 +159,7 @@ mod tests {
 
     #[actix_web::test]
     async fn pages_are_only_read() {
-        for path in [LOGIN, ACCOUNT] {
+        for path in [LOGIN, ACCOUNT, CONNECTION_TEST] {
             let answer = ask(&settings(true, Some("/auth")), test::TestRequest::post().uri(path)).await;
             assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
         }

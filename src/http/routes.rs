@@ -9,9 +9,10 @@ use super::login::{self, LoginState};
 use super::mercure::{self, MercureState};
 use super::pages::Pages;
 use super::transports::streams::{self, StreamSettings};
+use super::transports::websocket;
 use super::{metrics, respond};
 use crate::app::state::State;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use std::sync::Arc;
 
 /// What the routes need, and which of them there are.
@@ -53,8 +54,9 @@ impl Routes {
             service.route(path, web::get().to(metrics::metrics));
         }
         for path in &self.websockets {
-            // Good handshakes never come here: they are taken out of HTTP before.
-            service.route(path, web::to(|| async { HttpResponse::BadRequest().body("this is not a WebSocket handshake\n") }));
+            // Handshakes never come here: they are taken out of HTTP before.
+            let entrance = Arc::clone(&self.streams.entrance);
+            service.route(path, web::to(move |request: HttpRequest| std::future::ready(websocket::plain(&entrance, &request))));
         }
         service.configure(streams::configure(&self.streams));
         if let Some(api) = &self.api {

@@ -4,6 +4,7 @@
 
 use super::entrance::{Entrance, Turned, peer};
 use crate::http::connection::{Connection, Parts};
+use crate::http::forwarded::client_address;
 use crate::http::stream::split;
 use crate::outbox::Outbox;
 use crate::protocol::centrifuge::command::ConnectRequest;
@@ -15,6 +16,7 @@ use crate::telemetry::http::{HandshakeRefused, HandshakeVerdict};
 use actix_codec::Framed;
 use actix_http::{Request, RequestHead, StatusCode, h1, header};
 use actix_web::web::Query;
+use actix_web::{HttpRequest, HttpResponse};
 use actix_web_actors::ws::HandshakeError;
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
@@ -67,6 +69,18 @@ pub async fn upgrade(worker: Rc<Worker>, settings: Arc<WebsocketSettings>, reque
     }
 }
 
+/// Answers a request that is no handshake. A page is never told why its handshake failed; asking in this way, it hears whether it may come in
+/// at all, and that the hub can be reached.
+pub fn plain(entrance: &Entrance, request: &HttpRequest) -> HttpResponse {
+    let knows = |worker: &Rc<Worker>| entrance.knows(worker, request.headers(), client_address(request));
+    let turned = request.app_data::<Rc<Worker>>().and_then(|worker| knows(worker).err());
+    turned.unwrap_or_else(no_handshake).into_response()
+}
+
+fn no_handshake() -> Turned {
+    Turned::new(StatusCode::BAD_REQUEST, "this is not a WebSocket handshake", HandshakeVerdict::Malformed)
+}
+
 /// A handshake that is accepted, with its answer.
 struct Accepted {
     wire: Wire,
@@ -87,7 +101,7 @@ fn judge(worker: &Worker, settings: &WebsocketSettings, head: &RequestHead, addr
             header: Some((header::SEC_WEBSOCKET_VERSION, "13".to_string())),
             ..Turned::new(StatusCode::UPGRADE_REQUIRED, "this endpoint speaks version 13 of the WebSocket protocol", HandshakeVerdict::Malformed)
         },
-        _ => Turned::new(StatusCode::BAD_REQUEST, "this is not a WebSocket handshake", HandshakeVerdict::Malformed),
+        _ => no_handshake(),
     })?;
     let query = head.uri.query().unwrap_or_default();
     let opening = if is_unidirectional { introduction(query)? } else { Opening::Nothing };

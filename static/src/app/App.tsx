@@ -11,13 +11,14 @@ import { Link } from '../components/Link';
 import { useWords } from '../components/words';
 import { AccountPage } from '../features/account/AccountPage';
 import { UserMenu } from '../features/account/UserMenu';
+import { ConnectionTestPage } from '../features/connection_test/ConnectionTestPage';
 import { LivePage } from '../features/live/LivePage';
 import { LoginPage } from '../features/login/LoginPage';
 import { NoticeCard, Notices } from '../features/notices/Notices';
 import { NoticeList } from '../features/notices/notice_list';
 import { timeOfDay } from '../lib/format';
 import { useSignal } from '../lib/hooks';
-import { ACCOUNT, LIVE, LOGIN, loginPath, returnPath, router } from '../lib/router';
+import { ACCOUNT, CONNECTION_TEST, LIVE, LOGIN, loginPath, returnPath, router } from '../lib/router';
 import { Loading, NoAnswer } from './Loading';
 import { useReading } from './reading';
 
@@ -89,6 +90,7 @@ function Pages({ page }: { page: PageConfig }) {
             />
           );
       }
+    if (path === CONNECTION_TEST) return <ConnectionTestPage home={page.hasLive ? LIVE : ACCOUNT} menu={menu} />;
     if (!page.hasLive) return <Redirect to={ACCOUNT} />;
     if (state.kind === 'asking') return <Loading isSlow={false} />;
     const user = state.kind === 'signed-in' ? state.user.name : null;
@@ -141,10 +143,11 @@ function Redirect({ to }: { to: string }) {
   return null;
 }
 
-const TITLES: Readonly<Record<string, 'page.title' | 'login.pageTitle' | 'account.pageTitle'>> = {
+const TITLES: Readonly<Record<string, 'page.title' | 'login.pageTitle' | 'account.pageTitle' | 'test.pageTitle'>> = {
   [LIVE]: 'page.title',
   [LOGIN]: 'login.pageTitle',
   [ACCOUNT]: 'account.pageTitle',
+  [CONNECTION_TEST]: 'test.pageTitle',
 };
 
 /** On another page the focus is at its beginning, and not where a link was that is gone. */
@@ -156,6 +159,6 @@ function useTitle(path: string): void {
     if (before.current === path) return;
     before.current = path;
     // The login page and the account page know better where to begin.
-    if (path === LIVE) document.getElementById('main')?.focus();
+    if (path === LIVE || path === CONNECTION_TEST) document.getElementById('main')?.focus();
   }, [path, t]);
 }

@@ -8,6 +8,7 @@ import type { Memory, Tabs } from './tabs';
 const answer = (status: number, body: unknown, retryAfterS: number | null = null): HttpAnswer => ({ status, body, retryAfterS });
 const signedIn = (token: string, expiresIn = 900) =>
   answer(200, { user: { name: 'mara', role: 'operator' }, token, expires_in: expiresIn });
+const NO_PATHS = { httpStream: null, sse: null, uniSse: null, emulation: null, mercure: null };
 const signedOut = (reason: string) => answer(401, { code: 'signed_out', message: '', reason });
 
 /** A browser: what its tabs tell each other arrives later, and one of them has the turn. */
@@ -349,12 +350,16 @@ describe('what the hub tells', () => {
       websocketUrl: 'wss://hub/connection/websocket',
       hasLive: true,
       auth: '/auth',
+      transports: NO_PATHS,
     });
     expect(parsePage({ live: 'yes', websocket: null, auth: null }, 'http://hub')).toEqual({
       websocketUrl: null,
       hasLive: false,
       auth: null,
+      transports: NO_PATHS,
     });
+    const transports = { http_stream: '/h', sse: '//evil/s', uni_sse: 7, emulation: '/e', mercure: 'm' };
+    expect(parsePage({ transports }, 'http://hub')?.transports).toEqual({ ...NO_PATHS, httpStream: '/h', emulation: '/e' });
     for (const body of [null, [], 'x']) expect(parsePage(body, 'http://hub')).toBeNull();
   });
 

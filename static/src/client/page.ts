@@ -10,16 +10,41 @@ export interface PageConfig {
   readonly hasLive: boolean;
   /** What the addresses for signing in begin with; `null`: there are no accounts. */
   readonly auth: string | null;
+  readonly transports: TransportPaths;
+}
+
+/** The ways in besides WebSocket; `null`: off. */
+export interface TransportPaths {
+  readonly httpStream: string | null;
+  readonly sse: string | null;
+  readonly uniSse: string | null;
+  /** Where the commands of the first two go. */
+  readonly emulation: string | null;
+  readonly mercure: string | null;
 }
 
 export function parsePage(value: unknown, origin: string): PageConfig | null {
   const page = fields(value);
   if (page === null) return null;
+  const transports = fields(page['transports']);
   return {
     websocketUrl: websocketUrl(text(page['websocket']), origin),
     hasLive: page['live'] === true,
     auth: text(page['auth']),
+    transports: {
+      httpStream: path(transports?.['http_stream']),
+      sse: path(transports?.['sse']),
+      uniSse: path(transports?.['uni_sse']),
+      emulation: path(transports?.['emulation']),
+      mercure: path(transports?.['mercure']),
+    },
   };
+}
+
+/** A path of the hub itself. */
+function path(value: unknown): string | null {
+  const path = text(value);
+  return path?.startsWith('/') === true && !path.startsWith('//') ? path : null;
 }
 
 /** A path of the host that the page came from, or a whole address, as an address for WebSocket. */

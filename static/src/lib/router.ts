@@ -24,6 +24,7 @@ export const router = {
 export const LIVE = '/';
 export const LOGIN = '/login';
 export const ACCOUNT = '/account';
+export const CONNECTION_TEST = '/connection-test';
 
 /** Where somebody is after signing in who wanted nothing in particular. */
 const WANTED = 'next';

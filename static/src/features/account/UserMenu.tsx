@@ -7,7 +7,7 @@ import { Icon } from '../../components/Icon';
 import { Link } from '../../components/Link';
 import { Menu } from '../../components/Menu';
 import { useWords } from '../../components/words';
-import { ACCOUNT, loginPath } from '../../lib/router';
+import { ACCOUNT, CONNECTION_TEST, loginPath } from '../../lib/router';
 import { visible } from '../../lib/text';
 
 export function UserMenu({
@@ -57,6 +57,9 @@ export function UserMenu({
     >
       <Link role="menuitem" href={ACCOUNT}>
         {t('menu.account')}
+      </Link>
+      <Link role="menuitem" href={CONNECTION_TEST}>
+        {t('test.title')}
       </Link>
       <button type="button" role="menuitem" onClick={() => void signOut()}>
         {t('menu.signOut')}

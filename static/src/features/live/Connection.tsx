@@ -1,10 +1,12 @@
 import { Glyph } from '../../components/Icon';
+import { Link } from '../../components/Link';
 import { Panel } from '../../components/Panel';
 import { reasonOf } from '../../components/reasons';
 import { useWords } from '../../components/words';
 import { timeOfDay } from '../../lib/format';
 import { useSignal } from '../../lib/hooks';
 import type { Words } from '../../lib/i18n';
+import { CONNECTION_TEST } from '../../lib/router';
 import type { Entry } from './journal';
 import type { LiveModel } from './model';
 import { returnSentence } from './returned';
@@ -16,7 +18,15 @@ export function Connection({ model }: { model: LiveModel }) {
   const entries = useSignal(model.journal.entries);
   const openedMs = useSignal(model.journal.openedMs);
   return (
-    <Panel title={t('journal.title')} className="journal">
+    <Panel
+      title={t('journal.title')}
+      scope={
+        <Link className="journal-test" href={CONNECTION_TEST}>
+          {t('journal.test')}
+        </Link>
+      }
+      className="journal"
+    >
       {entries.length === 0 ? (
         <p className="t2">{openedMs === null ? t('journal.waiting') : t('journal.empty', { time: timeOfDay(openedMs) })}</p>
       ) : (
