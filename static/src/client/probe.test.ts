@@ -1,7 +1,7 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type End, judge, LATE_MS, type Outcome, probe, target } from './probe';
+import { type End, judge, LATE_MS, type Outcome, probe, type Times, target } from './probe';
 import { connectBytes, connectCommand, emulationBody, saidBytes, saidJson, secondBytes, secondCommand } from './probe_wire';
 
 const NO_PATHS = { httpStream: null, sse: null, uniSse: null, emulation: null, mercure: null };
@@ -68,7 +68,7 @@ describe('what a try says', () => {
   const answered = { ...opened, firstMs: 6 };
   const late = { openMs: 5, firstMs: 5 + LATE_MS, roundTripMs: 3 };
   const blocked = (cause: (Outcome & { kind: 'blocked' })['cause']) => ({ kind: 'blocked', cause });
-  test.each<[string, End, typeof answered | typeof none | typeof late, object | null]>([
+  test.each<[string, End, Times, object | null]>([
     ['sse', { kind: 'done' }, answered, { kind: 'works' }],
     ['sse', { kind: 'done' }, late, { kind: 'late' }],
     // A socket's first message has a way to the hub and back before it, which may be long.
