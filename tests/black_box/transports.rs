@@ -179,6 +179,10 @@ async fn pages_of_other_origins_are_told_what_they_may() {
         let wrong = request(&hub.dial(), "PUT", path, &[good], b"").await;
         assert_eq!((wrong.status(), allowed(&wrong).as_deref()), (405, Some(good.1)), "{path}");
     }
+    // A browser does not say why a handshake failed: without one, the same address says whether it was for the origin.
+    for (origin, status) in [(good, 400), (evil, 403)] {
+        assert_eq!(request(&hub.dial(), "POST", "/connection/websocket", &[origin], b"{}").await.status(), status, "{origin:?}");
+    }
 }
 
 #[tokio::test]

@@ -178,7 +178,7 @@ function TestRow({ row, origin }: { row: Row; origin: string }) {
     </div>
   );
   return (
-    <div role="row" data-way={row.name} data-state={row.state.kind}>
+    <div role="row" data-way={row.name} data-state={row.state.kind} data-measured={times !== null && times.openMs !== null}>
       <div role="cell" className="test-way">
         <b>{t(`test.name.${row.name}`)}</b>
         {row.path !== null && <bdi className="mono t3">{row.path}</bdi>}
