@@ -300,7 +300,12 @@ impl Hub {
     }
 
     fn compare_with_baseline(&self) -> Result<(), String> {
-        let now = comparable(&self.state()?);
+        let mut now = comparable(&self.state()?);
+        // One fewer is no leak: when the hub had just started, the store was about to flush its folder, which takes a descriptor for that long.
+        let descriptors = |state: &Value| state["descriptors"].as_u64();
+        if descriptors(&self.baseline) == descriptors(&now).map(|now| now + 1) {
+            now["descriptors"] = self.baseline["descriptors"].clone();
+        }
         if now == self.baseline { Ok(()) } else { Err(format!("at the start {}\nnow          {now}", self.baseline)) }
     }
 
