@@ -217,7 +217,7 @@ test('tokens that end are replaced unnoticed, by one tab for all', async (t) => 
   const seconds = (Date.now() - since) / 1000;
   // A token lives for 4 s and is replaced at the earliest with a quarter of that left.
   assert.ok(asked.length <= seconds / 3 + 2, `${asked.length} refreshes of three tabs in ${seconds} s`);
-  assert.match(await first.text('.journal'), /^This connection\s+Open since/);
+  assert.match(await first.text('.journal'), /^This connection\s+Test it\s+Open since/);
   for (const view of tabs) view.assertQuiet();
 });
 
@@ -442,6 +442,8 @@ test('everything goes by the keyboard', async (t) => {
   await keyboard.press('Enter');
   await at(view, '/account');
   await eventually('the focus is on the page', () => view.page.evaluate(() => document.activeElement.id === 'main'));
+  // What is read from the hub comes later than the focus.
+  await eventually('the form', () => view.page.locator('input[name=current]').isVisible());
   const seen = [];
   for (let n = 0; n < 25; n += 1) {
     await keyboard.press('Tab');

@@ -149,7 +149,7 @@ test('a hub that wants a token is reached all the same', async (t) => {
 test('the test is found, stopped, begun again, copied, and all that by keyboard', async (t) => {
   const view = await open(t, browser, hub.url);
   await view.page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
-  await view.page.getByRole('link', { name: 'Test every way in' }).click();
+  await view.page.getByRole('link', { name: 'Test it: Connection test' }).click();
   await eventually('the page', async () => (await view.page.title()) === 'Connection test · Aether');
   assert.deepEqual(await ended(view), every('works'));
   const tabTo = async (name) => {

@@ -21,7 +21,7 @@ export function Connection({ model }: { model: LiveModel }) {
     <Panel
       title={t('journal.title')}
       scope={
-        <Link className="journal-test" href={CONNECTION_TEST}>
+        <Link className="journal-test" href={CONNECTION_TEST} aria-label={`${t('journal.test')}: ${t('test.title')}`}>
           {t('journal.test')}
         </Link>
       }

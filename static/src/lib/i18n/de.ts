@@ -377,7 +377,7 @@ export const de: Catalogue = {
   'logins.emptyTitle': 'Keine Sitzungen',
   'logins.empty': 'Sie erscheinen hier, sobald Sie sich anmelden.',
 
-  'journal.test': 'Alle Wege testen',
+  'journal.test': 'Testen',
   'test.pageTitle': 'Verbindungstest · Aether',
   'test.title': 'Verbindungstest',
   'test.intro':

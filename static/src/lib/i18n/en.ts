@@ -368,7 +368,7 @@ export const en = {
   'logins.emptyTitle': 'No sessions',
   'logins.empty': 'They appear here as soon as you sign in.',
 
-  'journal.test': 'Test every way in',
+  'journal.test': 'Test it',
   'test.pageTitle': 'Connection test · Aether',
   'test.title': 'Connection test',
   'test.intro':
