@@ -1,8 +1,9 @@
-//! The upstream room against real sockets: a server of ours that misbehaves in every way we know, and a foreign one (nginx with nchan).
+//! The upstream room against real sockets: a server of ours that misbehaves in every way we know, and two foreign ones (nginx with nchan, better-sse).
 //!
 //! The pool and its connections run in this process with a broker that only records, because what is asked here is what they hand on,
 //! when they come back, and where they resume.
 
+mod better_sse;
 mod broker_trouble;
 mod emergencies;
 mod endurance;
