@@ -34,7 +34,7 @@ const ERRORS: [(ErrorCode, &str); 7] = [
 
 const INTRODUCTION: &str = "\
 An application publishes, inspects and steers by this API. It has the names, shapes and codes of Centrifugo's HTTP API, so that client \
-libraries for that one work with it. No permissions are asked for: whoever has the key may do everything.\n\n\
+libraries for that one work with it. Whoever has the key of the configuration may do everything, others what their named key is for.\n\n\
 Every call is a POST with a JSON object as its body; unknown members are ignored, and `null` is the same as absence everywhere but in `data`. \
 Times are Unix seconds, sizes are bytes. Bodies may have 1 MiB unless configured otherwise (`http_server.request_body_max`).\n\n\
 A call that was understood is answered with status 200 and either `{\"result\": …}` or `{\"error\": {\"code\": …, \"message\": …}}`. With the \
