@@ -19,6 +19,9 @@ pub mod telemetry;
 /// What outlives the process: users, logins, the audit log, durable history.
 #[cfg(feature = "server")]
 pub mod store;
+/// What all HTTP clients of the hub have in common.
+#[cfg(feature = "server")]
+pub mod outbound;
 /// Who may come in: tokens, keys, claims, origins.
 #[cfg(feature = "server")]
 pub mod auth;

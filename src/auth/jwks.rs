@@ -8,16 +8,16 @@
 
 use super::keys::{Algorithm, Key, SignatureVerdict, verify_by};
 use crate::clock::{Clock, Millis};
+use crate::outbound::{self, is_loopback};
 use crate::telemetry::emit;
 use crate::telemetry::tokens::{KeysFetched, KeysNotFetched, KeysOutOfDate};
 use arc_swap::ArcSwapOption;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use reqwest::{Client, StatusCode, Url, header, redirect};
+use reqwest::{Client, StatusCode, Url, header};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -273,23 +273,10 @@ fn url(text: &str) -> Result<Url, JwksError> {
     if is_safe && is_plain && url.has_host() { Ok(url) } else { Err(wrong()) }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// A client that keeps no connection between two fetches, sends no cookies and goes nowhere it was not told to go.
+/// A client that keeps no connection between two fetches and sends no cookies.
 fn client(is_local: bool) -> Result<Client, JwksError> {
-    let builder = Client::builder()
-        .user_agent(concat!("aether/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .http1_only()
-        .pool_max_idle_per_host(0)
-        .connect_timeout(CONNECT_TIMEOUT);
-    // The usual proxy variables of the environment count, but a proxy cannot reach this machine's own loopback.
-    let builder = if is_local { builder.no_proxy().tls_certs_only([]) } else { builder };
+    let builder = outbound::builder(is_local).pool_max_idle_per_host(0).connect_timeout(CONNECT_TIMEOUT);
+    let builder = if is_local { builder.tls_certs_only([]) } else { builder };
     builder.build().map_err(|error| JwksError::Client { reason: chain(&error) })
 }
 

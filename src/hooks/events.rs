@@ -10,6 +10,7 @@ use super::report::{EventsDelivered, EventsDropped, EventsFailed, EventsLeft};
 use crate::channel::{ChannelName, SessionId, UserId};
 use crate::clock::Clock;
 use crate::config::{HookEventKind, HookEventsConfig};
+use crate::outbound::is_loopback;
 use crate::telemetry::emit;
 use crate::upstream::Backoff;
 use actix_rt::Arbiter;
@@ -182,7 +183,7 @@ impl Events {
             timeout: config.timeout.duration(),
             retry_initial: config.retry_initial.duration(),
             retry_max: config.retry_max.duration(),
-            client: super::client(super::is_loopback(&url)).map_err(HooksError::Client)?,
+            client: super::client(is_loopback(&url)).map_err(HooksError::Client)?,
             shown: shown.into(),
             url,
         };

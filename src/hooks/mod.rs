@@ -17,13 +17,13 @@ pub use wire::{Accepted, Admitted, Allowed, Heard, Question, Refused, Renewed};
 
 use crate::clock::Clock;
 use crate::config::{Config, DEFAULT_PROXY, ProxyConfig, Secret};
+use crate::outbound::{self, is_loopback};
 use crate::upstream::BreakerSettings;
 use actix_rt::{Arbiter, ArbiterHandle};
 use backend::{Backend, BackendSettings, Limits};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, Url};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -224,29 +224,8 @@ fn static_headers(path: &str, of: &BTreeMap<String, Secret>) -> Result<HeaderMap
     Ok(headers)
 }
 
-/// A client that sends no cookies of its own and goes nowhere it was not told to go.
+/// A client that sends no cookies of its own.
 fn client(is_local: bool) -> Result<Client, reqwest::Error> {
-    let builder = || {
-        let builder = Client::builder()
-            .user_agent(concat!("aether/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .http1_only()
-            .tcp_nodelay(true)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .pool_idle_timeout(IDLE_TIMEOUT);
-        // The usual proxy variables of the environment count, but a proxy cannot reach this machine's own loopback.
-        if is_local { builder.no_proxy() } else { builder }
-    };
-    builder().build().or_else(|error| {
-        // Without any certificate on the machine no TLS can be verified, but plain backends can be asked all the same.
-        log::warn!("cannot use the certificates of this system, hooks over https will fail: {error}");
-        builder().tls_certs_only([]).build()
-    })
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let builder = || outbound::builder(is_local).tcp_nodelay(true).pool_max_idle_per_host(IDLE_CONNECTIONS).pool_idle_timeout(IDLE_TIMEOUT);
+    outbound::build("hooks", builder)
 }

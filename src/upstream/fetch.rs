@@ -3,9 +3,9 @@
 use super::answer::{Verdict, ending_of, judge, may_see_headers};
 use super::machine::{Ending, Pace, Reason};
 use super::settings::{FeedLimits, FeedSettings};
+use crate::outbound::{self, is_loopback};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response, Url, redirect};
-use std::net::IpAddr;
+use reqwest::{Client, Response, Url};
 use std::time::{Duration, SystemTime};
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
@@ -28,48 +28,30 @@ pub struct ClientKind {
     connect_timeout: Duration,
     tcp_keepalive: Duration,
     tcp_user_timeout: Duration,
-    uses_proxy: bool,
+    is_local: bool,
 }
 
 impl ClientKind {
     pub fn of(settings: &FeedSettings) -> Self {
         let FeedLimits { connect_timeout, tcp_keepalive, tcp_user_timeout, .. } = settings.limits;
-        Self { connect_timeout, tcp_keepalive, tcp_user_timeout, uses_proxy: !is_loopback(&settings.url) }
+        Self { connect_timeout, tcp_keepalive, tcp_user_timeout, is_local: is_loopback(&settings.url) }
     }
 
     /// A client that keeps no connection for later: every attempt resolves the name anew and opens a socket of its own, because what is
     /// left of a dead connection is the last thing to reuse.
     pub fn build(&self) -> Result<Client, reqwest::Error> {
-        self.builder().build().or_else(|error| {
-            // Without any certificate on the machine no TLS can be verified, but plain feeds can be read all the same.
-            log::warn!("cannot use the certificates of this system, feeds over https will fail: {error}");
-            self.builder().tls_certs_only([]).build()
+        outbound::build("feeds", || {
+            outbound::builder(self.is_local)
+                .pool_max_idle_per_host(0)
+                // Per address, where a name has several: shared out by the connector, so that a dead first address leaves time for the next.
+                .connect_timeout(self.connect_timeout)
+                .tcp_nodelay(true)
+                .tcp_keepalive(self.tcp_keepalive)
+                .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
+                .tcp_keepalive_retries(KEEPALIVE_PROBES)
+                .tcp_user_timeout(self.tcp_user_timeout)
         })
     }
-
-    fn builder(&self) -> reqwest::ClientBuilder {
-        let builder = Client::builder()
-            .user_agent(concat!("aether/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .http1_only()
-            .pool_max_idle_per_host(0)
-            // Per address, where a name has several: shared out by the connector, so that a dead first address leaves time for the next.
-            .connect_timeout(self.connect_timeout)
-            .tcp_nodelay(true)
-            .tcp_keepalive(self.tcp_keepalive)
-            .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
-            .tcp_keepalive_retries(KEEPALIVE_PROBES)
-            .tcp_user_timeout(self.tcp_user_timeout);
-        // The usual proxy variables of the environment count, but a proxy cannot reach this machine's own loopback.
-        if self.uses_proxy { builder } else { builder.no_proxy() }
-    }
-}
-
-pub(super) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// A good answer, ready to be read.
@@ -124,15 +106,16 @@ async fn credentials(settings: &FeedSettings) -> Result<HeaderMap, Ending> {
 
 async fn request(settings: &FeedSettings, credentials: &HeaderMap, client: &Client, url: &Url, last_event_id: &str) -> Result<Response, Ending> {
     let limit = settings.limits.connect_timeout;
-    let headers = request_headers(settings, credentials, url, last_event_id);
+    let headers = request_headers(&settings.url, credentials, url, last_event_id);
     match timeout(limit, client.get(url.clone()).headers(headers).send()).await {
         Ok(answer) => answer.map_err(|error| ending_of(&error)),
         Err(_) => Err(Ending::new(Reason::Timeout, Pace::Retry, format!("no answer within {limit:?}"))),
     }
 }
 
-fn request_headers(settings: &FeedSettings, credentials: &HeaderMap, url: &Url, last_event_id: &str) -> HeaderMap {
-    let mut headers = if may_see_headers(&settings.url, url) { credentials.clone() } else { HeaderMap::new() };
+/// What goes with a request to `url` of the feed at `feed`, whose credentials other hosts are not shown.
+pub(super) fn request_headers(feed: &Url, credentials: &HeaderMap, url: &Url, last_event_id: &str) -> HeaderMap {
+    let mut headers = if may_see_headers(feed, url) { credentials.clone() } else { HeaderMap::new() };
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // A proxy that compresses holds events back until its window is full.
@@ -159,34 +142,21 @@ mod tests {
     #[test]
     fn a_request_names_what_it_wants_and_where_it_was() {
         let settings = settings();
-        let headers = request_headers(&settings, &settings.headers, &settings.url, "ä7");
+        let headers = request_headers(&settings.url, &settings.headers, &settings.url, "ä7");
         let pairs = [("accept", "text/event-stream"), ("cache-control", "no-cache"), ("accept-encoding", "identity"), ("authorization", "Bearer x")];
         for (name, value) in pairs {
             assert_eq!(headers.get(name).unwrap().to_str().unwrap(), value, "{name}");
         }
         assert_eq!(headers.get("last-event-id").unwrap().as_bytes(), "ä7".as_bytes());
         for unusable in ["", "a\u{1}b", "a\u{7f}"] {
-            assert!(!request_headers(&settings, &settings.headers, &settings.url, unusable).contains_key("last-event-id"), "{unusable:?}");
+            assert!(!request_headers(&settings.url, &settings.headers, &settings.url, unusable).contains_key("last-event-id"), "{unusable:?}");
         }
     }
 
     #[test]
     fn another_host_gets_no_headers_of_the_configuration() {
-        let headers = request_headers(&settings(), &settings().headers, &Url::parse("http://elsewhere.example/events").unwrap(), "7");
+        let headers = request_headers(&settings().url, &settings().headers, &Url::parse("http://elsewhere.example/events").unwrap(), "7");
         assert!(!headers.contains_key("authorization") && !headers.contains_key("x-key"));
         assert!(headers.contains_key("last-event-id") && headers.contains_key("accept"));
-    }
-
-    #[test]
-    fn loopback_is_known_by_name_and_by_address() {
-        for (url, expected) in [
-            ("http://localhost:1/", true),
-            ("http://127.0.0.9/", true),
-            ("http://[::1]:80/", true),
-            ("http://10.0.0.1/", false),
-            ("http://localhost.example/", false),
-        ] {
-            assert_eq!(is_loopback(&Url::parse(url).unwrap()), expected, "{url}");
-        }
     }
 }

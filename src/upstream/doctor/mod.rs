@@ -25,9 +25,10 @@ pub use finding::{Check, Finding, Level};
 pub use reach::Trust;
 
 use super::answer::{ending_of, may_see_headers};
-use super::fetch::is_loopback;
+use super::fetch::request_headers;
 use super::machine::{Ending, Reason};
 use super::settings::{FeedLimits, HEADERS_OF_OURS};
+use crate::outbound::{self, is_loopback};
 use crate::protocol::event_stream::EventStreamLimits;
 use finding::{quoted, time};
 use futures_util::FutureExt;
@@ -35,15 +36,13 @@ use futures_util::future::Shared;
 use heads::{Answer, Next, what_the_hub_does, without_query};
 use observation::{Moment, Observation};
 use reach::{Trusted, proxy_variable, reach};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Response, Url, redirect};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method, Response, Url};
 use resume::Question;
 use std::future::Future;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use stream::End;
 use tokio::time::{sleep_until, timeout};
-
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// As many as the hub follows.
 const REDIRECTS_MAX: usize = 10;
@@ -420,30 +419,16 @@ async fn until<T>(stop: &Shared<impl Future<Output = ()>>, future: impl Future<O
 fn client(examination: &Examination, trusted: &Trusted) -> Result<Client, String> {
     let config = trusted.client_config().map_err(|error| error.to_string())?;
     // As the hub's own, so that what is found is what the hub finds.
-    let builder = Client::builder()
-        .user_agent(concat!("aether/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .http1_only()
+    let builder = outbound::builder(is_loopback(&examination.url))
         .pool_max_idle_per_host(0)
         .connect_timeout(examination.limits.connect_timeout)
         .tcp_nodelay(true)
         .tls_backend_preconfigured(config);
-    let builder = if is_loopback(&examination.url) { builder.no_proxy() } else { builder };
     builder.build().map_err(|error| error.to_string())
 }
 
 async fn request(examination: &Examination, client: &Client, method: Method, url: &Url, last_event_id: &str) -> Result<Response, Ending> {
-    let mut headers = if may_see_headers(&examination.url, url) { examination.headers.clone() } else { HeaderMap::new() };
-    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if let Ok(value) = HeaderValue::from_bytes(last_event_id.as_bytes())
-        && !last_event_id.is_empty()
-    {
-        headers.insert(LAST_EVENT_ID, value);
-    }
+    let headers = request_headers(&examination.url, &examination.headers, url, last_event_id);
     let limit = examination.limits.connect_timeout;
     match timeout(limit, client.request(method, url.clone()).headers(headers).send()).await {
         Ok(answer) => answer.map_err(|error| ending_of(&error)),
