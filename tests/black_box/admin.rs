@@ -1,5 +1,6 @@
 //! What operators do over the WebSocket: commands as calls, live channels, and what all others are refused.
 
+use crate::support::operators::{ask, done, records};
 use crate::support::token::token;
 use crate::support::{Answer, Client, Codec, Dial, Event, Hub, eventually, read_to_end, within};
 use serde_json::{Value, json};
@@ -22,30 +23,11 @@ async fn operator(hub: &Hub, role: &str) -> Client {
     connect(hub, Codec::Json, &format!("the-{role}"), role).await
 }
 
-/// The result of a command, or code and message of its error.
-async fn ask(client: &mut Client, command: &str, arguments: Value) -> Result<Value, (u64, String)> {
-    let reply = client.call("rpc", json!({ "method": command, "data": arguments })).await;
-    match reply.get("rpc") {
-        Some(rpc) => Ok(rpc["data"].clone()),
-        None => Err((reply["error"]["code"].as_u64().unwrap_or_default(), reply["error"]["message"].as_str().unwrap_or_default().to_owned())),
-    }
-}
-
-async fn done(client: &mut Client, command: &str, arguments: Value) -> Value {
-    ask(client, command, arguments.clone()).await.unwrap_or_else(|error| panic!("{command} {arguments}: {error:?}"))
-}
-
 async fn code(client: &mut Client, command: &str, arguments: Value) -> u64 {
     match ask(client, command, arguments.clone()).await {
         Ok(result) => panic!("{command} {arguments} gave {result}"),
         Err((code, _)) => code,
     }
-}
-
-/// Records of the audit log, the oldest first.
-async fn records(client: &mut Client, query: Value) -> Vec<Value> {
-    let query = crate::support::merged(json!({ "oldest_first": true, "limit": 1000 }), query);
-    done(client, "admin.audit.list", query).await["records"].as_array().cloned().unwrap_or_default()
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Operators and people: bans, accounts, keys of the server API, secrets that are replaced; and that the audit log knows of all of it, and no secret.
 
+use crate::support::operators::{ask, done, records};
 use crate::support::token::token;
 use crate::support::{API_KEY, Client, Codec, Hub, eventually, merged, request};
 use serde_json::{Value, json};
@@ -23,18 +24,6 @@ async fn operator(hub: &Hub, role: &str) -> Client {
     client
 }
 
-async fn ask(client: &mut Client, command: &str, arguments: Value) -> Result<Value, (u64, String)> {
-    let reply = client.call("rpc", json!({ "method": command, "data": arguments })).await;
-    match reply.get("rpc") {
-        Some(rpc) => Ok(rpc["data"].clone()),
-        None => Err((reply["error"]["code"].as_u64().unwrap_or_default(), reply["error"]["message"].as_str().unwrap_or_default().to_owned())),
-    }
-}
-
-async fn done(client: &mut Client, command: &str, arguments: Value) -> Value {
-    ask(client, command, arguments.clone()).await.unwrap_or_else(|error| panic!("{command} {arguments}: {error:?}"))
-}
-
 /// Fails with this code, and says this.
 async fn fails(client: &mut Client, command: &str, arguments: Value, code: u64, says: &str) {
     let (got, message) = ask(client, command, arguments.clone()).await.expect_err(command);
@@ -43,10 +32,8 @@ async fn fails(client: &mut Client, command: &str, arguments: Value, code: u64, 
 
 /// Actions and objects of the log's records, the oldest first.
 async fn recorded(client: &mut Client, query: Value) -> Vec<(String, String, String, Value)> {
-    let query = merged(json!({ "oldest_first": true, "limit": 1000 }), query);
     let text = |record: &Value, member: &str| record[member].as_str().unwrap_or_default().to_owned();
-    let records = done(client, "admin.audit.list", query).await["records"].as_array().cloned().unwrap_or_default();
-    records.iter().map(|one| (text(one, "actor"), text(one, "action"), text(one, "outcome"), one["details"].clone())).collect()
+    records(client, query).await.iter().map(|one| (text(one, "actor"), text(one, "action"), text(one, "outcome"), one["details"].clone())).collect()
 }
 
 fn command(hub: &Hub, arguments: &[&str], input: &str) -> String {

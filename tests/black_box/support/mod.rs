@@ -8,6 +8,7 @@ mod feed;
 mod http;
 mod hub;
 pub mod keys;
+pub mod operators;
 mod stream;
 pub mod token;
 mod websocket;
