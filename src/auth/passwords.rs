@@ -8,6 +8,8 @@ use crate::store::PasswordHash;
 use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::{Algorithm, Argon2, Params, PasswordVerifier, Version};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use std::io;
@@ -143,7 +145,7 @@ fn work(queue: &Mutex<Receiver<Job>>, keeper: &Keeper) {
 /// Hashes at the configured cost, on the calling thread.
 pub struct Keeper {
     argon2: Argon2<'static>,
-    /// What a password is held against where there is no user: of the configured cost, and of a password that nobody knows.
+    /// What a password is held against where there is no user: of the configured cost, and of no password.
     nobody: PasswordHash,
 }
 
@@ -151,9 +153,8 @@ impl Keeper {
     pub fn new(settings: &PasswordSettings) -> Result<Self, PasswordError> {
         let params =
             Params::new(settings.memory_kib, settings.iterations, settings.parallelism, None).map_err(|reason| PasswordError::Cost { reason })?;
-        let mut keeper = Self { argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params), nobody: PasswordHash(String::new()) };
-        keeper.nobody = keeper.hash(&SecretString::from(super::sign::random_secret()))?;
-        Ok(keeper)
+        let nobody = nobody(&params);
+        Ok(Self { argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params), nobody })
     }
 
     pub fn hash(&self, password: &SecretString) -> Result<PasswordHash, PasswordError> {
@@ -183,6 +184,14 @@ impl Keeper {
             && hash.version == Some(Version::V0x13.into())
             && Params::try_from(hash).is_ok_and(|params| cost(&params) == cost(self.argon2.params()))
     }
+}
+
+/// Written without hashing anything, which would cost every start the time and the memory of a look: no password is known that gives these bytes.
+fn nobody(params: &Params) -> PasswordHash {
+    let (salt, hash): ([u8; 16], [u8; Params::DEFAULT_OUTPUT_LEN]) = (rand::random(), rand::random());
+    let [salt, hash] = [&salt[..], &hash[..]].map(|bytes| STANDARD_NO_PAD.encode(bytes));
+    let (version, memory, iterations, parallelism) = (u32::from(Version::V0x13), params.m_cost(), params.t_cost(), params.p_cost());
+    PasswordHash(format!("$argon2id$v={version}$m={memory},t={iterations},p={parallelism}${salt}${hash}"))
 }
 
 fn is_affordable(hash: &Phc) -> bool {
@@ -274,6 +283,7 @@ mod tests {
             Phc::new(&hash.0).map(|hash| (hash.algorithm, hash.version, hash.params, hash.hash.map(|hash| hash.len()))).unwrap()
         };
         assert_eq!(cost(&keeper.nobody), cost(&somebody));
+        assert!(keeper.is_current(&Phc::new(&keeper.nobody.0).unwrap()));
     }
 
     #[actix_rt::test]
