@@ -409,9 +409,13 @@ fn json(value: Option<Box<RawValue>>) -> Option<Bytes> {
     value.map(|value| Payload::from_json(Bytes::from(value.get().as_bytes().to_vec())).bytes().clone())
 }
 
-/// The bytes in base64 win.
+/// The bytes in base64 win; where they are JSON, on one line too.
 fn payload(value: Option<Box<RawValue>>, base64: &str) -> Result<Bytes, Garbage> {
-    if base64.is_empty() { Ok(json(value).unwrap_or_default()) } else { STANDARD.decode(base64).map(Bytes::from).map_err(|_| Garbage) }
+    if base64.is_empty() {
+        return Ok(json(value).unwrap_or_default());
+    }
+    let decoded = STANDARD.decode(base64).map_err(|_| Garbage)?;
+    Ok(Payload::from_bytes(decoded.into()).bytes().clone())
 }
 
 #[cfg(test)]
@@ -447,6 +451,10 @@ mod tests {
         );
         assert_eq!(admitted.subs.iter().map(|sub| (sub.channel.as_str(), &sub.data[..])).collect::<Vec<_>>(), [("a", &b"5"[..]), ("b", b"")]);
         assert_eq!((admitted.subs[0].overrides.presence, admitted.meta.as_deref()), (Some(true), Some(&b"[1]"[..])));
+
+        let in_base64 = read::<Option<Admitted>>(br#"{"result":{"b64info":"eyJhIjoKMX0=","b64data":"AP8K"}}"#);
+        let Ok(Ok(Some(in_base64))) = in_base64 else { panic!("{in_base64:?}") };
+        assert_eq!((&in_base64.info[..], &in_base64.data[..]), (&b"{\"a\": 1}"[..], &b"\x00\xff\n"[..]), "bytes that are no JSON stay as they are");
 
         for nothing in ["{}", r#"{"result":null}"#, r#"{"error":null,"x":[]}"#] {
             assert_eq!(read::<Option<Admitted>>(nothing.as_bytes()), Ok(Ok(None)), "{nothing}");
