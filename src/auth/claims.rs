@@ -54,6 +54,13 @@ pub struct ServerSub {
     pub overrides: Overrides,
 }
 
+impl ServerSub {
+    /// With nothing but what its namespace gives.
+    pub fn plain(channel: ChannelName) -> Self {
+        Self { channel, info: Bytes::new(), data: Bytes::new(), overrides: Overrides::default() }
+    }
+}
+
 /// What a subscription token says. Whether it is for this client is for [`may_subscribe`](super::may_subscribe) to judge.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubscriptionClaims {
@@ -283,7 +290,7 @@ fn server_subs(members: &Members<'_>, subs_max: usize) -> Result<Vec<ServerSub>,
             return Err(wrong("channels", "a list of channel names"));
         }
         if seen.insert(name.as_ref()) {
-            subs.push(ServerSub { channel: ChannelName::new(name), info: Bytes::new(), data: Bytes::new(), overrides: Overrides::default() });
+            subs.push(ServerSub::plain(ChannelName::new(name)));
         }
     }
     Ok(subs)

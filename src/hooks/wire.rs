@@ -258,8 +258,7 @@ impl Answered for Option<Admitted> {
         }
         for channel in wire.channels {
             let channel = ChannelName::new(&channel);
-            let plain = ServerSub { channel: channel.clone(), info: Bytes::new(), data: Bytes::new(), overrides: Overrides::default() };
-            subs.entry(channel).or_insert(plain);
+            subs.entry(channel.clone()).or_insert_with(|| ServerSub::plain(channel));
         }
         Ok(Some(Admitted {
             user: UserId::new(&wire.user),

@@ -3,7 +3,7 @@
 use super::commands::Asked;
 use super::subscription::Grant;
 use super::{Phase, Session};
-use crate::auth::Overrides;
+use crate::auth::ServerSub;
 use crate::channel::{ChannelName, ClientInfo, StreamPosition};
 use crate::protocol::centrifuge::reply::Push;
 use crate::protocol::centrifuge::{RefreshResult, Reply};
@@ -68,12 +68,10 @@ impl Handler<Unsubscribe> for Session {
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Subscribed {
-    pub channel: ChannelName,
-    pub chan_info: Bytes,
-    pub data: Bytes,
+    pub sub: ServerSub,
+    /// Unix seconds; `None`: never.
     pub expires_at: Option<i64>,
     pub since: Option<StreamPosition>,
-    pub overrides: Overrides,
 }
 
 impl Handler<Subscribed> for Session {
@@ -84,7 +82,7 @@ impl Handler<Subscribed> for Session {
             self.server_todo.push(subscribed);
             self.subscribe_waiting(ctx);
         } else {
-            log::warn!("session {}: {WAITING_MAX} subscriptions wait already, {} is left out", self.id, subscribed.channel);
+            log::warn!("session {}: {WAITING_MAX} subscriptions wait already, {} is left out", self.id, subscribed.sub.channel);
         }
     }
 }
@@ -97,30 +95,20 @@ impl Session {
             return;
         }
         for subscribed in std::mem::take(&mut self.server_todo) {
-            let Ok(options) = self.worker.publisher.rules.options(&subscribed.channel).cloned() else { continue };
-            if self.subscriptions.contains_key(&subscribed.channel) {
+            let Ok(options) = self.worker.publisher.rules.options(&subscribed.sub.channel).cloned() else { continue };
+            if self.subscriptions.contains_key(&subscribed.sub.channel) {
                 continue;
             }
             if self.subscriptions.len() >= self.worker.settings.channel_limit {
                 return self.disconnect(Disconnect::CHANNEL_LIMIT);
             }
-            let shard = self.worker.fan.shard(&subscribed.channel, &options);
+            let shard = self.worker.fan.shard(&subscribed.sub.channel, &options);
             if !shard.is_live_or_tell(&self.outbox) {
                 self.server_todo.push(subscribed);
                 continue;
             }
             let asked = Asked { since: subscribed.since.clone(), ..Asked::default() };
-            let mut grant = Grant {
-                options: subscribed.overrides.apply(&options),
-                channel: subscribed.channel,
-                chan_info: subscribed.chan_info,
-                data: subscribed.data,
-                expires_at: subscribed.expires_at,
-                is_server_side: true,
-                is_positioned: false,
-                is_recoverable: false,
-                tells_presence: false,
-            };
+            let mut grant = Grant::of_server(subscribed.sub, &options, subscribed.expires_at);
             self.settle(&mut grant, &asked);
             let Some(answer) = self.read_missed(&shard, &grant, &asked) else {
                 self.added(&shard, &grant, &asked, None);

@@ -1,6 +1,7 @@
 //! One subscription of one session: what it may, what it was promised, and its end.
 
 use super::Session;
+use crate::auth::ServerSub;
 use crate::broker::Broker;
 use crate::channel::{ChannelName, ChannelOptions, ClientInfo, OWN_PREFIX};
 use crate::hooks::Happened;
@@ -11,6 +12,7 @@ use crate::protocol::codes::{Disconnect, Unsubscribed};
 use crate::telemetry::emit;
 use crate::telemetry::sessions::SubscriptionEnded;
 use crate::topic::shard::{Membership, Shard, Wants};
+use bytes::Bytes;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,9 +23,9 @@ pub struct Grant {
     /// The namespace's options with the overrides of a token applied.
     pub options: Arc<ChannelOptions>,
     /// What a token says of the client in this channel.
-    pub chan_info: bytes::Bytes,
+    pub chan_info: Bytes,
     /// Told to the client in the result.
-    pub data: bytes::Bytes,
+    pub data: Bytes,
     /// Unix seconds.
     pub expires_at: Option<i64>,
     pub is_server_side: bool,
@@ -31,6 +33,29 @@ pub struct Grant {
     pub is_recoverable: bool,
     /// Joins and leaves are pushed.
     pub tells_presence: bool,
+}
+
+impl Grant {
+    /// What the client asked for, with nothing of a token or of the application in it, and not settled yet.
+    pub fn of_client(channel: ChannelName, options: Arc<ChannelOptions>) -> Self {
+        Self {
+            channel,
+            options,
+            chan_info: Bytes::new(),
+            data: Bytes::new(),
+            expires_at: None,
+            is_server_side: false,
+            is_positioned: false,
+            is_recoverable: false,
+            tells_presence: false,
+        }
+    }
+
+    /// What the client gets without asking, not settled yet.
+    pub fn of_server(sub: ServerSub, options: &Arc<ChannelOptions>, expires_at: Option<i64>) -> Self {
+        let ServerSub { channel, info, data, overrides } = sub;
+        Self { chan_info: info, data, expires_at, is_server_side: true, ..Self::of_client(channel, overrides.apply(options)) }
+    }
 }
 
 pub struct Subscription {

@@ -2,7 +2,7 @@
 
 use super::json::{self, Text, null_as_default};
 use super::{Addressed, Call, Empty};
-use crate::auth::Overrides;
+use crate::auth::{Overrides, ServerSub};
 use crate::channel::{ChannelName, Epoch, StreamPosition};
 use crate::protocol::codes::ErrorCode;
 use crate::session::Subscribed;
@@ -120,12 +120,14 @@ pub async fn call(call: &Call<'_>, request: SubscribeRequest<'_>) -> Result<Empt
     call.options(&request.channel)?;
     let to = Addressed { user: &request.user, client: &request.client, session: &request.session };
     let subscribed = Subscribed {
-        channel: ChannelName::new(&request.channel),
-        chan_info: json::kept_payload(call.body, request.info, &request.b64info)?,
-        data: json::kept_payload(call.body, request.data, &request.b64data)?,
+        sub: ServerSub {
+            channel: ChannelName::new(&request.channel),
+            info: json::kept_payload(call.body, request.info, &request.b64info)?,
+            data: json::kept_payload(call.body, request.data, &request.b64data)?,
+            overrides: request.r#override.map(Overrides::from).unwrap_or_default(),
+        },
         expires_at: (request.expire_at > 0).then_some(request.expire_at),
         since: request.recover_since.map(StreamPosition::from),
-        overrides: request.r#override.map(Overrides::from).unwrap_or_default(),
     };
     call.tell(to.connections(call.api)?, &subscribed).await
 }

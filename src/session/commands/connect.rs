@@ -3,7 +3,7 @@
 use super::hooked::Verdict;
 use super::subscribe::Asked;
 use super::{Session, Step, ttl};
-use crate::auth::{ConnectionClaims, Right, TokenError, may_subscribe};
+use crate::auth::{ConnectionClaims, Right, ServerSub, TokenError, may_subscribe};
 use crate::broker::{Answer, BrokerError, History};
 use crate::channel::{ChannelName, ClientInfo};
 use crate::hooks::Question;
@@ -148,24 +148,23 @@ impl Session {
     /// The channels that come with the connection: of the token, the user's own, and those of the request that need no token.
     fn server_side(&self, request: &ConnectRequest, claims: &ConnectionClaims) -> Result<Vec<ServerSide>, Refused> {
         let rules = &self.worker.publisher.rules;
-        let mut wanted: Vec<(ChannelName, Bytes, Bytes, crate::auth::Overrides)> =
-            claims.subs.iter().map(|sub| (sub.channel.clone(), sub.info.clone(), sub.data.clone(), sub.overrides)).collect();
+        let mut wanted = claims.subs.clone();
         if let Some(personal) = &self.worker.settings.personal_channel
             && !claims.user.is_anonymous()
         {
             let channel = rules.personal_channel(&personal.namespace, &claims.user);
-            if !wanted.iter().any(|(name, ..)| *name == channel) {
-                wanted.push((channel, Bytes::new(), Bytes::new(), crate::auth::Overrides::default()));
+            if !wanted.iter().any(|sub| sub.channel == channel) {
+                wanted.push(ServerSub::plain(channel));
             }
         }
-        let known: std::collections::HashSet<_> = wanted.iter().map(|(name, ..)| name.clone()).collect();
+        let known: std::collections::HashSet<_> = wanted.iter().map(|sub| sub.channel.clone()).collect();
         let mut from_request: Vec<_> = request.subs.keys().filter(|name| !known.contains(name.as_str())).collect();
         from_request.sort_unstable();
         for name in from_request {
             let options = rules.options_for_client(name).map_err(|_| Refused::Disconnect(Disconnect::BAD_REQUEST))?;
             // Where the application decides, the client has to ask for itself.
             if !name.is_empty() && !options.subscribe_proxy_enabled && may_subscribe(rules, options, self.client(name), name, None, 0).is_ok() {
-                wanted.push((ChannelName::new(name), Bytes::new(), Bytes::new(), crate::auth::Overrides::default()));
+                wanted.push(ServerSub::plain(ChannelName::new(name)));
             }
         }
         if wanted.len() > self.worker.settings.channel_limit {
@@ -173,20 +172,10 @@ impl Session {
         }
         wanted
             .into_iter()
-            .map(|(channel, chan_info, data, overrides)| {
-                let options = rules.options(&channel).map_err(|error| Refused::Error(error.code()))?;
-                let asked = request.subs.get(channel.as_str()).map(Asked::from).unwrap_or_default();
-                let mut grant = Grant {
-                    options: overrides.apply(options),
-                    channel,
-                    chan_info,
-                    data,
-                    expires_at: None,
-                    is_server_side: true,
-                    is_positioned: false,
-                    is_recoverable: false,
-                    tells_presence: false,
-                };
+            .map(|sub| {
+                let options = rules.options(&sub.channel).map_err(|error| Refused::Error(error.code()))?;
+                let asked = request.subs.get(sub.channel.as_str()).map(Asked::from).unwrap_or_default();
+                let mut grant = Grant::of_server(sub, options, None);
                 self.settle(&mut grant, &asked);
                 let shard = self.worker.fan.shard(&grant.channel, &grant.options);
                 Ok(ServerSide { shard, grant, asked })

@@ -136,17 +136,8 @@ impl Session {
             if allowed.expires_at.is_some_and(|at| at <= wall_seconds) {
                 return Err(NoGrant::error(ErrorCode::EXPIRED));
             }
-            let mut grant = Grant {
-                channel: ChannelName::new(&request.channel),
-                options: allowed.overrides.apply(&options),
-                chan_info: allowed.info,
-                data: allowed.data,
-                expires_at: allowed.expires_at,
-                is_server_side: false,
-                is_positioned: false,
-                is_recoverable: false,
-                tells_presence: false,
-            };
+            let plain = Grant::of_client(ChannelName::new(&request.channel), allowed.overrides.apply(&options));
+            let mut grant = Grant { chan_info: allowed.info, data: allowed.data, expires_at: allowed.expires_at, ..plain };
             self.settle(&mut grant, &Asked::from(request));
             return Ok(grant);
         }
@@ -157,17 +148,7 @@ impl Session {
             }
             NoGrant::Verdict(refused.verdict())
         })?;
-        let mut grant = Grant {
-            channel: ChannelName::new(&request.channel),
-            options,
-            chan_info: Bytes::new(),
-            data: Bytes::new(),
-            expires_at: None,
-            is_server_side: false,
-            is_positioned: false,
-            is_recoverable: false,
-            tells_presence: false,
-        };
+        let mut grant = Grant::of_client(ChannelName::new(&request.channel), options);
         if let Some(claims) = claims {
             grant.options = claims.overrides.apply(&grant.options);
             (grant.chan_info, grant.data, grant.expires_at) = (claims.info, claims.data, claims.expires_at);
@@ -200,17 +181,8 @@ impl Session {
         if !self.worker.procedures.may_watch(&caller, channel) {
             return Err(denied);
         }
-        Ok(Grant {
-            options: self.worker.publisher.rules.options_of_any(channel).cloned().map_err(|error| error.code())?,
-            channel: ChannelName::new(channel),
-            chan_info: Bytes::new(),
-            data: Bytes::new(),
-            expires_at: None,
-            is_server_side: false,
-            is_positioned: false,
-            is_recoverable: false,
-            tells_presence: false,
-        })
+        let options = self.worker.publisher.rules.options_of_any(channel).cloned().map_err(|error| error.code())?;
+        Ok(Grant::of_client(ChannelName::new(channel), options))
     }
 
     /// Which of the things that are asked for, or that the namespace forces on everybody, the subscription has.
