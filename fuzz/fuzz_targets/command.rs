@@ -6,7 +6,7 @@
 #![no_main]
 
 use aether::channel::{ChannelName, Payload, Publication};
-use aether::protocol::centrifuge::{Codec, Command, Request};
+use aether::protocol::centrifuge::{Codec, Command, Push, Request, Wire};
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
 use serde_json::value::RawValue;
@@ -40,14 +40,16 @@ fn goes_out(codec: Codec, channel: &str, data: bytes::Bytes) {
         Codec::Protobuf => Payload::from_bytes(data),
     };
     let is_json = data.is_json();
-    let publication = Publication { offset: 1, data, info: None, tags: None };
+    let publication = Publication { offset: 1, data, info: None, tags: None, update: None };
     let channel = ChannelName::new(channel);
-    match Codec::Json.encode_publication(&channel, &publication) {
-        Ok(frame) => {
-            assert!(is_json && !frame.contains(&b'\n'), "a line feed would begin another reply");
-            serde_json::from_slice::<&RawValue>(&frame).expect("a push is JSON");
+    let push = || Push::Publication { channel: &channel, publication: &publication };
+    match Wire::StreamJson.push(push()) {
+        Ok(line) => {
+            let message = line.strip_suffix(b"\n").expect("a line ends");
+            assert!(is_json && !message.contains(&b'\n'), "a line feed would begin another reply");
+            serde_json::from_slice::<&RawValue>(message).expect("a push is JSON");
         }
         Err(_) => assert!(!is_json),
     }
-    Codec::Protobuf.encode_publication(&channel, &publication).expect("Protobuf carries any bytes");
+    Wire::StreamProtobuf.push(push()).expect("Protobuf carries any bytes");
 }
