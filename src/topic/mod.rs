@@ -6,6 +6,7 @@
 
 pub mod event;
 pub mod fanout;
+pub mod listing;
 pub mod meter;
 pub mod registry;
 pub mod shard;

@@ -5,19 +5,21 @@
 
 use super::event::Encoded;
 use super::fanout::{self, Fanout, WorkerCounts};
+use super::listing::{Page, PageAsked, Walk};
 use super::meter::Meter;
 use super::{Attach, Detach, Happened, Topic, TopicSettings};
 use crate::broker::{Broker, ChannelEvent, Deliver};
 use crate::channel::{ChannelName, ChannelRules};
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::telemetry::emit;
 use crate::telemetry::tap::{self, Subject};
 use crate::telemetry::topics::{DeliveryDropped, TopicReplaced};
 use actix::{Actor, Addr, ArbiterHandle, Context};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Map;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -173,9 +175,17 @@ pub trait Demand: Send + Sync {
     fn still_wanted(&self, channel: &ChannelName);
 }
 
+/// The topics behind one lock.
+#[derive(Default)]
+struct Shelf {
+    entries: HashMap<ChannelName, Entry>,
+    /// The same names in order, for those who want to see them page by page.
+    names: BTreeSet<ChannelName>,
+}
+
 pub struct Topics {
     me: Weak<Self>,
-    shards: [Mutex<HashMap<ChannelName, Entry>>; SHARDS],
+    shards: [Mutex<Shelf>; SHARDS],
     hasher: RandomState,
     arbiters: Vec<ArbiterHandle>,
     workers: RwLock<Vec<Option<Arc<WorkerPort>>>>,
@@ -264,14 +274,16 @@ impl Topics {
     /// [`fanout::Attached`]. Its subscribers are to be counted in what is returned.
     pub fn attach(&self, channel: &ChannelName, index: usize) -> Audience {
         let shard_index = self.shard_of(channel);
-        let mut shard = self.shards[shard_index].lock();
-        let entry = match shard.get_mut(channel) {
+        let mut shelf = self.shards[shard_index].lock();
+        let Shelf { entries, names } = &mut *shelf;
+        let entry = match entries.get_mut(channel) {
             Some(entry) if entry.topic.connected() => entry,
             Some(entry) => {
                 self.replace(channel, entry, shard_index);
                 entry
             }
-            None => shard.entry(channel.clone()).or_insert_with(|| {
+            None => entries.entry(channel.clone()).or_insert_with(|| {
+                names.insert(channel.clone());
                 let (topic, in_flight) = self.start(channel, shard_index);
                 Entry { topic, workers: 0, in_flight, audience: Audience::default(), publications: Meter::default(), is_lagging: false }
             }),
@@ -288,7 +300,7 @@ impl Topics {
 
     /// Worker `index` has no subscriber of `channel` any more.
     pub fn detach(&self, channel: &ChannelName, index: usize) {
-        if let Some(entry) = self.shards[self.shard_of(channel)].lock().get_mut(channel) {
+        if let Some(entry) = self.shards[self.shard_of(channel)].lock().entries.get_mut(channel) {
             let was_watched = entry.workers != 0;
             entry.workers &= !(1 << index);
             entry.topic.do_send(Detach { worker: index });
@@ -302,19 +314,20 @@ impl Topics {
     pub fn announce_demand(&self) {
         let Some(demand) = self.demand.get() else { return };
         for shard in &self.shards {
-            shard.lock().iter().filter(|(_, entry)| entry.workers != 0).for_each(|(channel, _)| demand.still_wanted(channel));
+            shard.lock().entries.iter().filter(|(_, entry)| entry.workers != 0).for_each(|(channel, _)| demand.still_wanted(channel));
         }
     }
 
     /// A topic has been without workers for long enough. `false`: one came meanwhile, and the topic goes on.
     pub(super) fn retire(&self, channel: &ChannelName) -> bool {
-        let mut shard = self.shards[self.shard_of(channel)].lock();
-        match shard.get(channel) {
+        let mut shelf = self.shards[self.shard_of(channel)].lock();
+        match shelf.entries.get(channel) {
             Some(entry) if entry.workers != 0 => false,
             _ => {
-                shard.remove(channel);
-                if shard.is_empty() {
-                    *shard = HashMap::new();
+                shelf.entries.remove(channel);
+                shelf.names.remove(channel);
+                if shelf.entries.is_empty() {
+                    *shelf = Shelf::default();
                 }
                 true
             }
@@ -326,7 +339,7 @@ impl Topics {
     pub fn heal(&self) -> usize {
         let mut healed = 0;
         for (shard_index, shard) in self.shards.iter().enumerate() {
-            for (channel, entry) in shard.lock().iter_mut() {
+            for (channel, entry) in shard.lock().entries.iter_mut() {
                 if !entry.topic.connected() {
                     self.replace(channel, entry, shard_index);
                     healed += 1;
@@ -341,7 +354,7 @@ impl Topics {
 
     /// Topics that live.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.lock().entries.len()).sum()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -355,11 +368,7 @@ impl Topics {
         let mut watched = Vec::new();
         let mut shown = 0;
         for shard in &self.shards {
-            watched.extend(shard.lock().iter().filter(|(_, entry)| !entry.audience.is_empty()).map(|(channel, entry)| WatchedChannel {
-                channel: channel.clone(),
-                subscribers: entry.audience.len(),
-                publications_per_second: entry.publications.per_second(now),
-            }));
+            watched.extend(shard.lock().entries.iter().filter_map(|(channel, entry)| entry.watched(channel, now)));
             shown += watched.len();
             watched.drain(..).for_each(&mut each);
             if shown >= SHOWN_PER_TURN {
@@ -369,11 +378,34 @@ impl Topics {
         }
     }
 
+    /// A page of the channels that have subscribers and that `accepts` lets through, ordered by name. It costs a bounded number of looks, so that a
+    /// page may be short, or empty, and still have a next one.
+    pub async fn watched_page(&self, asked: &PageAsked, mut accepts: impl FnMut(&ChannelName) -> bool) -> Page<WatchedChannel> {
+        let now = self.clock.now();
+        let mut walk = Walk::new(asked);
+        let mut looks = 0;
+        for shard in &self.shards {
+            looks += {
+                let Shelf { entries, names } = &*shard.lock();
+                let names = names.range::<str, _>((asked.start(), Bound::Unbounded));
+                walk.look_through(asked, names, |name| {
+                    let entry = entries.get(name)?;
+                    if accepts(name) { entry.watched(name, now) } else { None }
+                })
+            };
+            if looks >= SHOWN_PER_TURN {
+                looks = 0;
+                tokio::task::yield_now().await;
+            }
+        }
+        walk.finish()
+    }
+
     /// What is known of the topic of `channel` without asking it.
     pub fn describe(&self, channel: &str) -> Option<TopicFacts> {
         let now = self.clock.now();
         let shard = (self.hasher.hash_one(channel) % SHARDS as u64) as usize;
-        self.shards[shard].lock().get(channel).map(|entry| TopicFacts {
+        self.shards[shard].lock().entries.get(channel).map(|entry| TopicFacts {
             is_alive: entry.topic.connected(),
             workers: (0..WORKERS_MAX).filter(|worker| entry.workers & (1 << worker) != 0).collect(),
             bytes_in_flight: entry.in_flight.0.load(Ordering::Relaxed),
@@ -386,7 +418,7 @@ impl Topics {
     /// The topic of `channel`, if one lives.
     pub fn find(&self, channel: &str) -> Option<Addr<Topic>> {
         let shard = (self.hasher.hash_one(channel) % SHARDS as u64) as usize;
-        self.shards[shard].lock().get(channel).map(|entry| entry.topic.clone())
+        self.shards[shard].lock().entries.get(channel).map(|entry| entry.topic.clone())
     }
 
     fn shard_of(&self, channel: &ChannelName) -> usize {
@@ -411,6 +443,15 @@ impl Topics {
 }
 
 impl Entry {
+    /// What is shown of the channel, if it has subscribers.
+    fn watched(&self, channel: &ChannelName, now: Millis) -> Option<WatchedChannel> {
+        (!self.audience.is_empty()).then(|| WatchedChannel {
+            channel: channel.clone(),
+            subscribers: self.audience.len(),
+            publications_per_second: self.publications.per_second(now),
+        })
+    }
+
     fn attach_workers(&mut self) {
         self.is_lagging = false;
         for worker in (0..WORKERS_MAX).filter(|worker| self.workers & (1 << worker) != 0) {
@@ -444,8 +485,8 @@ impl Deliver for Topics {
             trace(channel, &event);
         }
         let shard_index = self.shard_of(channel);
-        let mut shard = self.shards[shard_index].lock();
-        let Some(entry) = shard.get_mut(channel) else { return };
+        let mut shelf = self.shards[shard_index].lock();
+        let Some(entry) = shelf.entries.get_mut(channel) else { return };
         if !entry.topic.connected() {
             self.replace(channel, entry, shard_index);
         }

@@ -271,6 +271,7 @@ async fn channels_are_listed_with_what_goes_on_in_them() {
     let first = done(&mut operator, "admin.channels.list", json!({ "limit": 1 })).await;
     let second = done(&mut operator, "admin.channels.list", json!({ "limit": 1, "after": first["next"] })).await;
     assert_eq!((&first["channels"][0]["channel"], &second["channels"][0]["channel"]), (&json!("news:1"), &json!("news:2")));
+    assert_eq!((&first["subscribers"], &second["subscribers"]), (&json!(4), &json!(null)), "only the first page looks at all channels");
     let shown = done(&mut operator, "admin.channels.show", json!({ "channel": "room:1" })).await;
     assert_eq!(shown["present"]["first"][0]["user"], "alice", "{shown}");
     done(&mut operator, "admin.history.purge", json!({ "channel": "news:1", "confirm": true })).await;

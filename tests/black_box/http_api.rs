@@ -199,6 +199,10 @@ async fn channels_and_info_tell_what_is_there() {
     assert_eq!(channels, json!({ "channels": { "news:a": { "num_clients": 2 }, "room:b": { "num_clients": 1 } } }));
     let channels = hub.api("channels", json!({ "pattern": "news:*" })).await;
     assert_eq!(channels, json!({ "channels": { "news:a": { "num_clients": 2 } } }));
+    let first = hub.api("channels", json!({ "limit": 1 })).await;
+    assert_eq!(first, json!({ "channels": { "news:a": { "num_clients": 2 } }, "next": "news:a" }));
+    let second = hub.api("channels", json!({ "limit": 1, "after": first["next"] })).await;
+    assert_eq!(second, json!({ "channels": { "room:b": { "num_clients": 1 } } }));
     let info = hub.api("info", json!({})).await;
     let node = &info["nodes"][0];
     assert_eq!(

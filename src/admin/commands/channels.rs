@@ -9,10 +9,9 @@ use crate::channel::{ChannelName, OWN_PREFIX};
 use crate::protocol::codes::ClientError;
 use crate::session::procedures::Caller;
 use crate::topic::fanout::PROBE;
-use crate::topic::registry::WatchedChannel;
+use crate::topic::listing::PageAsked;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Clients that are listed as present.
@@ -31,7 +30,7 @@ arguments! {
     List {
         /// Only channels like this: `*` any text, `?` one letter.
         pattern: Option<Pattern>,
-        /// Begin behind this channel: `next` of the page before.
+        /// Begin behind this channel: `next` of the page before. Pages behind the first have no `count` and `subscribers` of all.
         after: Option<ChannelName>,
         /// Channels in one answer.
         limit: Page,
@@ -39,29 +38,23 @@ arguments! {
 }
 
 async fn list(desk: Arc<Desk>, _: Caller, List { pattern, after, limit }: List) -> Result<Value, Failure> {
-    let mut page: BTreeMap<ChannelName, WatchedChannel> = BTreeMap::new();
-    let (mut count, mut subscribers) = (0usize, 0usize);
-    desk.topics
-        .for_each_watched(|watched| {
-            if *watched.channel == *PROBE || pattern.as_ref().is_some_and(|Pattern(glob)| !glob.is_match(watched.channel.as_str())) {
-                return;
-            }
-            count += 1;
-            subscribers += watched.subscribers;
-            if after.as_ref().is_none_or(|after| watched.channel > *after) {
-                page.insert(watched.channel.clone(), watched);
-                if page.len() > limit.0 + 1 {
-                    page.pop_last();
+    let is_shown = |channel: &ChannelName| **channel != *PROBE && pattern.as_ref().is_none_or(|Pattern(glob)| glob.is_match(channel.as_str()));
+    // The sums take a look at every channel, so only the first page has them.
+    let mut sums = after.is_none().then_some((0usize, 0usize));
+    if let Some((count, subscribers)) = &mut sums {
+        desk.topics
+            .for_each_watched(|watched| {
+                if is_shown(&watched.channel) {
+                    *count += 1;
+                    *subscribers += watched.subscribers;
                 }
-            }
-        })
-        .await;
-    let has_more = page.len() > limit.0;
-    if has_more {
-        page.pop_last();
+            })
+            .await;
     }
-    let mut channels = Vec::with_capacity(page.len());
-    for watched in page.values() {
+    let glob = pattern.as_ref().map_or("", |Pattern(glob)| glob.glob().glob());
+    let page = desk.topics.watched_page(&PageAsked::like(glob, after, limit.0), is_shown).await;
+    let mut channels = Vec::with_capacity(page.found.len());
+    for watched in &page.found {
         channels.push(json!({
             "channel": watched.channel.as_str(),
             "subscribers": watched.subscribers,
@@ -69,7 +62,8 @@ async fn list(desk: Arc<Desk>, _: Caller, List { pattern, after, limit }: List) 
             "history": stream(&desk, &watched.channel).await,
         }));
     }
-    let next = page.last_key_value().filter(|_| has_more).map(|(channel, _)| channel.to_string());
+    let next = page.next.map(|channel| channel.to_string());
+    let (count, subscribers) = sums.unzip();
     Ok(json!({ "channels": channels, "next": next, "count": count, "subscribers": subscribers }))
 }
 

@@ -388,6 +388,33 @@ async fn channels_are_told_as_long_as_they_have_subscribers() {
 }
 
 #[actix_web::test]
+async fn channels_come_page_by_page_where_that_is_asked_for() {
+    let api = api(Some(KEY), false);
+    for channel in ["chat:c", "chat:a", "plain", "chat:b", "chat:e"] {
+        api.topics.attach(&channel.into(), 0).joined();
+    }
+    // Somebody is attached, and nobody subscribed.
+    api.topics.attach(&"chat:d".into(), 0);
+    for (asked, found, next) in [
+        (json!({ "limit": 2 }), &["chat:a", "chat:b"][..], json!("chat:b")),
+        (json!({ "limit": 2, "after": "chat:b" }), &["chat:c", "chat:e"], json!("chat:e")),
+        (json!({ "limit": 2, "after": "chat:e" }), &["plain"], Value::Null),
+        (json!({ "limit": 2, "after": "plain" }), &[], Value::Null),
+        (json!({ "limit": 2, "after": "chat:bb", "pattern": "chat:?" }), &["chat:c", "chat:e"], Value::Null),
+        (json!({ "limit": 1, "pattern": "*:[b-c]" }), &["chat:b"], json!("chat:b")),
+        (json!({ "limit": null, "after": null, "pattern": "pl*" }), &["plain"], Value::Null),
+        (json!({ "limit": 10_000 }), &["chat:a", "chat:b", "chat:c", "chat:e", "plain"], Value::Null),
+    ] {
+        let answer = call(&api, "channels", asked.clone()).await;
+        let names: Vec<_> = answer["result"]["channels"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!((names, &answer["result"]["next"]), (found.iter().map(ToString::to_string).collect(), &next), "{asked}");
+    }
+    for refused in [json!({ "limit": 10_001 }), json!({ "after": "chat:a" }), json!({ "limit": 0, "after": "chat:a" })] {
+        assert_eq!(call(&api, "channels", refused.clone()).await, error(ErrorCode::BAD_REQUEST), "{refused}");
+    }
+}
+
+#[actix_web::test]
 async fn a_batch_replies_command_by_command_unwrapped() {
     let api = api(Some(KEY), false);
     for parallel in [false, true] {
