@@ -13,6 +13,9 @@ pub mod protocol;
 /// The typed configuration tree, its loading, its checks.
 pub mod config;
 
+/// Event loops under names of their own.
+#[cfg(feature = "server")]
+pub mod threads;
 /// What happened: events that know their log line and their counters.
 #[cfg(feature = "server")]
 pub mod telemetry;

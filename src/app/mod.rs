@@ -45,6 +45,7 @@ use crate::store::{self, Store};
 use crate::telemetry::emit;
 use crate::telemetry::http::ConnectionsReaped;
 use crate::telemetry::tokens::BlocksNotRead;
+use crate::threads;
 use crate::tls::{CertificatePaths, CertificateWatch, ReloadingResolver, WatchTiming, server_config};
 use crate::topic::fanout::Fan;
 use crate::topic::registry::{Topics, WORKERS_MAX};
@@ -266,7 +267,7 @@ pub struct House {
 impl House {
     fn build(config: &Config, Surroundings { clock, store, certificate, as_read, reread }: Surroundings) -> anyhow::Result<Arc<Self>> {
         let rules: Arc<ChannelRules> = Arc::new(config.channel.rules().context("channel")?);
-        let arbiters = (0..config.topic.threads.max(1)).map(|_| Arbiter::new().handle()).collect();
+        let arbiters = (0..config.topic.threads.max(1)).map(|_| threads::arbiter("topics").handle()).collect();
         let topics = Topics::new(arbiters, Arc::clone(&rules), settings::topics(config), &clock);
         let draining = Draining::new();
         let mercure = settings::mercure(config, &topics, draining.of_mercure(), &clock)?;
@@ -451,10 +452,10 @@ impl House {
             state,
             routes,
             upstream,
-            feeds: Arbiter::new(),
+            feeds: threads::arbiter("feeds"),
             desk: Arc::new(desk),
             port,
-            operators: Arbiter::new(),
+            operators: threads::arbiter("operators"),
             draining,
             worker_indices: Mutex::default(),
         }))

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::{HookEventKind, HookEventsConfig};
 use crate::outbound::is_loopback;
 use crate::telemetry::emit;
+use crate::threads;
 use crate::upstream::Backoff;
 use actix_rt::Arbiter;
 use aws_lc_rs::hmac;
@@ -194,7 +195,7 @@ impl Events {
             queue: Mutex::default(),
             wanted: Notify::new(),
             is_ending: AtomicBool::new(false),
-            thread: Arbiter::new(),
+            thread: threads::arbiter("hook-events"),
             clock: clock.clone(),
         });
         let (sending, post) = (Arc::clone(&events), Arc::new(post));

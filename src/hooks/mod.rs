@@ -18,6 +18,7 @@ pub use wire::{Accepted, Admitted, Allowed, Heard, Question, Refused, Renewed};
 use crate::clock::Clock;
 use crate::config::{Config, DEFAULT_PROXY, ProxyConfig, Secret};
 use crate::outbound::{self, is_loopback};
+use crate::threads;
 use crate::upstream::BreakerSettings;
 use actix_rt::{Arbiter, ArbiterHandle};
 use backend::{Backend, BackendSettings, Limits};
@@ -78,7 +79,7 @@ impl Hooks {
         if !is_asked {
             return Ok(None);
         }
-        let thread = Arbiter::new();
+        let thread = threads::arbiter("hooks");
         let mut making = Making { config, clock, clients: [None, None], thread: thread.handle(), passed: BTreeSet::new() };
         let connect = client.connect.enabled.then(|| making.make(Kind::Connect, "client.proxy.connect", &client.connect.proxy)).transpose()?;
         let refresh = client.refresh.enabled.then(|| making.make(Kind::Refresh, "client.proxy.refresh", &client.refresh.proxy)).transpose()?;
