@@ -4,6 +4,7 @@
 //! every sweep. A template with parameters becomes one feed for each distinct set of values, however many channels and subscribers want it.
 
 use super::feed::Feed;
+use super::positions::Stored;
 use super::publication::{ChannelTemplate, Mapping};
 use super::roster::Origin;
 use super::settings::{FeedError, FeedSettings};
@@ -168,6 +169,8 @@ struct State {
     /// Channels with subscribers, and the feed of each; `None`: there are too many feeds already.
     wanted: HashMap<ChannelName, Option<Wish>>,
     running: BTreeMap<String, Running>,
+    /// Where feeds stood when the hub ended that ran before this one, and until when that counts.
+    stored: (Stored, Millis),
 }
 
 /// The feeds of one template.
@@ -207,6 +210,11 @@ impl Demand {
     /// Takes up one more template. Channels that are wanted already have to be told again.
     pub fn add(&self, template: FeedTemplate, client: Client, origin: Origin) {
         self.state.lock().templates.push(Arc::new(Family { template, client, origin }));
+    }
+
+    /// Lets feeds go on where they stood if somebody listens to them within the grace: as if they had lost their last subscriber now.
+    pub fn remember(&self, stored: Stored, now: Millis) {
+        self.state.lock().stored = (stored, now.saturating_add(self.grace.as_millis() as Millis));
     }
 
     /// Ends feeds without their grace, or with it again.
@@ -274,6 +282,9 @@ impl Demand {
     pub fn feeds(&self, now: Millis) -> Vec<(Arc<str>, Arc<Feed>)> {
         let mut state = self.state.lock();
         let grace = if self.is_hurried.load(Ordering::Relaxed) { 0 } else { self.grace.as_millis() as Millis };
+        if now >= state.stored.1 {
+            state.stored.0 = Stored::default();
+        }
         let before = state.running.len();
         state.running.retain(|_, running| running.unwanted_since.is_none_or(|since| now.saturating_sub(since) < grace));
         if state.running.len() < before {
@@ -317,6 +328,7 @@ impl Demand {
                     return None;
                 }
             };
+            state.stored.0.give(&feed);
             let template = Arc::clone(family.name());
             state.running.insert(name.clone(), Running { feed, template, channels: 0, unwanted_since: None });
             self.changed.notify_one();
@@ -331,7 +343,9 @@ impl Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::positions::Positions;
     use crate::upstream::publication::Format;
+    use crate::upstream::roster::Entry;
     use crate::upstream::settings::FeedLimits;
 
     fn template(url: &str, channel: &str, by_event: &[(&str, &str)]) -> Result<FeedTemplate, FeedError> {
@@ -374,6 +388,30 @@ mod tests {
         demand.unwanted(&channel("trades:ACME"), 1_030_000);
         demand.wanted(&channel("trades:ACME"));
         assert_eq!(running(&demand, 9_000_000).len(), 2, "one who comes back within the grace keeps it");
+    }
+
+    #[test]
+    fn where_a_feed_stood_counts_for_a_grace_and_once() {
+        let id_after = |until: Millis| {
+            let before = demand(10);
+            before.wanted(&channel("trades:A"));
+            let (template, feed) = before.feeds(0).remove(0);
+            feed.take_over().write(|ledger| ledger.last_event_id = "7".into());
+            let bytes = Positions::default().changed(&[Entry { feed, template, origin: Origin::OnDemand }]).unwrap();
+            let demand = demand(10);
+            demand.remember(serde_json::from_slice(&bytes).unwrap(), 1_000);
+            demand.feeds(until);
+            let id = || {
+                demand.wanted(&channel("trades:A"));
+                let id = demand.feeds(until)[0].1.last_event_id().to_string();
+                demand.unwanted(&channel("trades:A"), until);
+                assert!(demand.feeds(until + 30_000).is_empty());
+                id
+            };
+            [id(), id()]
+        };
+        assert_eq!(id_after(30_999), ["7", ""]);
+        assert_eq!(id_after(31_000), ["", ""]);
     }
 
     #[test]

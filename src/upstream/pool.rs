@@ -186,7 +186,7 @@ impl UpstreamPool {
         emit(FeedsCounted(State::ALL.map(|state| (state, states.iter().filter(|&&of_feed| of_feed == state).count()))));
         if now >= self.save_at {
             self.save_at = now + self.upstream.settings().save_interval.as_millis() as Millis;
-            self.save(ctx);
+            self.save(now, ctx);
         }
         if now >= self.report_at {
             self.report_at = now + self.upstream.settings().report_interval.as_millis() as Millis;
@@ -222,10 +222,10 @@ impl UpstreamPool {
     }
 
     /// Writes the positions that have moved. One write at a time: a store that hangs is not asked again before it has answered.
-    fn save(&mut self, ctx: &mut Context<Self>) {
+    fn save(&mut self, now: Millis, ctx: &mut Context<Self>) {
         let Some(store) = self.upstream.store() else { return };
         let Ok(turn) = Arc::clone(&self.saving).try_acquire_owned() else { return };
-        let Some(bytes) = self.positions.changed(&self.upstream.lasting()) else { return };
+        let Some(bytes) = self.positions.changed(&self.upstream.entries(now)) else { return };
         let written = bytes.clone();
         ctx.spawn(positions::write(store, bytes).into_actor(self).map(move |is_written, pool, _| {
             drop(turn);
@@ -666,7 +666,7 @@ impl Handler<Stop> for UpstreamPool {
         };
         let save = |pool: &mut Self| {
             let (upstream, finished) = (pool.upstream.clone(), std::mem::take(&mut pool.finished));
-            let last = pool.upstream.store().and_then(|store| Some((store, pool.positions.changed(&pool.upstream.lasting())?)));
+            let last = pool.upstream.store().and_then(|store| Some((store, pool.positions.changed(&pool.upstream.entries(pool.clock.now()))?)));
             let saving = Arc::clone(&pool.saving);
             let write = async move {
                 let Some((store, bytes)) = last else { return };

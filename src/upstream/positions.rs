@@ -2,10 +2,12 @@
 //!
 //! One small value holds all positions and is written at most once in `save_interval`, and only when one has moved; a last time when the pool
 //! stops. So a hub that is killed repeats what came in its last interval, and loses nothing. A position belongs to a feed's name and
-//! URL: a feed that has moved elsewhere begins anew.
+//! URL: a feed that has moved elsewhere begins anew. Those of feeds on demand wait until somebody listens again, for as long as such a feed would
+//! have run on without listeners.
 
 use super::events::PositionsUnsaved;
 use super::feed::Feed;
+use super::roster::Entry;
 use crate::store::{Store, StoreError};
 use crate::telemetry::emit;
 use aws_lc_rs::digest;
@@ -25,21 +27,24 @@ struct Position {
     id: String,
 }
 
-type Table = BTreeMap<String, Position>;
+/// Positions by the names of their feeds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Stored(BTreeMap<String, Position>);
 
-/// Gives the feeds the positions that are stored for them.
-pub async fn restore(store: &dyn Store, feeds: &[Arc<Feed>]) -> Result<usize, StoreError> {
-    let Some(bytes) = store.value(KEY).await? else { return Ok(0) };
-    let table: Table = serde_json::from_slice(&bytes).map_err(|_| StoreError::Corrupt { kind: store.kind(), what: "the feeds' positions" })?;
-    let mut restored = 0;
-    for feed in feeds {
-        let known = table.get(&*feed.settings.name).filter(|position| position.url == fingerprint(feed));
-        if let Some(position) = known.filter(|position| position.id.len() <= feed.settings.limits.stream.id_bytes_max) {
-            feed.take_over().write(|ledger| ledger.last_event_id = Arc::from(position.id.as_str()));
-            restored += 1;
-        }
+impl Stored {
+    pub async fn read(store: &dyn Store) -> Result<Self, StoreError> {
+        let Some(bytes) = store.value(KEY).await? else { return Ok(Self::default()) };
+        serde_json::from_slice(&bytes).map_err(|_| StoreError::Corrupt { kind: store.kind(), what: "the feeds' positions" })
     }
-    Ok(restored)
+
+    /// Gives `feed` its position, which is no longer stored here then. Whether there was one.
+    pub fn give(&mut self, feed: &Arc<Feed>) -> bool {
+        let known = self.0.remove(&*feed.settings.name).filter(|position| position.url == fingerprint(feed));
+        let Some(position) = known.filter(|position| position.id.len() <= feed.settings.limits.stream.id_bytes_max) else { return false };
+        feed.take_over().write(|ledger| ledger.last_event_id = Arc::from(position.id.as_str()));
+        true
+    }
 }
 
 /// What is to be written, if it has changed.
@@ -50,9 +55,9 @@ pub struct Positions {
 
 impl Positions {
     /// The table as bytes, unless it is what was written last.
-    pub fn changed(&self, feeds: &[Arc<Feed>]) -> Option<Bytes> {
-        let mut table = Table::new();
-        for feed in feeds {
+    pub fn changed(&self, entries: &[Entry]) -> Option<Bytes> {
+        let mut table = BTreeMap::new();
+        for Entry { feed, .. } in entries {
             let id = feed.last_event_id();
             if !id.is_empty() {
                 table.insert(feed.settings.name.to_string(), Position { url: fingerprint(feed), id: id.to_string() });
@@ -90,26 +95,31 @@ fn fingerprint(feed: &Feed) -> String {
 mod tests {
     use super::*;
     use crate::upstream::publication::Format;
+    use crate::upstream::roster::Origin;
     use crate::upstream::settings::{FeedLimits, FeedSettings};
 
-    fn feed(name: &str, url: &str, id: &str) -> Arc<Feed> {
+    fn entry(name: &str, url: &str, id: &str) -> Entry {
         let settings = FeedSettings::new(name, url, "c", Format::Data, [], FeedLimits::default()).unwrap();
         let feed = Arc::new(Feed::new(settings, reqwest::Client::new()));
+        stand(&feed, id);
+        Entry { feed, template: name.into(), origin: Origin::Configured }
+    }
+
+    fn stand(feed: &Arc<Feed>, id: &str) {
         feed.take_over().write(|ledger| ledger.last_event_id = Arc::from(id));
-        feed
     }
 
     #[test]
     fn what_has_not_moved_is_not_written_again_and_no_url_is() {
-        let feeds = [feed("a", "http://h/?key=topsecret", ""), feed("b", "http://h/", "")];
+        let entries = [entry("a", "http://h/?key=topsecret", ""), entry("b", "http://h/", "")];
         let mut positions = Positions::default();
-        assert_eq!(positions.changed(&feeds), None, "nothing to say yet");
-        feeds[0].take_over().write(|ledger| ledger.last_event_id = Arc::from("7\"ä"));
-        let bytes = positions.changed(&feeds).unwrap();
+        assert_eq!(positions.changed(&entries), None, "nothing to say yet");
+        stand(&entries[0].feed, "7\"ä");
+        let bytes = positions.changed(&entries).unwrap();
         assert!(!String::from_utf8_lossy(&bytes).contains("topsecret"));
         positions.written(bytes);
-        assert_eq!(positions.changed(&feeds), None);
-        feeds[0].take_over().write(|ledger| ledger.last_event_id = Arc::from(""));
-        assert!(positions.changed(&feeds).is_some(), "a position that was given up is forgotten");
+        assert_eq!(positions.changed(&entries), None);
+        stand(&entries[0].feed, "");
+        assert!(positions.changed(&entries).is_some(), "a position that was given up is forgotten");
     }
 }

@@ -13,7 +13,7 @@ use super::feed::Feed;
 use super::fetch::ClientKind;
 use super::gate::Gate;
 use super::pool::{FeedReport, PoolReport};
-use super::positions;
+use super::positions::Stored;
 use super::reports::{Day, Gain, Load, day_of};
 use super::settings::{FeedSettings, PoolSettings};
 use crate::channel::ChannelName;
@@ -258,7 +258,10 @@ impl Upstream {
         drop(added);
         let today = chronicle::day(store, day_of(self.wall_ms())).await?;
         self.0.today.lock().0 = today;
-        positions::restore(store, &self.lasting()).await
+        let mut stored = Stored::read(store).await?;
+        let restored = self.0.lasting.read().iter().filter(|entry| stored.give(&entry.feed)).count();
+        self.0.demand.remember(stored, self.0.clock.now());
+        Ok(restored)
     }
 
     /// Reads one more feed, from now on and after every start. The definition is checked like one of the configuration.
@@ -485,8 +488,8 @@ impl Upstream {
         self.0.demand.changed()
     }
 
-    /// Those that always run, whose positions are kept.
-    pub(super) fn lasting(&self) -> Vec<Arc<Feed>> {
+    /// Those that always run.
+    fn lasting(&self) -> Vec<Arc<Feed>> {
         self.0.lasting.read().iter().map(|entry| Arc::clone(&entry.feed)).collect()
     }
 

@@ -184,6 +184,28 @@ async fn a_feed_on_demand_runs_from_the_first_listener_to_some_time_after_the_la
     world.stop().await;
 }
 
+#[actix_rt::test]
+async fn a_feed_on_demand_goes_on_where_the_last_hub_left_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Source::start(Duration::from_millis(3)).await;
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        let store = store_in(folder.path()).await;
+        let world = World::prepare(PoolSettings { templates: vec![quotes(&source)], ..pool_settings() });
+        assert_eq!(world.upstream.keep(Arc::clone(&store), Arc::new(Shop::default())).await.unwrap(), 0, "none that always runs");
+        let world = world.begin();
+        world.upstream.wanted(&ChannelName::new("ticks:ACME"));
+        let more = || (world.broker.data().len() > 20).then_some(());
+        eventually("flowing", || world.show(), more).await;
+        let broker = Arc::clone(&world.broker);
+        world.stop().await;
+        store.close().await.unwrap();
+        all.extend(broker.data());
+    }
+    let numbers: Vec<u64> = all.iter().map(|data| data.parse().unwrap()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "over two restarts: {numbers:?}");
+}
+
 /// Sixty symbols come and go at random, a hundred times a second. With fifty places nearly all are wanted at once, with twenty half of them.
 #[actix_rt::test]
 async fn churn_over_more_symbols_than_places_stays_within_the_cap_and_leaves_nothing() {
