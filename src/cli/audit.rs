@@ -1,21 +1,28 @@
-//! `aether audit`: the audit log, read from the store itself, whether a hub runs on it or not.
+//! `aether audit`: the audit log, read from the store itself, whether a hub runs on it or not; an exported one is verified without a store.
 //!
 //! Reads only. Beside a hub it sees what the hub has written until now.
 
 use super::{ConfigArgs, print, shown};
-use crate::admin::audit::chain::{Head, Verdict};
+use crate::admin::audit::chain::{Checkpoint, Head, Verdict, Verifier};
 use crate::admin::{audit, record};
 use crate::clock::Clock;
 use crate::config::{Config, StoreType};
 use crate::store::{self, AuditQuery, AuditRecord, Store, WallMs};
 use crate::units::HumanDuration;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
-use std::path::Path;
+use serde::Deserialize;
+use serde_json::Value;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Records that are read at once.
 const PAGE: usize = 1_000;
+
+/// Bytes of an exported record, its line end included: more than any command and its arguments can have.
+const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// Letters of a SHA-256 in hexadecimal.
 const HASH_LETTERS: usize = 64;
@@ -30,6 +37,7 @@ Examples:
   aether audit list --actor alice --action admin.sessions --since 24h
   aether audit export > audit.jsonl
   aether audit verify
+  aether audit verify --file audit.jsonl            a whole log that was exported
   aether audit verify --known 1042:5f0c…            the hash of record 1042, as the hub's log has it")]
 pub struct Audit {
     #[command(subcommand)]
@@ -96,6 +104,9 @@ struct Verify {
     /// What is known of a record from elsewhere: its sequence and hash; may be repeated
     #[arg(long, value_name = "SEQUENCE:HASH", value_parser = parse_known)]
     known: Vec<Head>,
+    /// Verify this export of a whole log, rather than the store
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -121,6 +132,9 @@ impl Which {
 
 impl Audit {
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        if let Command::Verify(Verify { known, file: Some(path), .. }) = self.command {
+            return tell(&verify_file(&path, known)?);
+        }
         let config = match &self.command {
             Command::List(List { config, .. }) | Command::Export(Export { config, .. }) | Command::Verify(Verify { config, .. }) => {
                 config.load()?.config
@@ -173,13 +187,70 @@ impl Command {
                 }
             }
             Self::Verify(Verify { known, .. }) => {
-                let verdict = audit::verify(store, &known).await?;
-                print(&told(&verdict))?;
-                return Ok(if verdict.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+                return tell(&audit::verify(store, &known).await?);
             }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// A record as `export` writes it.
+#[derive(Deserialize)]
+struct Exported {
+    sequence: u64,
+    at: WallMs,
+    actor: String,
+    origin: String,
+    action: String,
+    object: String,
+    details: Value,
+    outcome: String,
+    previous: String,
+    hash: String,
+}
+
+impl From<Exported> for AuditRecord {
+    fn from(exported: Exported) -> Self {
+        let Exported { sequence, at, actor, origin, action, object, details, outcome, previous, hash } = exported;
+        // Details that are no JSON were exported as a text.
+        let details = if let Value::String(text) = details { text } else { details.to_string() };
+        Self { sequence, at, actor, origin, action, object, details, outcome, previous, hash }
+    }
+}
+
+/// Twice through the file, so that it may be larger than memory: what was forgotten is told by a record near its end.
+fn verify_file(path: &Path, known: Vec<Head>) -> anyhow::Result<Verdict> {
+    let mut checkpoint = None;
+    each_record(path, |record| checkpoint = Checkpoint::of(record).or(checkpoint.take()))?;
+    let mut verifier = Verifier::new(checkpoint, known);
+    each_record(path, |record| verifier.read(record))?;
+    let verdict = verifier.finish();
+    // An empty log is a whole one: the wrong file must not look like a proof.
+    ensure!(verdict.records > 0, "{} holds no record", path.display());
+    Ok(verdict)
+}
+
+fn each_record(path: &Path, mut read: impl FnMut(&AuditRecord)) -> anyhow::Result<()> {
+    let mut file = BufReader::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?);
+    let mut line = String::new();
+    for number in 1_u64.. {
+        line.clear();
+        let length = file.by_ref().take(LINE_BYTES_MAX).read_line(&mut line).with_context(|| format!("cannot read {}", path.display()))?;
+        if length == 0 {
+            break;
+        }
+        if length as u64 == LINE_BYTES_MAX {
+            bail!("{}, line {number} is longer than a record can be ({LINE_BYTES_MAX} bytes)", path.display());
+        }
+        let exported: Exported = serde_json::from_str(&line).with_context(|| format!("{}, line {number} is no record", path.display()))?;
+        read(&exported.into());
+    }
+    Ok(())
+}
+
+fn tell(verdict: &Verdict) -> anyhow::Result<ExitCode> {
+    print(&told(verdict))?;
+    Ok(if verdict.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn row(record: &AuditRecord) -> Vec<String> {

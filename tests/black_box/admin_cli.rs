@@ -316,6 +316,28 @@ async fn the_log_is_exported_and_whoever_changes_it_is_found_out() {
         remove_beside(&file);
         std::fs::write(&file, &kept).expect("it can be put back");
     }
+    // What was exported is verified where there is no store.
+    let export = hub.directory.path().join("audit.jsonl");
+    let verify = |text: &str, known: &str| {
+        std::fs::write(&export, text).expect("the folder can be written to");
+        let known = if known.is_empty() { vec![] } else { vec!["--known", known] };
+        audit(&hub, &[&["verify", "--file", "audit.jsonl", "--set", "data_dir=elsewhere"], &known[..]].concat())
+    };
+    let whole = verify(&exported.out, &known);
+    assert!(whole.code == Some(0) && whole.out.starts_with(&format!("OK: {} records", records.len())), "{}{}", whole.out, whole.err);
+    let lines: Vec<&str> = exported.out.lines().collect();
+    for (text, known, says) in [
+        (exported.out.replacen("maintenance.leave", "maintenance.enter", 1), "", "has been changed"),
+        ([&lines[..3], &lines[4..]].concat().join("\n"), "", "record 4 has been removed"),
+        (exported.out.clone(), &*format!("2:{}", "0".repeat(64)), "does not have the hash that is known"),
+        (lines[..2].join("\n"), &*format!("9:{}", "0".repeat(64)), "records 3 to 9 have been removed"),
+        (String::new(), "", "holds no record"),
+        (format!("{}\nnonsense\n", lines[0]), "", "line 2 is no record"),
+        ("x".repeat(1 << 20), "", "line 1 is longer than a record can be"),
+    ] {
+        let found = verify(&text, known);
+        assert!(found.code == Some(1) && format!("{}{}", found.out, found.err).contains(says), "{says}: {}{}", found.out, found.err);
+    }
     let not_known = audit(&hub, &["verify", "--known", &format!("2:{}", "0".repeat(64))]);
     assert!(not_known.code == Some(1) && not_known.out.contains("record 2 does not have the hash that is known of it"), "{}", not_known.out);
     let nothing = said(aether(&hub, &["audit", "verify", "--set", "data_dir=elsewhere"]).output().expect("the binary runs"));

@@ -1,6 +1,8 @@
 //! The store away, silent, locked or full: who is connected does not notice, who signs in is told in time, and it is well again by itself.
 
-use crate::support::{Canaries, Hub, eventually, request};
+use crate::support::operators::{ask, done, records};
+use crate::support::token::token;
+use crate::support::{Canaries, Codec, Hub, eventually, merged, request};
 use secantus::Secantus;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -155,6 +157,59 @@ async fn a_mongodb_server_is_away_frozen_and_killed() {
     assert!(hub.metric("aether_store_pool_events_total", "created").await >= 1.0);
     let told = hub.log() + &hub.metrics().await + &hub.state().expect("the state").to_string();
     assert!(server.secrets().iter().all(|secret| !told.contains(secret)), "a password was told:\n{told}");
+    end(hub).await;
+}
+
+/// Commands, their records and what they leave behind are the same as on SQLite, over a restart of the hub too.
+#[tokio::test]
+async fn operators_work_on_mongodb() {
+    let server = Secantus::start().await;
+    let store = json!({ "type": "mongodb", "mongodb": { "uri": server.uri(), "database": "hub" } });
+    let config = merged(config(store), json!({ "client": { "token": { "role_claim": "role" } } }));
+    let hub = Hub::start(config.clone()).await;
+    let operator = async |hub: &Hub| {
+        let mut client = hub.open(Codec::Json).await;
+        client.connect(json!({ "token": token(&json!({ "sub": "the-admin", "role": "admin" })) })).await;
+        client
+    };
+    let mut admin = operator(&hub).await;
+    add_user(&hub, "alice");
+    done(&mut admin, "admin.users.role", json!({ "user": "alice", "role": "operator" })).await;
+    done(&mut admin, "admin.users.grants", json!({ "user": "alice", "grants": { "locked": ["subscribe"] } })).await;
+    is_well(&hub, "alice").await;
+    assert_eq!(done(&mut admin, "admin.users.show", json!({ "user": "alice" })).await["logins"].as_array().map(Vec::len), Some(1));
+    let mut mallory = hub.connect_as(Codec::Json, "mallory").await;
+    done(&mut admin, "admin.bans.add", json!({ "user": "mallory", "reason": "flooding" })).await;
+    assert_eq!(mallory.close_code().await, 3503);
+    mallory.cut();
+    let key = done(&mut admin, "admin.keys.add", json!({ "name": "ci", "methods": ["publish"] })).await["once"]["key"].clone();
+    let key = key.as_str().expect("a key").to_owned();
+    assert_eq!(ask(&mut admin, "admin.users.show", json!({ "user": "nobody" })).await.expect_err("there is none").0, 104);
+    admin.leave().await;
+    let hub = hub.again(config).await;
+
+    let mut admin = operator(&hub).await;
+    let alice = done(&mut admin, "admin.users.show", json!({ "user": "alice" })).await["user"].clone();
+    assert_eq!((&alice["role"], &alice["grants"]), (&json!("operator"), &json!({ "locked": ["subscribe"] })));
+    assert_eq!(done(&mut admin, "admin.bans.list", json!({})).await["bans"][0]["subject"], "mallory");
+    let published = request(&hub.dial(), "POST", "/api/publish", &[("X-API-Key", &key)], br#"{"channel":"news","data":{}}"#).await;
+    assert!(published.status() == 200 && published.json().get("error").is_none(), "{}", published.text());
+    let all = records(&mut admin, json!({ "actor": "the-admin" })).await;
+    let outcomes = |action: &str| all.iter().filter(|one| one["action"] == action).map(|one| one["outcome"].clone()).collect::<Vec<_>>();
+    for action in ["admin.users.role", "admin.users.grants", "admin.bans.add", "admin.keys.add"] {
+        assert_eq!(outcomes(action), ["begun", "done"], "{action}: {all:?}");
+    }
+    assert!(!json!(all).to_string().contains(&key));
+    assert_eq!(done(&mut admin, "admin.audit.verify", json!({})).await["is_whole"], true);
+    admin.leave().await;
+    let verified = Command::new(env!("CARGO_BIN_EXE_aether"))
+        .args(["audit", "verify", "--config", "aether.toml"])
+        .current_dir(hub.directory.path())
+        .env_clear()
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&verified.stdout);
+    assert!(verified.status.success() && said.starts_with("OK: "), "{said}{}", String::from_utf8_lossy(&verified.stderr));
     end(hub).await;
 }
 
