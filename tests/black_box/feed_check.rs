@@ -3,14 +3,12 @@
 use serde_json::Value;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
+use crate::nginx::{Nginx, Setup};
 use crate::support::{DEADLINE, write_certificate};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n";
@@ -224,7 +222,7 @@ fn the_demo_feed_is_healthy_and_its_configuration_is_accepted() {
 
 #[test]
 fn a_foreign_server_resumes_and_a_buffering_proxy_is_found_out() {
-    let Some(nginx) = Nginx::start() else { return };
+    let Some(nginx) = Proxy::start() else { return };
     let (report, _) = std::thread::scope(|scope| {
         let publisher = scope.spawn(|| (0..40).for_each(|number| nginx.publish(number)));
         let report = report(&nginx.url("events"), &["--duration", "3s"]);
@@ -244,7 +242,7 @@ fn a_foreign_server_resumes_and_a_buffering_proxy_is_found_out() {
 
 #[test]
 fn certificates_are_judged() {
-    let Some(nginx) = Nginx::start() else { return };
+    let Some(nginx) = Proxy::start() else { return };
     let url = nginx.tls_url();
     let (report, _) = report(&url, &["--duration", "1s"]);
     expect(&report, "tls", "problem", "years left");
@@ -253,7 +251,7 @@ fn certificates_are_judged() {
     expect(&report, "tls", "problem", "TLS 1.3");
     assert!(report.to_string().contains("self-signed"), "{report:#}");
     expect(&report, "status", "fine", "200");
-    let ca = nginx.directory.path().join("cert.pem");
+    let ca = nginx.nginx.directory.path().join("cert.pem");
     let (report, _) = self::report(&url, &["--duration", "1s", "--ca", ca.to_str().expect("text")]);
     expect(&report, "tls", "warning", "years left");
     assert_eq!(report["healthy"], true, "{report:#}");
@@ -561,80 +559,44 @@ fn what_was_not_understood_is_exit_code_2_without_a_secret() {
 
 // === nginx ===
 
-const NGINX: &str = "/usr/sbin/nginx";
-const NCHAN: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
-
 /// A server that is not ours: a feed of its own (nchan), and a proxy before one of ours.
-struct Nginx {
-    address: SocketAddr,
+struct Proxy {
+    nginx: Nginx,
     tls_address: SocketAddr,
-    directory: TempDir,
-    process: Child,
     _feed: Server,
 }
 
-impl Nginx {
-    /// `None`, said aloud, where it is not installed.
+impl Proxy {
     fn start() -> Option<Self> {
-        if ![NGINX, NCHAN].iter().all(|file| Path::new(file).exists()) {
-            eprintln!("skipped: {NGINX} with {NCHAN} is not installed (Debian: nginx-light, libnginx-mod-nchan)");
-            return None;
-        }
         let feed = Server::start(|_, stream| {
             stream.set_nodelay(true)?;
             stream.write_all(HEAD.as_bytes())?;
             tick(stream, 1, Duration::from_millis(4))
         });
-        // The ports are free now and hardly taken by another in the moment until nginx has them.
-        let [address, tls_address] =
-            [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free"));
+        // Free now and hardly taken by another in the moment until nginx has it.
+        let tls_address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
         let directory = tempfile::tempdir().expect("a directory can be made");
         write_certificate(directory.path(), "localhost");
-        let configuration = format!(
-            "load_module {NCHAN};
-            user root;
-            daemon off;
-            worker_processes 1;
-            pid nginx.pid;
-            error_log stderr notice;
-            events {{ worker_connections 64; }}
-            http {{
-                access_log off;
-                client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-                nchan_message_buffer_length 1000;
-                server {{
-                    listen {address};
-                    listen 127.0.0.1:{tls_port} ssl;
-                    listen 127.0.0.2:{tls_port} ssl;
-                    ssl_certificate cert.pem;
-                    ssl_certificate_key key.pem;
-                    ssl_protocols TLSv1.3;
-                    location = /publish {{ nchan_publisher; nchan_channel_id c; }}
-                    location = /events {{ nchan_subscriber eventsource; nchan_channel_id c; nchan_subscriber_first_message newest; }}
-                    location = /buffered {{ proxy_pass http://{feed}/; proxy_buffers 4 4k; proxy_buffer_size 4k; }}
-                    location = /unbuffered {{ proxy_pass http://{feed}/; proxy_buffering off; }}
-                }}
-            }}",
+        let server = format!(
+            "listen 127.0.0.1:{tls_port} ssl;
+            listen 127.0.0.2:{tls_port} ssl;
+            ssl_certificate cert.pem;
+            ssl_certificate_key key.pem;
+            ssl_protocols TLSv1.3;
+            location = /publish {{ nchan_publisher; nchan_channel_id c; }}
+            location = /events {{ nchan_subscriber eventsource; nchan_channel_id c; nchan_subscriber_first_message newest; }}
+            location = /buffered {{ proxy_pass http://{feed}/; proxy_buffers 4 4k; proxy_buffer_size 4k; }}
+            location = /unbuffered {{ proxy_pass http://{feed}/; proxy_buffering off; }}",
             tls_port = tls_address.port(),
             feed = feed.address,
         );
-        std::fs::write(directory.path().join("nginx.conf"), configuration).expect("a file can be written");
-        let log = std::fs::File::create(directory.path().join("log")).expect("a file can be made");
-        let mut command = Command::new(NGINX);
-        command.arg("-p").arg(directory.path()).args(["-c", "nginx.conf"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
-        let mut nginx = Self { address, tls_address, directory, process: command.spawn().expect("it runs"), _feed: feed };
-        let begun = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            let log = || std::fs::read_to_string(nginx.directory.path().join("log")).unwrap_or_default();
-            let lives = matches!(nginx.process.try_wait(), Ok(None));
-            assert!(lives && begun.elapsed() < DEADLINE, "nginx does not listen:\n{}", log());
-            std::thread::yield_now();
-        }
-        Some(nginx)
+        let http = "nchan_message_buffer_length 1000;";
+        let nginx = Nginx::start(Setup { server: &server, http, has_nchan: true, directory: Some(directory) })?;
+        Some(Self { nginx, tls_address, _feed: feed })
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}/{path}", self.address)
+        format!("http://{}/{path}", self.nginx.address)
     }
 
     fn tls_url(&self) -> String {
@@ -644,22 +606,12 @@ impl Nginx {
     /// One message, after a moment, so that they come one by one.
     fn publish(&self, message: u32) {
         std::thread::sleep(Duration::from_millis(50));
-        let mut stream = TcpStream::connect(self.address).expect("it listens");
+        let mut stream = TcpStream::connect(self.nginx.address).expect("it listens");
         let body = message.to_string();
         let request = format!("POST /publish HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(request.as_bytes()).expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
         assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        if let Ok(None) = self.process.try_wait() {
-            // SAFETY: kill(2) touches no memory of ours; the group is that of a child which has not been waited for.
-            unsafe { libc::kill(-(self.process.id() as libc::pid_t), libc::SIGKILL) };
-            let _ = self.process.wait();
-        }
     }
 }

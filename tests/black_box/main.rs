@@ -25,6 +25,8 @@ mod hooks;
 mod http_api;
 mod limits;
 mod mercure;
+#[path = "../peers/nginx.rs"]
+mod nginx;
 mod operations;
 mod presence;
 mod proxies;

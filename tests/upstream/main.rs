@@ -11,6 +11,8 @@ mod faults;
 mod foreign;
 mod misbehaving;
 mod network;
+#[path = "../peers/nginx.rs"]
+mod nginx;
 mod operators;
 mod oracle;
 #[cfg(feature = "test-hooks")]

@@ -96,7 +96,7 @@ pub struct Bench {
     #[arg(long)]
     publish_url: Option<String>,
 
-    /// Sent as X-API-Key with HTTP publications
+    /// Sent as X-API-Key with HTTP publications, which are then those of the server API, whatever the subscribers speak
     #[arg(long, env = "AETHER_BENCH_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
 
@@ -288,8 +288,8 @@ impl Bench {
                 if let Some(key) = &self.api_key {
                     ensure!(key.bytes().all(|byte| byte.is_ascii_graphic()), "--api-key must be of printable ASCII characters");
                 }
-                // The API's envelope goes where the API is; everybody else gets the payload as it is.
-                let is_api = matches!(protocol, Protocol::Centrifuge(_));
+                // The API's envelope goes where the API is, which is where a key for it is shown; everybody else gets the payload as it is.
+                let is_api = matches!(protocol, Protocol::Centrifuge(_)) || self.api_key.is_some();
                 let own = is_api.then(|| target.with_path("/api/publish"));
                 let target = url.or(own).context("with this --protocol publishing by HTTP needs --publish-url")?;
                 PublishBy::Http { target, api_key: self.api_key.clone(), lanes: self.lanes, is_api }
