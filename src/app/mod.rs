@@ -17,7 +17,7 @@ use crate::admin::{AdminSettings, Desk, DeskParts, Port, publish_record};
 use crate::auth::accounts::{AccountParts, Accounts};
 use crate::auth::passwords::Passwords;
 use crate::auth::{ApiKey, ApiKeys, Blocks, Jwks, Keyring};
-use crate::broker::{Broker, Deliver, DurableBroker, Loaded, MemoryBroker, Publisher};
+use crate::broker::{Broker, Deliver, DurableBroker, Loaded, MemoryBroker, Past, Publisher};
 use crate::channel::ChannelRules;
 use crate::clock::Clock;
 use crate::config::{Config, FeedConfig};
@@ -102,7 +102,11 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
     let watch = certificate.as_ref().map(|(_, watch)| Arc::clone(watch));
     let house = House::build(&config, Surroundings { clock, store: Arc::clone(&store), certificate: watch, as_read, reread })?;
     if let Some(history) = &house.history {
-        let Loaded { streams, publications, forgotten, left } = history.open().await?;
+        let mut past = Past::wanting(house.mercure.as_ref().map_or(0, |mercure| mercure.history_size()));
+        let Loaded { streams, publications, forgotten, left } = history.open(&mut past).await?;
+        if let Some(mercure) = &house.mercure {
+            mercure.take_over(past);
+        }
         log::info!("history: {streams} streams with {publications} publications taken over, {forgotten} forgotten, {left} left in the store");
     }
     let workers = worker_count(&config);

@@ -306,7 +306,7 @@ pub(super) struct Restored {
     pub position: StreamPosition,
     pub version: Version,
     /// Consecutive, the last at the position.
-    pub entries: Vec<Publication>,
+    pub entries: Vec<Arc<Publication>>,
     /// Time that is left to the entries.
     pub entries_ms: Millis,
     pub keeping: Keeping,

@@ -11,7 +11,7 @@ mod memory;
 mod stream;
 
 pub use crate::channel::PresenceStats;
-pub use durable::{DurableBroker, HistoryError, Loaded};
+pub use durable::{DurableBroker, HistoryError, Loaded, Past, PastPublication, PastStream, order_of};
 pub use memory::{IDEMPOTENCY_TTL, MemoryBroker, MemoryBrokerSettings, MemoryBrokerStats};
 
 use crate::channel::{

@@ -125,14 +125,14 @@ impl Stream {
 
     /// Gives a stream without entries those that it had: consecutive ones, the last of them at its top. As many as there is room for, the newest
     /// first; they last for `entries_ms` more.
-    pub fn refill(&mut self, entries: Vec<Publication>, entries_ms: Millis, now: Millis, budget: &ByteBudget) {
+    pub fn refill(&mut self, entries: Vec<Arc<Publication>>, entries_ms: Millis, now: Millis, budget: &ByteBudget) {
         for publication in entries.into_iter().rev() {
             let needed = entry_bytes(&publication);
             if !budget.exchange(0, needed) {
                 break;
             }
             self.bytes += needed;
-            self.entries.push_front(Arc::new(publication));
+            self.entries.push_front(publication);
         }
         self.entries_until = now + entries_ms;
     }

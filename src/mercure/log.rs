@@ -235,10 +235,22 @@ impl Log {
             return Found::Earliest(earliest);
         }
         let place = if *cursor == *self.last_id { Some(self.end) } else { self.ids.get(cursor).copied().or_else(|| self.place_of_made(cursor)) };
-        match place {
-            Some(place) if (earliest..=self.end).contains(&place) => Found::After(place),
-            _ => Found::Unknown,
-        }
+        place.map_or(Found::Unknown, |place| self.at(place, now))
+    }
+
+    /// Behind this place, if all of it is kept.
+    pub fn at(&self, place: u64, now: Millis) -> Found {
+        if (self.earliest(now)..=self.end).contains(&place) { Found::After(place) } else { Found::Unknown }
+    }
+
+    /// The oldest place whose entry is there; where there is none, the one that comes next.
+    pub fn oldest(&self) -> u64 {
+        self.end + 1 - self.entries.len() as u64
+    }
+
+    /// Whether this life made the id.
+    pub fn is_made_here(&self, cursor: &str) -> bool {
+        self.place_of_made(cursor).is_some()
     }
 
     fn place_of_made(&self, cursor: &str) -> Option<u64> {

@@ -11,12 +11,13 @@ pub mod crowd;
 pub mod listening;
 pub mod log;
 pub mod names;
+pub mod past;
 pub mod presences;
 pub mod selecting;
 pub mod subscriber;
 
-use crate::broker::{ChannelEvent, Deliver, Publish, PublishError, Publisher};
-use crate::channel::{ChannelError, ChannelName, ChannelRules, Payload, Update};
+use crate::broker::{ChannelEvent, Deliver, Past, Publish, PublishError, Publisher};
+use crate::channel::{ChannelError, ChannelName, ChannelRules, Payload, Publication, Update};
 use crate::clock::{Clock, Millis};
 use crate::protocol::mercure::{EARLIEST, Generation, Presence, PublishForm, SelectorText, Topic};
 use crate::telemetry::emit;
@@ -27,11 +28,12 @@ use crowd::Bell;
 use listening::{Listeners, Listening};
 use log::{Content, Entry, Found, Log, LogSettings, Visibility};
 use names::TopicNames;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use past::Before;
 use presences::Presences;
 use selecting::Patterns;
 use smallvec::SmallVec;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use url::Url;
@@ -65,6 +67,8 @@ pub struct MercureHub {
     rules: Arc<ChannelRules>,
     patterns: Patterns,
     state: Mutex<State>,
+    /// The part of the log that an earlier life has left, as long as there is one.
+    before: RwLock<Option<Arc<Before>>>,
     /// Subscribers on all workers.
     subscribers: AtomicUsize,
     bells: Mutex<Vec<Weak<Bell>>>,
@@ -109,6 +113,7 @@ impl MercureHub {
     pub fn new(settings: MercureSettings, names: TopicNames, topics: &Arc<Topics>, base: Url, drain: Drain, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State { log: Log::new(settings.log), channels: HashMap::new() }),
+            before: RwLock::default(),
             settings,
             names,
             rules: Arc::clone(topics.rules()),
@@ -157,13 +162,64 @@ impl MercureHub {
         Ok(id)
     }
 
-    /// Where somebody begins who shows this cursor, and what it is told of it.
-    pub fn begin(&self, cursor: Option<&str>) -> Begin {
+    /// Updates that are kept for those who come back.
+    pub fn history_size(&self) -> usize {
+        self.settings.log.history_size
+    }
+
+    /// Takes what earlier lives have left into the log. To be called once, before anybody is served.
+    pub fn take_over(&self, mut past: Past) {
+        let (now, wall_ms) = (self.clock.now(), self.clock.wall_ms());
+        let (publications, mut before, mut seen) = (past.take_publications(), Before::new(past, wall_ms), HashSet::new());
+        let mut state = self.state.lock();
+        for past in publications {
+            let age_ms = Millis::try_from(wall_ms.saturating_sub_unsigned(past.order / 1_000)).unwrap_or(0);
+            if age_ms >= self.settings.log.history_ttl_ms {
+                continue;
+            }
+            // An update stands in the channels of all its topics, and the one of the first may have kept it for a shorter time than others.
+            let update = past.publication.update.clone();
+            if let Some(update) = &update
+                && !seen.insert((update.id.clone(), update.channel.clone()))
+            {
+                continue;
+            }
+            let channel = update.as_ref().map_or(&past.channel, |update| &update.channel);
+            let Some((topics, visibility)) = self.shown_as(&mut state, channel, &past.publication) else { continue };
+            before.add(&past);
+            let content = Content::Publication { publication: past.publication, position: Some(past.position) };
+            // Older than the process is as old as the process.
+            state.log.append(topics, visibility, content, now.saturating_sub(age_ms));
+        }
+        *self.before.write() = (before.end() > 0).then(|| Arc::new(before));
+    }
+
+    /// Where somebody begins who shows this cursor and selects this, and what it is told of it.
+    pub fn begin(&self, cursor: Option<&str>, selectors: &[SelectorText], has_token: bool) -> Begin {
         let now = self.clock.now();
+        let before = cursor.and_then(|_| self.before.read().clone());
+        let channels = before.as_ref().and_then(|_| past::channels_of(selectors, &self.names, has_token || self.settings.is_insecure));
         let state = self.state.lock();
         let end = state.log.end();
         let Some(cursor) = cursor else { return Begin { place: end, told: None } };
-        match state.log.find(cursor, now) {
+        let mut found = state.log.find(cursor, now);
+        if let Some(before) = before {
+            let channels = channels.as_deref().unwrap_or_default();
+            if found == Found::Unknown
+                && let Some(place) = before.place_of_made(cursor, channels)
+            {
+                found = state.log.at(place, now);
+            }
+            // Between the end of that life and the start of this one there is no hole if there is none behind the cursor.
+            if let Found::After(place) = found
+                && place <= before.end()
+                && !state.log.is_made_here(cursor)
+                && !before.is_whole_behind(place, channels, &self.rules)
+            {
+                found = Found::Unknown;
+            }
+        }
+        match found {
             Found::After(place) => Begin { place, told: Some(cursor.to_string()) },
             Found::Earliest(place) => Begin { place, told: Some(EARLIEST.to_string()) },
             Found::Unknown => Begin { place: end, told: Some(EARLIEST.to_string()) },
@@ -242,7 +298,13 @@ impl MercureHub {
     /// Forgets what is too old. To be called now and then.
     pub fn prune(&self) {
         let now = self.clock.now();
-        self.state.lock().log.prune(now);
+        let mut state = self.state.lock();
+        state.log.prune(now);
+        let oldest = state.log.oldest();
+        drop(state);
+        if self.before.read().as_ref().is_some_and(|before| before.end() < oldest) {
+            *self.before.write() = None;
+        }
     }
 
     /// Takes note of a publication, in the order of its channel.
@@ -251,23 +313,26 @@ impl MercureHub {
         if self.settings.log.history_size == 0 && self.subscribers.load(Ordering::Acquire) == 0 {
             return;
         }
+        if publication.update.as_ref().is_some_and(|update| update.channel != *channel) {
+            return;
+        }
         let mut state = self.state.lock();
-        let (topics, visibility) = match &publication.update {
-            Some(update) if update.channel != *channel => return,
-            Some(update) => {
-                let visibility = if update.is_private { Visibility::Entitled } else { Visibility::Everybody };
-                let shown = state.shown(channel, self).map(|shown| shown.topic);
-                let canonical = shown.filter(|shown| Some(&shown.text) == update.topics.first());
-                let rest = &update.topics[usize::from(canonical.is_some())..];
-                (canonical.into_iter().chain(rest.iter().map(|topic| Arc::new(Topic::new(topic)))).collect(), visibility)
-            }
-            None => match state.shown(channel, self) {
-                Some(Shown { topic, visibility }) => (SmallVec::from_elem(topic, 1), visibility),
-                None => return,
-            },
-        };
+        let Some((topics, visibility)) = self.shown_as(&mut state, channel, publication) else { return };
         let content = Content::Publication { publication: Arc::clone(publication), position: position.clone() };
         self.append(&mut state, topics, visibility, content);
+    }
+
+    /// The topics of what a channel has published, and who may see it. `None`: the channel is no topic's.
+    fn shown_as(&self, state: &mut State, channel: &ChannelName, publication: &Publication) -> Option<(SmallVec<[Arc<Topic>; 1]>, Visibility)> {
+        let shown = state.shown(channel, self);
+        let Some(update) = &publication.update else {
+            let Shown { topic, visibility } = shown?;
+            return Some((SmallVec::from_elem(topic, 1), visibility));
+        };
+        let visibility = if update.is_private { Visibility::Entitled } else { Visibility::Everybody };
+        let canonical = shown.map(|shown| shown.topic).filter(|shown| Some(&shown.text) == update.topics.first());
+        let rest = &update.topics[usize::from(canonical.is_some())..];
+        Some((canonical.into_iter().chain(rest.iter().map(|topic| Arc::new(Topic::new(topic)))).collect(), visibility))
     }
 
     fn append(&self, state: &mut State, topics: SmallVec<[Arc<Topic>; 1]>, visibility: Visibility, content: Content) {

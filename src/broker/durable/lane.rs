@@ -9,6 +9,7 @@ use super::super::memory::{MemoryBroker, Prepared};
 use super::super::stream::{Keeping, Version};
 use super::super::{BrokerError, Published};
 use super::body;
+use super::past::Order;
 use crate::channel::{ChannelName, Epoch, Publication, StreamPosition};
 use crate::clock::{Clock, Millis};
 use crate::store::{Store, StoreError, StoredPublication, WallMs};
@@ -86,6 +87,8 @@ pub struct Tools {
     pub memory: Arc<MemoryBroker>,
     pub store: Arc<dyn Store>,
     pub clock: Clock,
+    /// Of both lanes together.
+    pub order: Arc<Order>,
 }
 
 /// What is left of a lane that was closed.
@@ -200,7 +203,7 @@ impl Lane {
                 }
                 Job::Publish { keeping, prepared, reply, .. } => batch.publish(channel, keeping, prepared, reply),
                 Job::Write { keeping, publication, epoch, version, key, at } => {
-                    let body = body::encode(&publication, version, key);
+                    let body = body::encode(&publication, version, key, tools.order.next(batch.at));
                     let position = StreamPosition { offset: publication.offset, epoch };
                     batch.stored.push(stored(&channel, &position, body, at, keeping));
                 }
@@ -371,7 +374,8 @@ impl<'a> Batch<'a> {
         }
         let position = position.clone();
         let publication = Publication { offset: position.offset, ..prepared.publication.clone() };
-        self.stored.push(stored(&channel, &position, body::encode(&publication, *version, prepared.key), self.at, keeping));
+        let body = body::encode(&publication, *version, prepared.key, self.tools.order.next(self.at));
+        self.stored.push(stored(&channel, &position, body, self.at, keeping));
         prepared.key.map(|key| self.keys.insert(key, Some(position.clone())));
         self.after.push(After::Append { channel, keeping, position, prepared });
     }

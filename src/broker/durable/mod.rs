@@ -16,11 +16,13 @@
 mod body;
 mod lane;
 mod load;
+mod past;
 
 #[cfg(test)]
 mod tests;
 
 pub use load::{HistoryError, Loaded};
+pub use past::{Past, PastPublication, PastStream, order_of};
 
 use super::memory::{Kept, MemoryBroker};
 use super::{Answer, Broker, BrokerError, History, HistoryFilter, PresenceStats, Publish, Published};
@@ -52,13 +54,14 @@ pub struct DurableBroker {
 impl DurableBroker {
     /// `queue_bytes_max`: what may wait for the store, for each of the two ways.
     pub fn new(memory: Arc<MemoryBroker>, rules: Arc<ChannelRules>, store: Arc<dyn Store>, clock: Clock, queue_bytes_max: usize) -> Arc<Self> {
-        let tools = Tools { memory: Arc::clone(&memory), store, clock };
+        let tools = Tools { memory: Arc::clone(&memory), store, clock, order: Arc::default() };
         Arc::new(Self { memory, rules, tools, durable: Lane::new("durable", queue_bytes_max), accepted: Lane::new("accepted", queue_bytes_max) })
     }
 
-    /// Takes over what earlier processes left, then begins to write. To be called once, before anybody publishes.
-    pub async fn open(&self) -> Result<Loaded, HistoryError> {
-        let loaded = load::load(&self.tools, &self.rules).await?;
+    /// Takes over what earlier processes left, notes in `past` what is wanted there, then begins to write. To be called once, before anybody
+    /// publishes.
+    pub async fn open(&self, past: &mut Past) -> Result<Loaded, HistoryError> {
+        let loaded = load::load(&self.tools, &self.rules, past).await?;
         for lane in [&self.durable, &self.accepted] {
             let (lane, tools) = (Arc::clone(lane), self.tools.clone());
             actix_rt::spawn(async move {

@@ -44,7 +44,7 @@ impl DurableRig {
         let store = store::open(&StoreConfig::default(), folder.path()).await.unwrap();
         let memory = Arc::new(MemoryBroker::new(settings(), clock.clone(), Arc::clone(&recorder) as Arc<dyn Deliver>));
         let broker = DurableBroker::new(memory, rules(durability), Arc::clone(&store), clock.clone(), queue_bytes_max);
-        broker.open().await.unwrap();
+        broker.open(&mut Past::wanting(0)).await.unwrap();
         Self { broker, recorder, store, clock, folder, durability }
     }
 
@@ -405,7 +405,7 @@ async fn a_stream_that_had_to_make_room_goes_on_in_a_new_epoch() {
     let small = MemoryBrokerSettings { streams_max: 1, ..settings() };
     let memory = Arc::new(MemoryBroker::new(small, clock.clone(), Arc::clone(&recorder) as Arc<dyn Deliver>));
     let broker = DurableBroker::new(memory, rules(HistoryDurability::Durable), Arc::clone(&store), clock, 1 << 20);
-    broker.open().await.unwrap();
+    broker.open(&mut Past::wanting(0)).await.unwrap();
     let mut epochs = std::collections::HashSet::new();
     for n in 0..200 {
         // Of two hundred channels some share a shard with another one.

@@ -83,7 +83,7 @@ pub async fn answer(state: &Arc<MercureState>, request: &HttpRequest, body: web:
     worker.limits.connects.take(None, "", Some(address)).map_err(Refusal::too_often)?;
 
     let attendance = state.hub.attend();
-    let Begin { place, told } = state.hub.begin(cursor(request, &query, generation).as_deref());
+    let Begin { place, told } = state.hub.begin(cursor(request, &query, generation).as_deref(), &texts, rights.is_some());
     let headers = headers(state, request, generation, told);
     let lines: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     if *request.method() == Method::HEAD {

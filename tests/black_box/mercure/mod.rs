@@ -1,6 +1,7 @@
 //! The Mercure protocol, both generations: its behaviour table.
 
 mod publish;
+mod restart;
 mod source;
 mod subscribe;
 mod subscriptions;
