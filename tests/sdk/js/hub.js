@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -34,15 +34,16 @@ export async function eventually(what, probe) {
 }
 
 export class Hub {
-  /** `variables`: options of this hub alone, as environment variables. */
-  static async start(variables = {}) {
+  /** `variables`: options of this hub alone, as environment variables. `text`: another configuration than that of the tests. */
+  static async start(variables = {}, text = null) {
     const binary = process.env.AETHER_BIN;
     if (!binary) throw new Error('AETHER_BIN must name the hub to test');
-    const config = fileURLToPath(new URL('../hub.toml', import.meta.url));
     const folder = mkdtempSync(join(tmpdir(), 'aether-sdk-'));
+    const config = text === null ? fileURLToPath(new URL('../hub.toml', import.meta.url)) : join(folder, 'aether.toml');
+    if (text !== null) writeFileSync(config, text);
     const env = { ...process.env, ...variables, AETHER_DATA_DIR: folder };
     const child = spawn(binary, ['serve', '--config', config], { stdio: ['ignore', 'pipe', 'pipe'], env });
-    const hub = new Hub(child);
+    const hub = new Hub(child, variables.AETHER_HTTP_API_KEY ?? API_KEY);
     hub.command = (args, input) => execFileSync(binary, [...args, '--config', config], { env, input, stdio: ['pipe', 'pipe', 'pipe'] });
     child.stderr.on('data', (chunk) => hub.log.push(chunk.toString()));
     const ready = new Promise((resolve, reject) => {
@@ -58,8 +59,9 @@ export class Hub {
     return hub;
   }
 
-  constructor(child) {
+  constructor(child, key) {
     this.child = child;
+    this.key = key;
     this.log = [];
   }
 
@@ -70,7 +72,7 @@ export class Hub {
   async api(method, params) {
     const answer = await fetch(`${this.http}/api/${method}`, {
       method: 'POST',
-      headers: { 'X-API-Key': API_KEY, 'Content-Type': 'application/json', Connection: 'close' },
+      headers: { 'X-API-Key': this.key, 'Content-Type': 'application/json', Connection: 'close' },
       body: JSON.stringify(params),
     });
     const body = await answer.json();
@@ -80,9 +82,9 @@ export class Hub {
 
   /** What a client that left may leave no trace in. */
   async counts() {
-    const answer = await fetch(`${this.http}/debug/state`, { headers: { 'X-API-Key': API_KEY, Connection: 'close' } });
-    const { sessions, members, topics, presence } = await answer.json();
-    return JSON.stringify({ sessions, members, topics, presence });
+    const answer = await fetch(`${this.http}/debug/state`, { headers: { 'X-API-Key': this.key, Connection: 'close' } });
+    const { sessions, members, topics, presence, mercure_subscribers } = await answer.json();
+    return JSON.stringify({ sessions, members, topics, presence, mercure_subscribers });
   }
 
   signal(name) {
