@@ -52,15 +52,15 @@ async function proxied(t, more = '') {
   return wire;
 }
 
+const metrics = async () => (await fetch(`${hub.url}/metrics`)).text();
+
 /** Connections by transport since the start of the hub. */
 async function opened(transport) {
-  const metrics = await (await fetch(`${hub.url}/metrics`)).text();
-  const lines = metrics.split('\n').filter((line) => line.startsWith('aether_sessions_opened_total') && line.includes(`transport="${transport}"`));
+  const lines = (await metrics()).split('\n').filter((line) => line.startsWith('aether_sessions_opened_total') && line.includes(`transport="${transport}"`));
   return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }
 
-const state = async () => (await fetch(`${hub.url}/metrics`)).text();
-const gauge = async (name) => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(await state())?.[1] ?? Number.NaN);
+const gauge = async (name) => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(await metrics())?.[1] ?? Number.NaN);
 const shown = (view) => view.page.locator('#news li').allInnerTexts();
 const publish = (title) => hub.publish('news:world', { data: { title } });
 
@@ -81,14 +81,14 @@ async function listensOverACut(view, wire, listeners) {
 const faults = /WebSocket connection|Failed to load resource|net::ERR/;
 for (const [blocked, transport] of [
   ['', 'http_stream'],
-  ['location /connection/http_stream { return 403; }', 'sse'],
+  ['location = /connection/http_stream { return 403; }', 'sse'],
 ])
   test(`the page with the SDK falls back to ${transport} behind nginx without upgrade`, { timeout: 90_000 }, async (t) => {
     const wire = await proxied(t, blocked);
     const before = await opened(transport);
     const prepare = (page) => page.route('https://unpkg.com/**', (route) => route.fulfill({ path: SDK, contentType: 'text/javascript' }));
     const view = await open(t, browser, `${wire.url}/sdk.html`, { expected: [faults], prepare });
-    await listensOverACut(view, wire, () => gauge('aether_sessions'));
+    await listensOverACut(view, wire, () => gauge('aether_subscriptions'));
     assert.ok((await opened(transport)) > before, `by ${transport}`);
     view.assertQuiet();
     await view.close();
