@@ -1197,6 +1197,153 @@ mod tests {
     }
 
     #[test]
+    fn hooks_that_are_just_wrong_are_told() {
+        let connect = |rest: &str| format!("[client.proxy.connect]\nendpoint = \"http://app/connect\"\n{rest}");
+        let transform = |rest: &str| connect(&format!("http.status_to_code_transforms = [{{ {rest} }}]"));
+        let backend = |name: &str, url: &str| format!("[[proxies]]\nname = \"{name}\"\nendpoint = \"{url}\"\n");
+        let cases = [
+            ("hooks.concurrency = 0".to_string(), "hooks.concurrency: 0 must be from 1 to 10000"),
+            ("hooks.waiting_max = 63".to_string(), "hooks.waiting_max: 63 must be from hooks.concurrency, 64, to 1000000"),
+            ("hooks.answer_size_max = \"65MiB\"".to_string(), "hooks.answer_size_max: must be from 1 byte to 64MiB"),
+            ("hooks.breaker_pause_max = \"999ms\"".to_string(), "hooks.breaker_pause_max: 999ms must not be shorter than hooks.breaker_pause, 1s"),
+            ("client.proxy.connect.enabled = true".to_string(), "client.proxy.connect.endpoint: is enabled and asks nobody; write where requests go"),
+            (
+                "channel.proxy.publish.endpoint = \"grpc://app:1\"".to_string(),
+                "channel.proxy.publish.endpoint: must begin with http:// or https:// (gRPC is not spoken); write for instance \"https://app.example.org/hub/connect\"",
+            ),
+            (
+                "rpc.proxy.endpoint = \"https://me:secret@app/\"".to_string(),
+                "rpc.proxy.endpoint: must not contain a user or password; send them by http.static_headers, where they are kept secret",
+            ),
+            (
+                "channel.proxy.subscribe.endpoint = \"http://:80/\"".to_string(),
+                "channel.proxy.subscribe.endpoint: is not a complete address; write for instance \"https://app.example.org/hub/connect\"",
+            ),
+            (
+                "channel.proxy.sub_refresh.endpoint = \"http://app/a b\"".to_string(),
+                "channel.proxy.sub_refresh.endpoint: is not a complete address; write for instance \"https://app.example.org/hub/connect\"",
+            ),
+            (connect("timeout = \"0s\""), "client.proxy.connect.timeout: 0s must be longer than 0s and at most 20s"),
+            (connect("timeout = \"20001ms\""), "client.proxy.connect.timeout: 20001ms must be longer than 0s and at most 20s"),
+            (
+                connect("http_headers = [\"Transfer-Encoding\"]"),
+                "client.proxy.connect.http_headers: \"Transfer-Encoding\" is not a header that can be passed on",
+            ),
+            (connect("http_headers = [\"a b\"]"), "client.proxy.connect.http_headers: \"a b\" is not a header that can be passed on"),
+            (
+                connect("http.static_headers = { Host = \"x\" }"),
+                "client.proxy.connect.http.static_headers: \"Host\" is not a header that can be set here",
+            ),
+            (
+                connect("http.static_headers = { Authorization = \"a\\r\\nb\" }"),
+                "client.proxy.connect.http.static_headers: the value of Authorization has control characters",
+            ),
+            (
+                transform("status_code = 200, to_error.code = 400"),
+                "client.proxy.connect.http.status_to_code_transforms[0].status_code: 200 must be a status from 201 to 599; 200 is looked into",
+            ),
+            (
+                transform("status_code = 404"),
+                "client.proxy.connect.http.status_to_code_transforms[0]: needs a code in either to_error or to_disconnect",
+            ),
+            (
+                transform("status_code = 404, to_error.code = 404, to_disconnect.code = 4404"),
+                "client.proxy.connect.http.status_to_code_transforms[0]: needs a code in either to_error or to_disconnect",
+            ),
+            (
+                transform("status_code = 404, to_error.code = 2000"),
+                "client.proxy.connect.http.status_to_code_transforms[0].to_error.code: 2000 must be from 100 to 1999",
+            ),
+            (
+                transform("status_code = 404, to_disconnect.code = 2999"),
+                "client.proxy.connect.http.status_to_code_transforms[0].to_disconnect.code: 2999 must be from 3000 to 4999",
+            ),
+            (
+                transform(&format!("status_code = 404, to_disconnect = {{ code = 4000, reason = \"{}\" }}", "x".repeat(124))),
+                "client.proxy.connect.http.status_to_code_transforms[0].to_disconnect.reason: must have at most 123 bytes",
+            ),
+            (
+                backend("default", "http://app/"),
+                "proxies[0].name: \"default\" must be two or more letters, digits, '-', '_' or '.', and not \"default\"",
+            ),
+            (backend("app", ""), "proxies[0].endpoint: asks nobody; write where requests go"),
+            (format!("{0}{0}", backend("app", "http://app/")), "proxies[1].name: \"app\" names a backend above too"),
+            (
+                format!("{NEWS}subscribe_proxy_enabled = true"),
+                "channel.namespaces[0].subscribe_proxy_enabled: asks nobody; set channel.proxy.subscribe.endpoint",
+            ),
+            (
+                format!("{}{NEWS}publish_proxy_enabled = true\npublish_proxy_name = \"other\"", backend("app", "http://app/")),
+                "channel.namespaces[0].publish_proxy_name: there is no backend \"other\" in proxies",
+            ),
+            ("rpc.without_namespace.proxy_enabled = true".to_string(), "rpc.without_namespace.proxy_enabled: asks nobody; set rpc.proxy.endpoint"),
+            ("[[rpc.namespaces]]\nname = \"x\"".to_string(), "rpc.namespaces[0].name: \"x\" must be two or more letters, digits, '-', '_' or '.'"),
+            ("hooks.events.secret = \"15 bytes, no 16\"".to_string(), "hooks.events.secret: must have 16 bytes or more"),
+            ("hooks.events.retry_max = \"1ms\"".to_string(), "hooks.events.retry_max: 1ms must not be shorter than retry_initial, RETRY"),
+            ("hooks.events.batch_max = 0".to_string(), "hooks.events.batch_max: 0 must be from 1 to 1000"),
+            ("hooks.events.queue_size_max = \"65535\"".to_string(), "hooks.events.queue_size_max: must be at least 64KiB"),
+            (
+                "hooks.events.endpoint = \"app\"".to_string(),
+                "hooks.events.endpoint: must begin with http:// or https:// (gRPC is not spoken); write for instance \"https://app.example.org/hub/connect\"",
+            ),
+        ];
+        let retry = Config::default().hooks.events.retry_initial.to_string();
+        for (toml, expected) in cases {
+            assert_eq!(told(&toml), [expected.replace("RETRY", &retry)], "{toml}");
+        }
+    }
+
+    #[test]
+    fn ways_in_that_are_just_wrong_are_told() {
+        let mercure = |rest: &str| format!("mercure.enabled = true\nmercure.anonymous = true\n{rest}");
+        let cases = [
+            ("emulation.max_request_body_size = 0".to_string(), "emulation.max_request_body_size: must be more than 0 bytes"),
+            (
+                "sse.max_request_body_size = \"65MiB\"".to_string(),
+                "sse.max_request_body_size: 65MiB must be at most 64MiB; a request is held in memory as a whole",
+            ),
+            (
+                "sse.enabled = true\nuni_sse = { enabled = true, handler_prefix = \"/connection/sse\" }".to_string(),
+                "uni_sse.handler_prefix: \"/connection/sse\" is sse.handler_prefix too",
+            ),
+            (
+                "mercure.enabled = true".to_string(),
+                "mercure.subscriber.key: is empty and mercure.anonymous is false, so nobody could subscribe; set one of the two",
+            ),
+            (mercure("mercure.history_size = 1000001"), "mercure.history_size: 1000001 must be from 0 to 1000000"),
+            (mercure("mercure.history_bytes_max = \"1023KiB\""), "mercure.history_bytes_max: 1023KiB must be from 1MiB to 64GiB"),
+            (
+                mercure("mercure.heartbeat = \"999ms\""),
+                "mercure.heartbeat: 999ms must be at least 1s; without it, a subscriber that vanished would be noticed at the next update only",
+            ),
+            (mercure("mercure.dispatch_timeout = \"0s\""), "mercure.dispatch_timeout: 0s must be longer than 0s"),
+            (
+                mercure("mercure.publisher = { alg = \"ES256\", key = \"secret\" }"),
+                "mercure.publisher.key: must be a public key as PEM text, beginning with \"-----BEGIN PUBLIC KEY-----\", for this algorithm",
+            ),
+            (
+                mercure("mercure.cors_origins = [\"\"]"),
+                "mercure.cors_origins[0]: \"\" is not a pattern of origins; write scheme and host, such as \"https://example.org\"",
+            ),
+            (
+                mercure("mercure.protocol = \"modern\""),
+                "mercure.resource: the modern protocol alone needs resource and trusted_issuer, or no token would be accepted",
+            ),
+            (
+                mercure("mercure.namespace = \"books\""),
+                "mercure.namespace: there is no namespace \"books\"; add [[channel.namespaces]] with this name",
+            ),
+            (
+                mercure("channel.private_prefix = \"\""),
+                "channel.private_prefix: is empty, and private updates of Mercure need channels that only a token opens",
+            ),
+        ];
+        for (toml, expected) in cases {
+            assert_eq!(told(&toml), [expected], "{toml}");
+        }
+    }
+
+    #[test]
     fn all_mistakes_are_told_at_once() {
         let found = told("data_dir = \"\"\nclient.pong_timeout = \"1m\"\nshutdown.timeout = \"0s\"\ntopic.threads = 0");
         assert_eq!(found.len(), 5, "{found:#?}");

@@ -1,7 +1,9 @@
 //! The application decides: real small HTTP backends, good ones and bad ones.
 
 use super::in_both_codecs;
+use super::nginx::{Nginx, Setup};
 use super::support::{Client, Codec, Dial, Ending, Event, Hub, eventually, merged};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -639,6 +641,50 @@ impl Drop for Killed {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// An application behind TLS, whose certificate a private authority has signed: it is asked where the system trusts that one, and nowhere else.
+#[tokio::test]
+async fn an_application_over_https_must_be_vouched_for() {
+    let backend = Backend::start(|_| yes("ann"));
+    let authority = KeyPair::generate().expect("a key can be made");
+    let mut params = CertificateParams::new(Vec::new()).expect("no names are fine");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "an authority of the tests");
+    let vouching = params.self_signed(&authority).expect("it signs itself").pem();
+    let key = KeyPair::generate().expect("a key can be made");
+    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let leaf = leaf.signed_by(&key, &Issuer::new(params, authority)).expect("the authority signs it");
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let written = |name: &str, text: &str| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, text).expect("a file can be written");
+        file
+    };
+    let (trusted, certificate, key) = (written("ca.pem", &vouching), written("cert.pem", &leaf.pem()), written("key.pem", &key.serialize_pem()));
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").port();
+    let server = format!(
+        "listen 127.0.0.1:{port} ssl; ssl_certificate {}; ssl_certificate_key {}; location / {{ proxy_pass http://{}; }}",
+        certificate.display(),
+        key.display(),
+        backend.address
+    );
+    let Some(_nginx) = Nginx::start(Setup { server: &server, ..Setup::default() }) else { return };
+    for (trusts, name, is_asked) in [(true, "localhost", true), (false, "localhost", false), (true, "127.0.0.1", false)] {
+        let config = json!({ "client": { "proxy": { "connect": { "enabled": true, "endpoint": format!("https://{name}:{port}/connect") } } } });
+        let hub = Hub::launch(config, |command| {
+            if trusts {
+                command.env("SSL_CERT_FILE", &trusted);
+            }
+        });
+        let before = backend.asked("/connect").len();
+        let mut client = hub.open(Codec::Json).await;
+        let id = client.send("connect", json!({})).await;
+        let reply = client.reply(id).await.expect("a reply");
+        assert_eq!((reply.get("connect").is_some(), reply["error"]["code"] == 100), (is_asked, !is_asked), "{trusts} {name}: {reply}");
+        assert_eq!(backend.asked("/connect").len() - before, usize::from(is_asked), "nothing is sent to whom nobody vouches for");
+        client.cut();
     }
 }
 

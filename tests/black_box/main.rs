@@ -8,6 +8,8 @@ mod admin_cli;
 mod admin_people;
 mod api_keys;
 mod bad_input;
+#[path = "../peers/network.rs"]
+mod cable;
 mod come_and_go;
 mod commands;
 mod connect;
@@ -36,11 +38,13 @@ mod revocation;
 mod secrets;
 mod server_side;
 mod slow;
+mod soak;
 mod stores;
 mod subscribe;
 mod tls;
 mod tokens;
 mod transports;
 mod unidirectional;
+mod vanished;
 
 mod cli;

@@ -5,6 +5,8 @@
 
 mod better_sse;
 mod broker_trouble;
+#[path = "../peers/network.rs"]
+mod cable;
 mod emergencies;
 mod endurance;
 mod faults;

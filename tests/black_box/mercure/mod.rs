@@ -2,7 +2,7 @@
 
 mod publish;
 mod restart;
-mod source;
+pub mod source;
 mod subscribe;
 mod subscriptions;
 

@@ -299,7 +299,8 @@ impl Hub {
         }
     }
 
-    fn compare_with_baseline(&self) -> Result<(), String> {
+    /// Whether nothing that came since the start is left.
+    pub fn compare_with_baseline(&self) -> Result<(), String> {
         let mut now = comparable(&self.state()?);
         // One fewer is no leak: when the hub had just started, the store was about to flush its folder, which takes a descriptor for that long.
         let descriptors = |state: &Value| state["descriptors"].as_u64();

@@ -19,7 +19,7 @@ pub use codec::{Codec, put_varint};
 pub use feed::Feed;
 pub use http::{Answer, read_to_end, request, request_at};
 pub use hub::{API_KEY, Hub, merged, write_certificate};
-pub use stream::{Endless, Pieces, Via, escaped};
+pub use stream::{Endless, Pieces, Transport, Via, escaped};
 pub use websocket::{Dial, Ending, Stream, WebSocket, masked_frame, opcode};
 
 use std::future::Future;
@@ -36,12 +36,17 @@ pub fn within<T>(what: &str, future: impl Future<Output = T>) -> impl Future<Out
 }
 
 /// Asks again and again until the answer is `Ok`; at the deadline it fails with the last answer.
-pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Result<T, String>) -> T {
+pub async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Result<T, String>) -> T {
+    eventually_in(DEADLINE, what, probe).await
+}
+
+/// The same, for what takes longer by design.
+pub async fn eventually_in<T>(deadline: Duration, what: &str, mut probe: impl AsyncFnMut() -> Result<T, String>) -> T {
     let started = Instant::now();
     loop {
         match probe().await {
             Ok(value) => return value,
-            Err(last) if started.elapsed() > DEADLINE => panic!("{what} did not come true within {DEADLINE:?}; last: {last}"),
+            Err(last) if started.elapsed() > deadline => panic!("{what} did not come true within {deadline:?}; last: {last}"),
             Err(_) => tokio::time::sleep(POLL).await,
         }
     }

@@ -93,6 +93,33 @@ for (const [name, command] of Object.entries(programs)) {
   });
 }
 
+test('behind a proxy that breaks WebSocket, Python and Go hear by Mercure, and the SDK of Node.js by http_stream', { timeout: 180_000 }, async (t) => {
+  const port = await freePort();
+  const nginx = await startNginx(port, () => `server { listen 127.0.0.1:${port}; location / { proxy_pass ${hub.http}; } }`);
+  t.after(() => nginx.end());
+  const proxy = `http://127.0.0.1:${port}`;
+  const heard = ['in Python, without a library', 'in Go'].map((name) => start(t, ...programs[name](proxy)));
+  const seen = [];
+  const transports = ['websocket', 'http_stream'].map((transport) => ({
+    transport,
+    endpoint: `${transport === 'websocket' ? proxy.replace('http', 'ws') : proxy}/connection/${transport}`,
+  }));
+  const client = new Centrifuge(transports, { emulationEndpoint: `${proxy}/emulation`, websocket: WebSocket });
+  let by;
+  client.on('connected', ({ transport }) => (by = transport));
+  const news = client.newSubscription('news:world');
+  news.on('publication', ({ data }) => seen.push(data.title));
+  news.subscribe();
+  client.connect();
+  await news.ready(20_000);
+  assert.equal(by, 'http_stream');
+  await eventually('both programs', async () => JSON.parse(await hub.counts()).mercure_subscribers === 2);
+  await publish('through it');
+  await eventually('the event at each', () => seen.length === 1 && heard.every(({ lines }) => lines.includes('through it')));
+  client.disconnect();
+  for (const program of heard) program.end();
+});
+
 test('what curl publishes, curl reads', { timeout: 60_000 }, async (t) => {
   const [publishing, reading] = examples('sh').map((text) => at(text, hub.http));
   const reader = start(t, 'sh', '-c', `exec ${reading}`);
