@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -86,7 +87,7 @@ impl Serve {
             let mut text = String::from("ready");
             for (scheme, address) in [("http", addresses.plain), ("https", addresses.tls)] {
                 if let Some(address) = address {
-                    let _ = write!(text, " {scheme}://127.0.0.1:{}", address.port());
+                    let _ = write!(text, " {scheme}://{}", reachable(address));
                 }
             }
             text.push('\n');
@@ -176,4 +177,9 @@ impl Development {
             text
         })
     }
+}
+/// Where a listener is reached from this machine: one on all interfaces by the nearest.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
+    SocketAddr::new(ip, address.port())
 }
