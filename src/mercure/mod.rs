@@ -28,7 +28,7 @@ use crowd::Bell;
 use listening::{Listeners, Listening};
 use log::{Content, Entry, Found, Log, LogSettings, Visibility};
 use names::TopicNames;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use past::Before;
 use presences::Presences;
 use selecting::Patterns;
@@ -67,8 +67,6 @@ pub struct MercureHub {
     rules: Arc<ChannelRules>,
     patterns: Patterns,
     state: Mutex<State>,
-    /// The part of the log that an earlier life has left, as long as there is one.
-    before: RwLock<Option<Arc<Before>>>,
     /// Subscribers on all workers.
     subscribers: AtomicUsize,
     bells: Mutex<Vec<Weak<Bell>>>,
@@ -98,6 +96,8 @@ pub struct Begin {
 
 struct State {
     log: Log,
+    /// The part of the log that an earlier life has left, as long as there is one.
+    before: Option<Arc<Before>>,
     /// What the log needs to know of a channel; `None`: it is no topic's.
     channels: HashMap<ChannelName, Option<Shown>>,
 }
@@ -112,8 +112,7 @@ struct Shown {
 impl MercureHub {
     pub fn new(settings: MercureSettings, names: TopicNames, topics: &Arc<Topics>, base: Url, drain: Drain, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State { log: Log::new(settings.log), channels: HashMap::new() }),
-            before: RwLock::default(),
+            state: Mutex::new(State { log: Log::new(settings.log), before: None, channels: HashMap::new() }),
             settings,
             names,
             rules: Arc::clone(topics.rules()),
@@ -170,19 +169,23 @@ impl MercureHub {
     /// Takes what earlier lives have left into the log. To be called once, before anybody is served.
     pub fn take_over(&self, mut past: Past) {
         let (now, wall_ms) = (self.clock.now(), self.clock.wall_ms());
-        let (publications, mut before, mut seen) = (past.take_publications(), Before::new(past, wall_ms), HashSet::new());
+        let (publications, mut before) = (past.take_publications(), Before::new(past, wall_ms));
+        let (mut copies, mut seen): (HashMap<_, u32>, HashSet<_>) = Default::default();
         let mut state = self.state.lock();
         for past in publications {
             let age_ms = Millis::try_from(wall_ms.saturating_sub_unsigned(past.order / 1_000)).unwrap_or(0);
             if age_ms >= self.settings.log.history_ttl_ms {
                 continue;
             }
-            // An update stands in the channels of all its topics, and the one of the first may have kept it for a shorter time than others.
+            // An update stands in the channels of all its topics, and the one of the first may have kept it for a shorter time than others. What
+            // has the same id in one channel are several updates.
             let update = past.publication.update.clone();
-            if let Some(update) = &update
-                && !seen.insert((update.id.clone(), update.channel.clone()))
-            {
-                continue;
+            if let Some(update) = &update {
+                let copy = copies.entry((update.id.clone(), update.channel.clone(), past.channel.clone())).or_default();
+                *copy += 1;
+                if !seen.insert((update.id.clone(), update.channel.clone(), *copy)) {
+                    continue;
+                }
             }
             let channel = update.as_ref().map_or(&past.channel, |update| &update.channel);
             let Some((topics, visibility)) = self.shown_as(&mut state, channel, &past.publication) else { continue };
@@ -190,14 +193,15 @@ impl MercureHub {
             let content = Content::Publication { publication: past.publication, position: Some(past.position) };
             // Older than the process is as old as the process.
             state.log.append(topics, visibility, content, now.saturating_sub(age_ms));
+            debug_assert_eq!(state.log.end(), before.end(), "the log was empty");
         }
-        *self.before.write() = (before.end() > 0).then(|| Arc::new(before));
+        state.before = (before.end() > 0).then(|| Arc::new(before));
     }
 
     /// Where somebody begins who shows this cursor and selects this, and what it is told of it.
     pub fn begin(&self, cursor: Option<&str>, selectors: &[SelectorText], has_token: bool) -> Begin {
         let now = self.clock.now();
-        let before = cursor.and_then(|_| self.before.read().clone());
+        let before = cursor.and_then(|_| self.state.lock().before.clone());
         let channels = before.as_ref().and_then(|_| past::channels_of(selectors, &self.names, has_token || self.settings.is_insecure));
         let state = self.state.lock();
         let end = state.log.end();
@@ -292,7 +296,8 @@ impl MercureHub {
             data: presence.event(is_active),
         };
         let topics = SmallVec::from_elem(Arc::new(Topic::new(&presence.topic())), 1);
-        self.append(&mut self.state.lock(), topics, Visibility::Entitled, content);
+        let gone = self.append(&mut self.state.lock(), topics, Visibility::Entitled, content);
+        drop(gone);
     }
 
     /// Forgets what is too old. To be called now and then.
@@ -300,11 +305,9 @@ impl MercureHub {
         let now = self.clock.now();
         let mut state = self.state.lock();
         state.log.prune(now);
-        let oldest = state.log.oldest();
+        let gone = state.past();
         drop(state);
-        if self.before.read().as_ref().is_some_and(|before| before.end() < oldest) {
-            *self.before.write() = None;
-        }
+        drop(gone);
     }
 
     /// Takes note of a publication, in the order of its channel.
@@ -319,7 +322,9 @@ impl MercureHub {
         let mut state = self.state.lock();
         let Some((topics, visibility)) = self.shown_as(&mut state, channel, publication) else { return };
         let content = Content::Publication { publication: Arc::clone(publication), position: position.clone() };
-        self.append(&mut state, topics, visibility, content);
+        let gone = self.append(&mut state, topics, visibility, content);
+        drop(state);
+        drop(gone);
     }
 
     /// The topics of what a channel has published, and who may see it. `None`: the channel is no topic's.
@@ -335,15 +340,19 @@ impl MercureHub {
         Some((canonical.into_iter().chain(rest.iter().map(|topic| Arc::new(Topic::new(topic)))).collect(), visibility))
     }
 
-    fn append(&self, state: &mut State, topics: SmallVec<[Arc<Topic>; 1]>, visibility: Visibility, content: Content) {
+    /// Gives back what is to be dropped when the lock is not held any more.
+    #[must_use]
+    fn append(&self, state: &mut State, topics: SmallVec<[Arc<Topic>; 1]>, visibility: Visibility, content: Content) -> Option<Arc<Before>> {
         let now: Millis = self.clock.now();
         state.log.append(topics, visibility, content, now);
+        let gone = state.past();
         if self.subscribers() == 0 {
-            return;
+            return gone;
         }
         for bell in self.bells.lock().iter().filter_map(Weak::upgrade).filter(|bell| bell.is_wanted.load(Ordering::Acquire)) {
             bell.rings.notify_one();
         }
+        gone
     }
 
     /// Who may see what others publish in a channel: whoever its namespace lets subscribe.
@@ -363,6 +372,12 @@ impl MercureHub {
 }
 
 impl State {
+    /// What is known of an earlier life, once the log has nothing of it any more. It may be large.
+    fn past(&mut self) -> Option<Arc<Before>> {
+        let oldest = self.log.oldest();
+        self.before.take_if(|before| before.end() < oldest)
+    }
+
     fn shown(&mut self, channel: &ChannelName, hub: &MercureHub) -> Option<Shown> {
         if let Some(known) = self.channels.get(channel) {
             return known.clone();

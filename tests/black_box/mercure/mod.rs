@@ -5,6 +5,7 @@ mod restart;
 pub mod source;
 mod subscribe;
 mod subscriptions;
+mod table;
 
 use crate::support::token::{now, signed, token};
 use crate::support::{Answer, Hub, merged, request};
