@@ -6,7 +6,7 @@
 #![no_main]
 
 use aether::channel::{ChannelName, Payload, Publication};
-use aether::protocol::centrifuge::{Codec, Command, Push, Request, Wire};
+use aether::protocol::centrifuge::{Body, Codec, Command, Push, Request, Wire};
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
 use serde_json::value::RawValue;
@@ -42,8 +42,15 @@ fn goes_out(codec: Codec, channel: &str, data: bytes::Bytes) {
     let is_json = data.is_json();
     let publication = Publication { offset: 1, data, info: None, tags: None, update: None };
     let channel = ChannelName::new(channel);
-    let push = || Push::Publication { channel: &channel, publication: &publication };
-    match Wire::StreamJson.push(push()) {
+    // Any text may stand where a patch stands.
+    let patch = bytes::Bytes::copy_from_slice(&publication.data);
+    for body in [Body::Plain, Body::Whole, Body::Patch(&patch)] {
+        told(&Push::Publication { channel: &channel, publication: &publication, body }, is_json);
+    }
+}
+
+fn told(push: &Push, is_json: bool) {
+    match Wire::StreamJson.push(push) {
         Ok(line) => {
             let message = line.strip_suffix(b"\n").expect("a line ends");
             assert!(is_json && !message.contains(&b'\n'), "a line feed would begin another reply");
@@ -51,5 +58,5 @@ fn goes_out(codec: Codec, channel: &str, data: bytes::Bytes) {
         }
         Err(_) => assert!(!is_json),
     }
-    Wire::StreamProtobuf.push(push()).expect("Protobuf carries any bytes");
+    Wire::StreamProtobuf.push(push).expect("Protobuf carries any bytes");
 }

@@ -9,8 +9,8 @@ mod rules;
 pub use payload::Payload;
 pub use presence::{PresenceSet, PresenceStats};
 pub use rules::{
-    ChannelError, ChannelOptions, ChannelRules, HistoryDurability, NameSyntax, Namespace, OWN_PREFIX, POINTERS_MAX, PublicationDataFormat,
-    READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode, SchemaSource,
+    ChannelError, ChannelOptions, ChannelRules, DELTA_BYTES_LIMIT, DeltaType, HistoryDurability, NameSyntax, Namespace, OWN_PREFIX, POINTERS_MAX,
+    PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode, SchemaSource,
 };
 
 use bytes::Bytes;

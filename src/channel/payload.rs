@@ -34,6 +34,11 @@ impl Payload {
         &self.bytes
     }
 
+    /// Whether the other one holds the same bytes; at once where it is a copy of this one.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.bytes.as_ptr() == other.bytes.as_ptr() && self.bytes.len() == other.bytes.len()) || self.bytes == other.bytes
+    }
+
     /// The same payload in an allocation of its own. A payload is often a small slice of a large receive buffer, and whoever keeps the
     /// slice keeps the whole buffer: what is kept for long is detached first.
     pub fn detached(&self) -> Self {

@@ -22,6 +22,19 @@ pub enum RecoveryMode {
     Cache,
 }
 
+/// How a publication may be told by what has changed since the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeltaType {
+    /// The delta format of the Fossil version control system.
+    Fossil,
+}
+
+/// Bytes of a payload for which deltas are made, where the namespace does not say; and the most that it may say: to compare more takes a worker
+/// too long.
+const DELTA_BYTES: usize = 64 * 1_024;
+pub const DELTA_BYTES_LIMIT: usize = 1_024 * 1_024;
+
 /// What a publication that was answered has survived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -136,6 +149,10 @@ pub struct ChannelOptions {
     pub sub_refresh_proxy_enabled: bool,
     /// Which of `proxies` it is. Empty or `default`: `channel.proxy.sub_refresh`.
     pub sub_refresh_proxy_name: String,
+    /// The kinds of deltas that subscribers may ask for: `fossil`. Empty: publications are always sent whole.
+    pub allowed_delta_types: Vec<DeltaType>,
+    /// Bytes of a payload, and of the one before it, up to which deltas are made. 0: 64KiB. What is larger is sent whole.
+    pub delta_max_size: ByteSize,
     /// What the part of the name after the namespace must match. Empty: any ASCII.
     pub channel_regex: String,
     /// What payloads must be: empty (anything but nothing), `json`, `json_object` or `binary`.
@@ -156,6 +173,11 @@ pub struct ChannelOptions {
 impl ChannelOptions {
     pub fn has_history(&self) -> bool {
         self.history_size > 0 && self.history_ttl.is_positive()
+    }
+
+    /// Bytes of a payload up to which deltas are made.
+    pub fn delta_bytes_max(&self) -> usize {
+        if self.delta_max_size == ByteSize::default() { DELTA_BYTES } else { self.delta_max_size.bytes() }
     }
 
     /// Whether payloads have to be read, and not only measured.

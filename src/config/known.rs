@@ -43,12 +43,11 @@ impl fmt::Display for UnknownOption {
 }
 
 /// The options of Centrifugo v6 that its users are most likely to bring along. An entry stands for everything below it too.
-const CENTRIFUGO_ONLY: [(&str, Option<&str>); 50] = [
+const CENTRIFUGO_ONLY: [(&str, Option<&str>); 49] = [
     ("admin", None),
     ("broker", None),
     ("channel.namespaces[].allow_tags_filter", None),
-    ("channel.namespaces[].allowed_delta_types", None),
-    ("channel.namespaces[].delta_publish", None),
+    ("channel.namespaces[].delta_publish", Some("channel.namespaces[].allowed_delta_types")),
     ("channel.namespaces[].subscribe_stream_proxy_enabled", None),
     ("channel.namespaces[].subscribe_stream_proxy_name", None),
     ("channel.proxy.subscribe_stream", None),
@@ -309,7 +308,7 @@ mod tests {
             ),
             (
                 json!({"channel": {"namespaces": [{"delta_publish": true}]}}),
-                "channel.namespaces[0].delta_publish (an option of Centrifugo that Aether does not have)",
+                "channel.namespaces[0].delta_publish (an option of Centrifugo; in Aether it is channel.namespaces[].allowed_delta_types)",
             ),
             (
                 json!({"channel": {"without_namespace": {"subscribe_stream_proxy_enabled": true}}}),

@@ -8,7 +8,9 @@ use super::load::Problem;
 use super::{
     Config, DEFAULT_PROXY, FeedConfig, FeedHealthConfig, FeedPoolConfig, HookEventsConfig, ProxyConfig, Secret, StoreType, is_url_parameter,
 };
-use crate::channel::{ChannelOptions, HistoryDurability, POINTERS_MAX, PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode};
+use crate::channel::{
+    ChannelOptions, DELTA_BYTES_LIMIT, HistoryDurability, POINTERS_MAX, PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode,
+};
 use crate::protocol::mercure::{Protocol, hub_base};
 use crate::units::{ByteSize, HumanDuration};
 use regex::Regex;
@@ -304,6 +306,9 @@ fn options(path: &str, config: &Config, options: &ChannelOptions, check: &mut Ch
             check.that(!is_on, format!("{path}.{name}"), || "needs history; set history_size and history_ttl");
         }
     }
+    check.that(options.delta_max_size.bytes() <= DELTA_BYTES_LIMIT, format!("{path}.delta_max_size"), || {
+        format!("{} must be at most 1MiB; to compare more takes a worker too long", options.delta_max_size)
+    });
     check.regex(format!("{path}.channel_regex"), &options.channel_regex);
     payloads(path, options, check);
 }

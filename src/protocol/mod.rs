@@ -3,5 +3,6 @@
 pub mod centrifuge;
 pub mod codes;
 pub mod event_stream;
+pub mod fossil;
 pub mod mercure;
 pub mod websocket;

@@ -6,7 +6,7 @@ use super::{Phase, Session};
 use crate::auth::ServerSub;
 use crate::channel::{ChannelName, ClientInfo, StreamPosition};
 use crate::protocol::centrifuge::reply::Push;
-use crate::protocol::centrifuge::{RefreshResult, Reply};
+use crate::protocol::centrifuge::{Body, RefreshResult, Reply};
 use crate::protocol::codes::{Disconnect, Unsubscribed};
 use crate::telemetry::sessions::Ended;
 use actix::prelude::*;
@@ -130,9 +130,9 @@ impl Session {
         let (result, recovery) = self.result(shard, grant, asked, history);
         self.reply(&Reply::Push(Push::Subscribe { channel: &grant.channel, result: &result }));
         for publication in recovery.into_iter().flat_map(|recovery| recovery.publications) {
-            self.reply(&Reply::Push(Push::Publication { channel: &grant.channel, publication: &publication }));
+            self.reply(&Reply::Push(Push::Publication { channel: &grant.channel, publication: &publication, body: Body::Plain }));
         }
-        self.join(shard, grant);
+        self.join(shard, grant, None);
         self.schedule(self.worker.clock.now());
     }
 }

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::auth::ServerSub;
 use crate::broker::Broker;
-use crate::channel::{ChannelName, ChannelOptions, ClientInfo, OWN_PREFIX};
+use crate::channel::{ChannelName, ChannelOptions, ClientInfo, OWN_PREFIX, Payload};
 use crate::hooks::Happened;
 use crate::outbox::Outbox;
 use crate::protocol::centrifuge::Reply;
@@ -33,6 +33,8 @@ pub struct Grant {
     pub is_recoverable: bool,
     /// Joins and leaves are pushed.
     pub tells_presence: bool,
+    /// Publications come as deltas, where that pays.
+    pub tells_deltas: bool,
 }
 
 impl Grant {
@@ -48,6 +50,7 @@ impl Grant {
             is_positioned: false,
             is_recoverable: false,
             tells_presence: false,
+            tells_deltas: false,
         }
     }
 
@@ -73,15 +76,22 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Joins `shard` from its present position on.
-    pub fn join(shard: &Rc<Shard>, outbox: &Rc<Outbox>, grant: &Grant, base: &Arc<ClientInfo>, broker: &Arc<dyn Broker>) -> Self {
+    /// Joins `shard` from its present position on. `has`: the last publication that the client was given with the reply.
+    pub fn join(
+        shard: &Rc<Shard>,
+        outbox: &Rc<Outbox>,
+        grant: &Grant,
+        has: Option<&Payload>,
+        base: &Arc<ClientInfo>,
+        broker: &Arc<dyn Broker>,
+    ) -> Self {
         let info = if grant.chan_info.is_empty() {
             Arc::clone(base)
         } else {
             Arc::new(ClientInfo { chan_info: grant.chan_info.clone(), ..(**base).clone() })
         };
-        let wants = Wants { presence: grant.tells_presence, position: grant.is_positioned };
-        let membership = shard.join(outbox, wants);
+        let wants = Wants { presence: grant.tells_presence, position: grant.is_positioned, deltas: grant.tells_deltas };
+        let membership = shard.join(outbox, wants, has);
         let presence = PresenceGuard::enter(grant, &info, broker);
         Self {
             _membership: membership,

@@ -9,11 +9,12 @@ use super::fanout::Fan;
 use super::registry::Audience;
 use crate::broker::ChannelEvent;
 use crate::broker::{Answer, BrokerError, History, HistoryFilter};
-use crate::channel::{ChannelName, ChannelOptions, Publication, StreamPosition};
+use crate::channel::{ChannelName, ChannelOptions, Payload, Publication, StreamPosition};
 use crate::clock::Millis;
 use crate::outbox::{Notice, Outbox};
-use crate::protocol::centrifuge::{Codec, NotJson, Wire};
+use crate::protocol::centrifuge::{Body, Codec, NotJson, Wire};
 use crate::protocol::codes::Disconnect;
+use crate::protocol::fossil;
 use crate::telemetry::emit;
 use crate::telemetry::topics::TopicResynced;
 use bytes::Bytes;
@@ -24,6 +25,10 @@ use std::sync::Arc;
 /// Different histories that are kept encoded for clients that come back at the same time having missed the same.
 const SHARED_HISTORIES_MAX: usize = 4;
 
+/// Bytes of publications in one history that are compared with the one before them, to give them as deltas: a worker does it in one turn, and
+/// takes some milliseconds for it. The ones behind are given whole.
+const HISTORY_DELTA_BYTES_MAX: usize = 512 * 1_024;
+
 /// What a member wants to be told besides publications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wants {
@@ -31,6 +36,16 @@ pub struct Wants {
     pub presence: bool,
     /// To be told when publications were missed.
     pub position: bool,
+    /// Publications as deltas of the one before.
+    pub deltas: bool,
+}
+
+/// What is the same for all members of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Form {
+    wire: Wire,
+    /// See [`Wants::deltas`].
+    takes_deltas: bool,
 }
 
 struct Member {
@@ -38,12 +53,25 @@ struct Member {
     wants: Wants,
     /// Where this member stands in its list, shared with its [`Membership`].
     place: Rc<Cell<u32>>,
+    /// The number of the publication that this member was given last, where it takes deltas. The one place that says which publication it
+    /// has: whoever does not give it one leaves the number, and the next one goes to it whole.
+    given: Cell<u32>,
 }
 
-/// The members that are written the same bytes.
+/// The number of no publication: the member has none.
+const NONE_GIVEN: u32 = 0;
+
+/// The members that are written the same bytes, but for those of them that cannot be given a delta.
 struct Group {
-    wire: Wire,
+    form: Form,
     members: Vec<Member>,
+}
+
+/// The publication that members were given last, kept as long as some of them take deltas.
+struct Base {
+    /// `None`: it is longer than publications may be of which deltas are made.
+    data: Option<Payload>,
+    number: u32,
 }
 
 /// Where the shard stands with its topic.
@@ -66,6 +94,7 @@ pub struct Shard {
     groups: RefCell<Vec<Group>>,
     /// Events that came in this turn and are not written yet.
     pending: RefCell<Vec<Arc<Encoded>>>,
+    base: RefCell<Option<Base>>,
     shared_histories: RefCell<Vec<SharedHistory>>,
     /// When the last member left, as long as the worker's list of empty shards names this one.
     pub(super) empty_since: Cell<Option<Millis>>,
@@ -73,6 +102,7 @@ pub struct Shard {
 
 struct SharedHistory {
     codec: Codec,
+    as_deltas: bool,
     since: u64,
     until: StreamPosition,
     bytes: Bytes,
@@ -81,13 +111,13 @@ struct SharedHistory {
 /// A subscriber's place in a shard; dropping it leaves.
 pub struct Membership {
     shard: Rc<Shard>,
-    wire: Wire,
+    form: Form,
     place: Rc<Cell<u32>>,
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.shard.leave(self.wire, self.place.get());
+        self.shard.leave(self.form, self.place.get());
     }
 }
 
@@ -102,6 +132,7 @@ impl Shard {
             position: RefCell::default(),
             groups: RefCell::default(),
             pending: RefCell::default(),
+            base: RefCell::default(),
             shared_histories: RefCell::default(),
             empty_since: Cell::new(None),
         })
@@ -137,26 +168,37 @@ impl Shard {
         matches!(&*self.link.borrow(), Link::Attaching(waiting) if !waiting.is_empty())
     }
 
-    /// Adds a subscriber, from the next event on. The caller has queued its subscribe reply, made of [`Shard::position`], in this turn.
-    pub fn join(self: &Rc<Self>, outbox: &Rc<Outbox>, wants: Wants) -> Membership {
-        let wire = outbox.wire();
+    /// Adds a subscriber, from the next event on. The caller has queued its subscribe reply, made of [`Shard::position`], in this turn; `has`
+    /// is the last publication in it.
+    pub fn join(self: &Rc<Self>, outbox: &Rc<Outbox>, wants: Wants, has: Option<&Payload>) -> Membership {
+        let form = Form { wire: outbox.wire(), takes_deltas: wants.deltas };
+        let given = if form.takes_deltas { self.number_of(has) } else { NONE_GIVEN };
         let mut groups = self.groups.borrow_mut();
-        let index = groups.iter().position(|group| group.wire == wire).unwrap_or_else(|| {
+        let index = groups.iter().position(|group| group.form == form).unwrap_or_else(|| {
             // Most channels have clients of one kind.
             groups.reserve_exact(1);
-            groups.push(Group { wire, members: Vec::new() });
+            groups.push(Group { form, members: Vec::new() });
             groups.len() - 1
         });
         let members = &mut groups[index].members;
         let place = Rc::new(Cell::new(members.len() as u32));
-        members.push(Member { outbox: Rc::clone(outbox), wants, place: Rc::clone(&place) });
+        members.push(Member { outbox: Rc::clone(outbox), wants, place: Rc::clone(&place), given: Cell::new(given) });
         self.audience.joined();
-        Membership { shard: Rc::clone(self), wire, place }
+        Membership { shard: Rc::clone(self), form, place }
     }
 
-    fn leave(self: &Rc<Self>, wire: Wire, place: u32) {
+    /// The number of a publication that a newcomer has, if the next one can be told as a delta of it.
+    fn number_of(&self, has: Option<&Payload>) -> u32 {
+        let Some(has) = has.filter(|has| has.len() <= self.options.delta_bytes_max()) else { return NONE_GIVEN };
+        let mut base = self.base.borrow_mut();
+        // Nobody depends on a base where there is none, so what this one has can be it.
+        let base = base.get_or_insert_with(|| Base { data: Some(has.clone()), number: NONE_GIVEN + 1 });
+        if base.data.as_ref().is_some_and(|data| data.is_same(has)) { base.number } else { NONE_GIVEN }
+    }
+
+    fn leave(self: &Rc<Self>, form: Form, place: u32) {
         let mut groups = self.groups.borrow_mut();
-        let Some(index) = groups.iter().position(|group| group.wire == wire) else { return };
+        let Some(index) = groups.iter().position(|group| group.form == form) else { return };
         let members = &mut groups[index].members;
         members.swap_remove(place as usize);
         self.audience.left();
@@ -170,6 +212,9 @@ impl Shard {
         }
         if members.is_empty() {
             groups.swap_remove(index);
+        }
+        if form.takes_deltas && !groups.iter().any(|group| group.form.takes_deltas) {
+            self.base.take();
         }
         drop(groups);
         if self.is_empty()
@@ -236,14 +281,42 @@ impl Shard {
         if events.is_empty() {
             return;
         }
-        for Group { wire, members } in self.groups.borrow().iter() {
-            if write_all(*wire, members, events).is_err() {
+        let groups = self.groups.borrow();
+        let chain = groups.iter().any(|group| group.form.takes_deltas).then(|| self.chain(events));
+        for Group { form, members } in groups.iter() {
+            let written = match &chain {
+                Some(chain) if form.takes_deltas => write_deltas(form.wire, members, events, chain),
+                _ => write_all(form.wire, members, events),
+            };
+            if written.is_err() {
                 // Only JSON connections can be unable to take a payload, and they must not miss it silently.
                 for member in members {
                     member.outbox.tell(Notice::Disconnect(Disconnect::INAPPROPRIATE_PROTOCOL));
                 }
             }
         }
+    }
+
+    /// What the publications among `events` are deltas of; the last one becomes the base of what comes next.
+    fn chain(&self, events: &[Arc<Encoded>]) -> Chain {
+        let bytes_max = self.options.delta_bytes_max();
+        let mut base = self.base.borrow_mut();
+        let before = base.as_ref().map_or(NONE_GIVEN, |base| base.number);
+        let mut after = before;
+        let mut last = base.as_ref().and_then(|base| base.data.clone());
+        let bases = events.iter().map(|event| {
+            let data = event.payload()?;
+            after = after.checked_add(1).unwrap_or(NONE_GIVEN + 1);
+            let is_short = data.len() <= bytes_max;
+            std::mem::replace(&mut last, is_short.then(|| data.clone())).filter(|_| is_short)
+        });
+        let bases = bases.collect();
+        if after != before {
+            // What history keeps is in an allocation of its own already.
+            let data = last.map(|data| if self.options.has_history() { data } else { data.detached() });
+            *base = Some(Base { data, number: after });
+        }
+        Chain { bases, before, after }
     }
 
     /// The topic answered: from now on events follow `position`.
@@ -324,19 +397,28 @@ impl Shard {
         Some(count)
     }
 
-    /// `publications`, encoded as the list in a subscribe reply; shared by all that missed exactly these.
+    /// `publications`, encoded as the list in a subscribe reply; shared by all that missed exactly these. As deltas: the first is whole, and those
+    /// behind it are patches of the one before.
     pub fn shared_history(
         self: &Rc<Self>,
         codec: Codec,
+        as_deltas: bool,
         since: u64,
         until: &StreamPosition,
         publications: &[Arc<Publication>],
     ) -> Result<Bytes, NotJson> {
         let mut shared = self.shared_histories.borrow_mut();
-        if let Some(found) = shared.iter().find(|found| found.codec == codec && found.since == since && found.until == *until) {
+        let is_it = |kept: &&SharedHistory| kept.codec == codec && kept.as_deltas == as_deltas && kept.since == since && kept.until == *until;
+        if let Some(found) = shared.iter().find(is_it) {
             return Ok(found.bytes.clone());
         }
-        let bytes = codec.encode_publications(publications.iter().map(AsRef::as_ref))?;
+        let bytes = if as_deltas {
+            let patches = patches(publications, self.options.delta_bytes_max());
+            let bodies = patches.iter().map(|patch| patch.as_ref().map_or(Body::Whole, Body::Patch));
+            codec.encode_publications(publications.iter().map(AsRef::as_ref).zip(bodies))?
+        } else {
+            codec.encode_publications(publications.iter().map(|publication| (publication.as_ref(), Body::Plain)))?
+        };
         // Those of an older position are of no use to anybody any more.
         shared.retain(|kept| kept.until == *until);
         if shared.is_empty()
@@ -347,7 +429,7 @@ impl Shard {
         if shared.len() == SHARED_HISTORIES_MAX {
             shared.remove(0);
         }
-        shared.push(SharedHistory { codec, since, until: until.clone(), bytes: bytes.clone() });
+        shared.push(SharedHistory { codec, as_deltas, since, until: until.clone(), bytes: bytes.clone() });
         Ok(bytes)
     }
 
@@ -398,4 +480,59 @@ fn write_all(wire: Wire, members: &[Member], events: &[Arc<Encoded>]) -> Result<
         }
     }
     Ok(())
+}
+
+/// What a batch of events is written as to members that take deltas.
+struct Chain {
+    /// For each event the publication before it, if it may be told as a delta of it.
+    bases: Vec<Option<Payload>>,
+    /// The number of the publication before the batch, which the first one may be a delta of.
+    before: u32,
+    /// The number of the last publication of the batch.
+    after: u32,
+}
+
+/// Writes the frames of `events` to every member with one write each: publications as deltas, but the first one whole to those that have not been
+/// given the one before it.
+fn write_deltas(wire: Wire, members: &[Member], events: &[Arc<Encoded>], chain: &Chain) -> Result<(), NotJson> {
+    let whole_one = events.iter().position(|event| !event.is_about_presence());
+    let frames = |has_base: bool, with_presence: bool| -> Result<Bytes, NotJson> {
+        let chosen = events.iter().enumerate().filter(|(_, event)| with_presence || !event.is_about_presence());
+        let frames = chosen.map(|(index, event)| {
+            let base = chain.bases[index].as_ref().filter(|_| has_base || whole_one != Some(index));
+            event.frame_after(base, wire)
+        });
+        let frames = frames.collect::<Result<Vec<_>, _>>()?;
+        Ok(if let [frame] = frames[..] { frame.clone() } else { merge(frames.into_iter()) })
+    };
+    // At most four kinds of members: who has the publication before or not, who wants to know who comes and goes or not.
+    let mut made: [Option<Bytes>; 4] = Default::default();
+    for member in members {
+        let has_base = chain.before != NONE_GIVEN && member.given.get() == chain.before;
+        let kind = usize::from(has_base) * 2 + usize::from(member.wants.presence);
+        let frame = match &made[kind] {
+            Some(frame) => frame,
+            None => made[kind].insert(frames(has_base, member.wants.presence)?),
+        };
+        if !frame.is_empty() {
+            member.outbox.send(frame);
+        }
+        if whole_one.is_some() {
+            member.given.set(chain.after);
+        }
+    }
+    Ok(())
+}
+
+/// Each of `publications` as a patch of the one before it; `None` where it is to be told whole.
+fn patches(publications: &[Arc<Publication>], bytes_max: usize) -> Vec<Option<Bytes>> {
+    let mut budget = HISTORY_DELTA_BYTES_MAX;
+    let mut before: Option<&Payload> = None;
+    let patches = publications.iter().map(|publication| {
+        let data = &publication.data;
+        let base = before.replace(data)?;
+        budget = budget.checked_sub(data.len())?;
+        if data.len().max(base.len()) > bytes_max { None } else { fossil::patch(base, data) }
+    });
+    patches.collect()
 }

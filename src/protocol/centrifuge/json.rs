@@ -1,12 +1,13 @@
 //! Replies in JSON. Members with a zero value are left out, with the few exceptions that the protocol names; payloads stand in it as they
 //! were published.
 
-use super::reply::{ConnectResult, HistoryResult, Push, RefreshResult, Reply, SubscribeResult};
+use super::reply::{Body, ConnectResult, HistoryResult, Push, RefreshResult, Reply, SubscribeResult};
 use super::{NotJson, info_is_json};
 use crate::channel::{ClientInfo, Publication};
 use crate::protocol::codes::ErrorCode;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::io::Write;
+use std::sync::Arc;
 
 /// Writes the members of one object, with the commas between them.
 struct Object<'a> {
@@ -198,7 +199,7 @@ fn write_subscribe(result: &SubscribeResult, object: &mut Object) -> Result<(), 
     write_subscribe_head(result, object);
     if !result.publications.is_empty() {
         object.key("publications");
-        write_publications(result.publications.iter().map(AsRef::as_ref), object.out)?;
+        write_publications(plain(&result.publications), object.out)?;
     }
     write_subscribe_tail(result, object)
 }
@@ -223,6 +224,7 @@ fn write_subscribe_tail(result: &SubscribeResult, object: &mut Object) -> Result
     object.yes("positioned", result.positioned);
     object.raw("data", json(&result.data)?);
     object.yes("was_recovering", result.was_recovering);
+    object.yes("delta", result.delta);
     Ok(())
 }
 
@@ -245,7 +247,7 @@ pub fn subscribe_reply_around(id: u32, result: &SubscribeResult) -> Result<(Byte
 
 fn write_history(result: &HistoryResult, object: &mut Object) -> Result<(), NotJson> {
     object.key("publications");
-    write_publications(result.publications.iter().map(AsRef::as_ref), object.out)?;
+    write_publications(plain(&result.publications), object.out)?;
     object.text("epoch", result.position.epoch.as_str());
     object.number("offset", result.position.offset);
     Ok(())
@@ -258,9 +260,9 @@ fn write_refresh(result: RefreshResult, object: &mut Object) -> Result<(), NotJs
 
 fn write_push(push: &Push, object: &mut Object) -> Result<(), NotJson> {
     match push {
-        Push::Publication { channel, publication } => {
+        Push::Publication { channel, publication, body } => {
             object.text("channel", channel);
-            object.object("pub", |object| write_publication(publication, object))
+            object.object("pub", |object| write_publication(publication, *body, object))
         }
         Push::Join { channel, info } => {
             object.text("channel", channel);
@@ -314,11 +316,15 @@ pub fn write_bare_push(push: &Push, out: &mut BytesMut) -> Result<(), NotJson> {
     Ok(())
 }
 
-fn write_publication(publication: &Publication, object: &mut Object) -> Result<(), NotJson> {
+fn write_publication(publication: &Publication, body: Body, object: &mut Object) -> Result<(), NotJson> {
     if !publication.data.is_json() {
         return Err(NotJson);
     }
-    object.raw("data", &publication.data);
+    match body {
+        Body::Plain => object.raw("data", &publication.data),
+        Body::Whole => object.text("data", std::str::from_utf8(&publication.data).map_err(|_| NotJson)?),
+        Body::Patch(patch) => object.text("data", std::str::from_utf8(patch).map_err(|_| NotJson)?),
+    }
     if let Some(info) = &publication.info {
         object.object("info", |object| write_info(info, object))?;
     }
@@ -331,24 +337,29 @@ fn write_publication(publication: &Publication, object: &mut Object) -> Result<(
         object.key("tags");
         serde_json::to_writer(object.out.writer(), tags).expect("writing a map of texts into memory does not fail");
     }
+    object.yes("delta", matches!(body, Body::Patch(_)));
     Ok(())
 }
 
-fn write_publications<'a>(publications: impl Iterator<Item = &'a Publication>, out: &mut BytesMut) -> Result<(), NotJson> {
+fn plain(publications: &[Arc<Publication>]) -> impl Iterator<Item = (&Publication, Body<'_>)> {
+    publications.iter().map(|publication| (publication.as_ref(), Body::Plain))
+}
+
+fn write_publications<'a>(publications: impl Iterator<Item = (&'a Publication, Body<'a>)>, out: &mut BytesMut) -> Result<(), NotJson> {
     out.put_u8(b'[');
-    for (index, publication) in publications.enumerate() {
+    for (index, (publication, body)) in publications.enumerate() {
         if index > 0 {
             out.put_u8(b',');
         }
         let mut object = Object::open(out);
-        write_publication(publication, &mut object)?;
+        write_publication(publication, body, &mut object)?;
         object.close();
     }
     out.put_u8(b']');
     Ok(())
 }
 
-pub fn publications<'a>(publications: impl Iterator<Item = &'a Publication>) -> Result<Bytes, NotJson> {
+pub fn publications<'a>(publications: impl Iterator<Item = (&'a Publication, Body<'a>)>) -> Result<Bytes, NotJson> {
     let mut out = BytesMut::new();
     write_publications(publications, &mut out)?;
     Ok(out.freeze())

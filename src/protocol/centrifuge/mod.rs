@@ -12,7 +12,7 @@ pub mod wire;
 
 pub use command::{Command, DecodeError, Request};
 pub use emulation::EmulationRequest;
-pub use reply::{ConnectResult, HistoryResult, Push, RefreshResult, Reply, ServerSubscription, SubscribeResult};
+pub use reply::{Body, ConnectResult, HistoryResult, Push, RefreshResult, Reply, ServerSubscription, SubscribeResult};
 pub use wire::{Framing, Wire};
 
 use crate::channel::{ClientInfo, Publication};
@@ -63,7 +63,7 @@ impl Codec {
     }
 
     /// The list of publications as it stands inside a subscribe result: what all clients that missed the same share.
-    pub fn encode_publications<'a>(self, publications: impl Iterator<Item = &'a Publication>) -> Result<Bytes, NotJson> {
+    pub fn encode_publications<'a>(self, publications: impl Iterator<Item = (&'a Publication, Body<'a>)>) -> Result<Bytes, NotJson> {
         match self {
             Self::Json => json::publications(publications),
             Self::Protobuf => Ok(protobuf::publications(publications)),

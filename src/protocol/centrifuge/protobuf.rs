@@ -1,11 +1,12 @@
 //! Replies in Protobuf. Field numbers are those of the protocol's definition; every message is preceded by its length as a varint.
 
-use super::reply::{self, Push};
+use super::reply::{self, Body, Push};
 use crate::channel;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 #[derive(Clone, PartialEq, Message)]
 struct Reply {
@@ -138,6 +139,8 @@ struct Publication {
     offset: u64,
     #[prost(btree_map = "string, string", tag = "7")]
     tags: BTreeMap<String, String>,
+    #[prost(bool, tag = "8")]
+    delta: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -199,6 +202,8 @@ struct SubscribeResult {
     data: Bytes,
     #[prost(bool, tag = "12")]
     was_recovering: bool,
+    #[prost(bool, tag = "13")]
+    delta: bool,
 }
 
 const PUBLICATIONS: u32 = 7;
@@ -271,7 +276,7 @@ pub fn write_reply(reply: &reply::Reply, out: &mut BytesMut) {
         }
         reply::Reply::History { id, result } => {
             let history = HistoryResult {
-                publications: result.publications.iter().map(|publication| publication.as_ref().into()).collect(),
+                publications: plain(&result.publications),
                 epoch: result.position.epoch.as_str().to_string(),
                 offset: result.position.offset,
             };
@@ -292,11 +297,11 @@ pub fn write_reply(reply: &reply::Reply, out: &mut BytesMut) {
 }
 
 /// A list of publications, each with the key and length it has inside a subscribe result.
-pub fn publications<'a>(publications: impl Iterator<Item = &'a channel::Publication>) -> Bytes {
+pub fn publications<'a>(publications: impl Iterator<Item = (&'a channel::Publication, Body<'a>)>) -> Bytes {
     let mut out = BytesMut::new();
-    for publication in publications {
+    for (publication, body) in publications {
         encode_key(PUBLICATIONS, WireType::LengthDelimited, &mut out);
-        Publication::from(publication).encode_length_delimited(&mut out).expect("memory takes what it is given");
+        Publication::new(publication, body).encode_length_delimited(&mut out).expect("memory takes what it is given");
     }
     out.freeze()
 }
@@ -328,15 +333,24 @@ impl From<&channel::ClientInfo> for ClientInfo {
     }
 }
 
-impl From<&channel::Publication> for Publication {
-    fn from(publication: &channel::Publication) -> Self {
+impl Publication {
+    fn new(publication: &channel::Publication, body: Body) -> Self {
+        let (data, delta) = match body {
+            Body::Plain | Body::Whole => (publication.data.bytes(), false),
+            Body::Patch(patch) => (patch, true),
+        };
         Self {
-            data: publication.data.bytes().clone(),
+            data: data.clone(),
             info: publication.info.as_deref().map(ClientInfo::from),
             offset: publication.offset,
             tags: publication.tags.as_deref().cloned().unwrap_or_default(),
+            delta,
         }
     }
+}
+
+fn plain(publications: &[Arc<channel::Publication>]) -> Vec<Publication> {
+    publications.iter().map(|publication| Publication::new(publication, Body::Plain)).collect()
 }
 
 impl From<&reply::ConnectResult> for ConnectResult {
@@ -365,12 +379,13 @@ impl From<&reply::SubscribeResult> for SubscribeResult {
             ttl: result.ttl.unwrap_or(0),
             recoverable: result.recoverable,
             epoch: position.epoch.as_str().to_string(),
-            publications: result.publications.iter().map(|publication| publication.as_ref().into()).collect(),
+            publications: plain(&result.publications),
             recovered: result.recovered,
             offset: position.offset,
             positioned: result.positioned,
             data: result.data.clone(),
             was_recovering: result.was_recovering,
+            delta: result.delta,
         }
     }
 }
@@ -379,8 +394,8 @@ impl From<&Push<'_>> for PushMessage {
     fn from(push: &Push<'_>) -> Self {
         let with_info = |info: &channel::ClientInfo| Some(WithInfo { info: Some(info.into()) });
         match push {
-            Push::Publication { channel, publication } => {
-                Self { channel: channel.to_string(), publication: Some((*publication).into()), ..Self::default() }
+            Push::Publication { channel, publication, body } => {
+                Self { channel: channel.to_string(), publication: Some(Publication::new(publication, *body)), ..Self::default() }
             }
             Push::Join { channel, info } => Self { channel: channel.to_string(), join: with_info(info), ..Self::default() },
             Push::Leave { channel, info } => Self { channel: channel.to_string(), leave: with_info(info), ..Self::default() },
@@ -418,7 +433,6 @@ mod tests {
     use crate::channel::{Epoch, Payload, StreamPosition};
     use crate::protocol::centrifuge::Codec;
     use crate::protocol::codes::ErrorCode;
-    use std::sync::Arc;
 
     fn publication(offset: u64) -> channel::Publication {
         channel::Publication { offset, data: Payload::from_bytes(Bytes::from_static(b"{\"x\":1}")), info: None, tags: None, update: None }
@@ -447,7 +461,7 @@ mod tests {
         let list: Vec<_> = (8..11).map(|offset| Arc::new(publication(offset))).collect();
         for codec in Codec::ALL {
             let whole = alone(codec, &reply::Reply::Subscribe { id: 300, result: &result(list.clone()) });
-            let shared = codec.encode_publications(list.iter().map(AsRef::as_ref)).unwrap();
+            let shared = codec.encode_publications(list.iter().map(|publication| (publication.as_ref(), Body::Plain))).unwrap();
             let (head, tail) = codec.subscribe_reply_around(300, &result(Vec::new()), shared.len()).unwrap();
             let joined = [&head[..], &shared, &tail].concat();
             match codec {
@@ -488,7 +502,7 @@ mod tests {
             (reply::Reply::Presence { id: 6, clients: &[] }, r#"{"id":6,"presence":{"presence":{}}}"#),
             (reply::Reply::History { id: 7, result: &no_history }, r#"{"id":7,"history":{"publications":[],"epoch":"","offset":0}}"#),
             (
-                reply::Reply::Push(Push::Publication { channel: &channel, publication: &tagged }),
+                reply::Reply::Push(Push::Publication { channel: &channel, publication: &tagged, body: Body::Plain }),
                 r#"{"push":{"channel":"a\"b","pub":{"data":{"x":1},"info":{"user":"","client":"6ba7b810-9dad-41d1-80b4-00c04fd430c8","conn_info":{"n":1}},"offset":3,"tags":{"k":"v"}}}}"#,
             ),
         ];
@@ -500,13 +514,34 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_is_told_as_it_is_or_to_those_who_take_deltas_as_a_text() {
+        let channel = channel::ChannelName::new("a");
+        let publication = channel::Publication { data: Payload::from_bytes(Bytes::from_static("{\"ä\":\"\\n\"}".as_bytes())), ..publication(2) };
+        let patch = Bytes::from_static("3\n3:\"ü1;".as_bytes());
+        for (body, json, is_delta) in [
+            (Body::Plain, r#"{"push":{"channel":"a","pub":{"data":{"ä":"\n"},"offset":2}}}"#, false),
+            (Body::Whole, r#"{"push":{"channel":"a","pub":{"data":"{\"ä\":\"\\n\"}","offset":2}}}"#, false),
+            (Body::Patch(&patch), r#"{"push":{"channel":"a","pub":{"data":"3\n3:\"ü1;","offset":2,"delta":true}}}"#, true),
+        ] {
+            let push = || reply::Reply::Push(Push::Publication { channel: &channel, publication: &publication, body });
+            assert_eq!(std::str::from_utf8(&alone(Codec::Json, &push())).unwrap(), json);
+            let message = Reply::decode_length_delimited(alone(Codec::Protobuf, &push())).unwrap();
+            let told = message.push.unwrap().publication.unwrap();
+            assert_eq!((told.delta, &told.data), (is_delta, if is_delta { &patch } else { publication.data.bytes() }));
+        }
+    }
+
+    #[test]
     fn what_is_not_json_leaves_the_frame_as_it_was() {
         let binary = channel::Publication { data: Payload::from_bytes(Bytes::from_static(b"\xff")), ..publication(1) };
         let channel = channel::ChannelName::new("a");
         let mut out = BytesMut::new();
         Codec::Json.write(&reply::Reply::Publish { id: 1 }, &mut out).unwrap();
         let before = out.clone();
-        assert!(Codec::Json.write(&reply::Reply::Push(Push::Publication { channel: &channel, publication: &binary }), &mut out).is_err());
+        let patch = Bytes::from_static(b"a patch");
+        for body in [Body::Plain, Body::Whole, Body::Patch(&patch)] {
+            assert!(Codec::Json.write(&reply::Reply::Push(Push::Publication { channel: &channel, publication: &binary, body }), &mut out).is_err());
+        }
         assert_eq!(out, before);
     }
 }

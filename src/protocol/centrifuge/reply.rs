@@ -62,6 +62,7 @@ pub enum Push<'a> {
     Publication {
         channel: &'a ChannelName,
         publication: &'a Publication,
+        body: Body<'a>,
     },
     Join {
         channel: &'a ChannelName,
@@ -89,6 +90,17 @@ pub enum Push<'a> {
         code: u16,
         reason: &'a str,
     },
+}
+
+/// How a publication's payload is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// As it was published.
+    Plain,
+    /// To a subscriber that takes deltas, whole. In JSON that is a text: the payload's own.
+    Whole,
+    /// To a subscriber that takes deltas, as a patch of the publication that it was given before. In JSON that is a text too.
+    Patch(&'a Bytes),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -129,6 +141,8 @@ pub struct SubscribeResult {
     pub was_recovering: bool,
     pub recovered: bool,
     pub data: Bytes,
+    /// Publications may come as deltas.
+    pub delta: bool,
 }
 
 #[derive(Clone, Debug, Default)]

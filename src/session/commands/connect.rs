@@ -278,7 +278,7 @@ impl Session {
         };
         self.reply(&Reply::Connect { id, result: &result });
         for one in server_side {
-            self.join(&one.shard, &one.grant);
+            self.join(&one.shard, &one.grant, None);
         }
         let now = self.worker.clock.now();
         // The first ping comes somewhere in the second half of the interval, so that the pings of many clients spread out.

@@ -4,7 +4,7 @@ use super::hooked::Verdict;
 use super::{Session, Step, ttl};
 use crate::auth::{SubscribeRefused, SubscribeVerdict, may_read_history, may_see_presence, may_subscribe};
 use crate::broker::{Answer, BrokerError, History};
-use crate::channel::{ChannelName, ChannelOptions, Epoch, OWN_PREFIX, RecoveryMode, StreamPosition};
+use crate::channel::{ChannelName, ChannelOptions, DeltaType, Epoch, OWN_PREFIX, Payload, RecoveryMode, StreamPosition};
 use crate::hooks::backend::Backend;
 use crate::hooks::{Allowed, Question, Refused};
 use crate::outbox::Outbox;
@@ -32,6 +32,8 @@ pub(in crate::session) struct Asked {
     pub positioned: bool,
     pub recoverable: bool,
     pub join_leave: bool,
+    /// Publications as deltas of this kind. Whether the text names one is looked at before.
+    pub delta: Option<DeltaType>,
     pub rejects_unrecovered: bool,
 }
 
@@ -42,6 +44,7 @@ impl From<&SubscribeRequest> for Asked {
             positioned: request.positioned,
             recoverable: request.recoverable,
             join_leave: request.join_leave,
+            delta: delta_type(&request.delta),
             rejects_unrecovered: request.flag & FLAG_REJECT_UNRECOVERED != 0,
         }
     }
@@ -64,8 +67,7 @@ impl NoGrant {
 
 impl Session {
     pub(super) fn subscribe(&mut self, id: u32, request: &SubscribeRequest, ctx: &mut Context<Self>) -> Step {
-        // No namespace offers deltas, so the only texts that a client may ask with are none and the known kind.
-        if request.channel.is_empty() || !matches!(request.delta.as_str(), "" | "fossil") {
+        if request.channel.is_empty() || (!request.delta.is_empty() && delta_type(&request.delta).is_none()) {
             return self.drop_client(Disconnect::BAD_REQUEST);
         }
         let grant = match self.grant(request) {
@@ -195,6 +197,8 @@ impl Session {
         grant.is_positioned = options.has_history()
             && (grant.is_recoverable || options.force_positioning || (asked.positioned && (options.allow_positioning || reads_history)));
         grant.tells_presence = options.join_leave && (options.force_push_join_leave || (asked.join_leave && may_see_presence(options, client, true)));
+        // The protocol does not know deltas for subscriptions that the client did not ask for itself: its SDKs would not make anything of them.
+        grant.tells_deltas = !grant.is_server_side && asked.delta.is_some_and(|kind| options.allowed_delta_types.contains(&kind));
     }
 
     /// Brings the channel up to date, and asks for what the client missed, if it is to be given any of it.
@@ -235,6 +239,7 @@ impl Session {
             was_recovering: asked.since.is_some() && grant.is_recoverable,
             recovered: recovery.as_ref().is_some_and(|recovery| recovery.is_recovered),
             data: grant.data.clone(),
+            delta: grant.tells_deltas,
         };
         (result, recovery)
     }
@@ -257,7 +262,7 @@ impl Session {
             let since = publications[0].offset - 1;
             let until = shard.position().unwrap_or_default();
             let around = shard
-                .shared_history(self.codec(), since, &until, &publications)
+                .shared_history(self.codec(), grant.tells_deltas, since, &until, &publications)
                 .and_then(|list| Ok((self.codec().subscribe_reply_around(id, &result, list.len())?, list)));
             match around {
                 Ok(((head, tail), list)) => {
@@ -267,20 +272,25 @@ impl Session {
                 Err(NotJson) => return self.drop_client(Disconnect::INAPPROPRIATE_PROTOCOL),
             }
         }
-        self.join(shard, grant);
+        self.join(shard, grant, publications.last().map(|publication| &publication.data));
         if grant.expires_at.is_some() {
             self.schedule(self.worker.clock.now());
         }
         Step::Done
     }
 
-    /// Makes the session a member of the channel.
-    pub(in crate::session) fn join(&mut self, shard: &Rc<Shard>, grant: &Grant) {
+    /// Makes the session a member of the channel, which `has` the last publication that was given with the reply.
+    pub(in crate::session) fn join(&mut self, shard: &Rc<Shard>, grant: &Grant, has: Option<&Payload>) {
         let Some(info) = self.identity().map(|identity| Arc::clone(&identity.info)) else { return };
-        let subscription = Subscription::join(shard, &self.outbox, grant, &info, &self.worker.publisher.broker);
+        let subscription = Subscription::join(shard, &self.outbox, grant, has, &info, &self.worker.publisher.broker);
         self.subscriptions.insert(grant.channel.clone(), Box::new(subscription));
         self.count_subscriptions();
     }
+}
+
+/// The kind of deltas that a client names.
+fn delta_type(name: &str) -> Option<DeltaType> {
+    (name == "fossil").then_some(DeltaType::Fossil)
 }
 
 /// Where the client is to be brought up from: where it says it stood, or nowhere at all in a cache that everybody is given.
