@@ -2,10 +2,12 @@
 //!
 //! No actor, no socket, no clock. Cloning any of these costs a reference count at most, because one publication is handed to many.
 
+mod filter;
 mod payload;
 mod presence;
 mod rules;
 
+pub use filter::{FilterError, FilterNode, TagsFilter};
 pub use payload::Payload;
 pub use presence::{PresenceSet, PresenceStats};
 pub use rules::{

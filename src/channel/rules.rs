@@ -153,6 +153,8 @@ pub struct ChannelOptions {
     pub allowed_delta_types: Vec<DeltaType>,
     /// Bytes of a payload, and of the one before it, up to which deltas are made. 0: 64KiB. What is larger is sent whole.
     pub delta_max_size: ByteSize,
+    /// Subscribers may ask for publications with certain tags only.
+    pub allow_tags_filter: bool,
     /// What the part of the name after the namespace must match. Empty: any ASCII.
     pub channel_regex: String,
     /// What payloads must be: empty (anything but nothing), `json`, `json_object` or `binary`.

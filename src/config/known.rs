@@ -43,10 +43,9 @@ impl fmt::Display for UnknownOption {
 }
 
 /// The options of Centrifugo v6 that its users are most likely to bring along. An entry stands for everything below it too.
-const CENTRIFUGO_ONLY: [(&str, Option<&str>); 49] = [
+const CENTRIFUGO_ONLY: [(&str, Option<&str>); 48] = [
     ("admin", None),
     ("broker", None),
-    ("channel.namespaces[].allow_tags_filter", None),
     ("channel.namespaces[].delta_publish", Some("channel.namespaces[].allowed_delta_types")),
     ("channel.namespaces[].subscribe_stream_proxy_enabled", None),
     ("channel.namespaces[].subscribe_stream_proxy_name", None),

@@ -1,7 +1,7 @@
 //! What a subscriber that comes back is given. Pure: the broker's answer goes in, the reply's members come out.
 
 use crate::broker::{History, HistoryFilter};
-use crate::channel::{Publication, RecoveryMode, StreamPosition};
+use crate::channel::{Publication, RecoveryMode, StreamPosition, TagsFilter};
 use std::sync::Arc;
 
 /// Whether and how a subscriber catches up.
@@ -52,10 +52,22 @@ pub fn recover(mode: RecoveryMode, since: &StreamPosition, live: &StreamPosition
     Recovery { is_recovered, publications, position: StreamPosition { offset, epoch: live.epoch.clone() } }
 }
 
+impl Recovery {
+    /// Leaves what the client does not want to have. Where nothing of what it missed is left, it is told where the channel stands, so that it does
+    /// not have to come back to its old position once history does not reach so far any more.
+    pub fn filtered(mut self, filter: &TagsFilter, live: &StreamPosition) -> Self {
+        self.publications.retain(|publication| filter.passes(publication.tags.as_deref()));
+        if self.is_recovered && self.publications.is_empty() {
+            self.position = live.clone();
+        }
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::{Epoch, Payload};
+    use crate::channel::{Epoch, FilterNode, Payload};
 
     fn position(offset: u64, epoch: &str) -> StreamPosition {
         StreamPosition { offset, epoch: Epoch::new(epoch) }
@@ -87,6 +99,23 @@ mod tests {
             let offsets: Vec<_> = recovery.publications.iter().map(|publication| publication.offset).collect();
             assert_eq!((recovery.is_recovered, offsets), (expected.is_some(), expected.clone().unwrap_or_default()), "{since:?} {stored:?}");
             assert_eq!(recovery.position.offset, if expected.is_some() { since.offset } else { live }, "{since:?} {stored:?}");
+        }
+    }
+
+    #[test]
+    fn a_filter_leaves_what_is_wanted_and_moves_on_where_nothing_is() {
+        let tags = |kind: &str| Some(Arc::new(std::collections::BTreeMap::from([("kind".to_string(), kind.to_string())])));
+        let mut missed = history([4, 5, 6], 6);
+        for (publication, kind) in missed.publications.iter_mut().zip(["a", "b", "a"]) {
+            *publication = Arc::new(Publication { tags: tags(kind), ..Publication::clone(publication) });
+        }
+        let live = position(6, "now");
+        for (kind, left, offset) in [("a", vec![4, 6], 3), ("b", vec![5], 3), ("c", vec![], 6)] {
+            let node = FilterNode { key: "kind".into(), cmp: "eq".into(), val: kind.into(), ..FilterNode::default() };
+            let recovery = recover(RecoveryMode::Stream, &position(3, "now"), &live, missed.clone());
+            let recovery = recovery.filtered(&TagsFilter::new(node).unwrap(), &live);
+            let offsets: Vec<_> = recovery.publications.iter().map(|publication| publication.offset).collect();
+            assert_eq!((recovery.is_recovered, offsets, recovery.position.offset), (true, left, offset), "{kind}");
         }
     }
 

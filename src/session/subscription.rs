@@ -3,7 +3,7 @@
 use super::Session;
 use crate::auth::ServerSub;
 use crate::broker::Broker;
-use crate::channel::{ChannelName, ChannelOptions, ClientInfo, OWN_PREFIX, Payload};
+use crate::channel::{ChannelName, ChannelOptions, ClientInfo, OWN_PREFIX, Payload, TagsFilter};
 use crate::hooks::Happened;
 use crate::outbox::Outbox;
 use crate::protocol::centrifuge::Reply;
@@ -35,6 +35,8 @@ pub struct Grant {
     pub tells_presence: bool,
     /// Publications come as deltas, where that pays.
     pub tells_deltas: bool,
+    /// Publications with certain tags only.
+    pub filter: Option<Rc<TagsFilter>>,
 }
 
 impl Grant {
@@ -51,6 +53,7 @@ impl Grant {
             is_recoverable: false,
             tells_presence: false,
             tells_deltas: false,
+            filter: None,
         }
     }
 
@@ -91,7 +94,7 @@ impl Subscription {
             Arc::new(ClientInfo { chan_info: grant.chan_info.clone(), ..(**base).clone() })
         };
         let wants = Wants { presence: grant.tells_presence, position: grant.is_positioned, deltas: grant.tells_deltas };
-        let membership = shard.join(outbox, wants, has);
+        let membership = shard.join(outbox, wants, grant.filter.clone(), has);
         let presence = PresenceGuard::enter(grant, &info, broker);
         Self {
             _membership: membership,

@@ -2,7 +2,7 @@
 //! are the patches for subscribers that take deltas, once for each publication that some of them were given before.
 
 use crate::broker::ChannelEvent;
-use crate::channel::{ChannelName, Payload, StreamPosition};
+use crate::channel::{ChannelName, Payload, StreamPosition, TagsFilter};
 use crate::protocol::centrifuge::reply::{Body, Push, Reply};
 use crate::protocol::centrifuge::{Codec, NotJson, Wire};
 use crate::protocol::fossil;
@@ -112,6 +112,14 @@ impl Encoded {
         match &self.event {
             ChannelEvent::Publication { publication, .. } => Some(&publication.data),
             ChannelEvent::Join(_) | ChannelEvent::Leave(_) => None,
+        }
+    }
+
+    /// Whether a subscriber with this filter is told. Filters are about publications only.
+    pub fn passes(&self, filter: &TagsFilter) -> bool {
+        match &self.event {
+            ChannelEvent::Publication { publication, .. } => filter.passes(publication.tags.as_deref()),
+            ChannelEvent::Join(_) | ChannelEvent::Leave(_) => true,
         }
     }
 

@@ -9,7 +9,7 @@ use super::fanout::Fan;
 use super::registry::Audience;
 use crate::broker::ChannelEvent;
 use crate::broker::{Answer, BrokerError, History, HistoryFilter};
-use crate::channel::{ChannelName, ChannelOptions, Payload, Publication, StreamPosition};
+use crate::channel::{ChannelName, ChannelOptions, Payload, Publication, StreamPosition, TagsFilter};
 use crate::clock::Millis;
 use crate::outbox::{Notice, Outbox};
 use crate::protocol::centrifuge::{Body, Codec, NotJson, Wire};
@@ -41,11 +41,13 @@ pub struct Wants {
 }
 
 /// What is the same for all members of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Form {
     wire: Wire,
     /// See [`Wants::deltas`].
     takes_deltas: bool,
+    /// Publications with certain tags only.
+    filter: Option<Rc<TagsFilter>>,
 }
 
 struct Member {
@@ -90,7 +92,7 @@ pub struct Shard {
     link: RefCell<Link>,
     /// Everything up to here has been given to the members. `None`: the channel has no stream.
     position: RefCell<Option<StreamPosition>>,
-    /// Nobody is in a group that is not here, and every group here has somebody in it.
+    /// Nobody is in a group that is not here, and every group here has somebody in it. Groups with the same filter stand side by side.
     groups: RefCell<Vec<Group>>,
     /// Events that came in this turn and are not written yet.
     pending: RefCell<Vec<Arc<Encoded>>>,
@@ -103,6 +105,7 @@ pub struct Shard {
 struct SharedHistory {
     codec: Codec,
     as_deltas: bool,
+    filter: Option<Rc<TagsFilter>>,
     since: u64,
     until: StreamPosition,
     bytes: Bytes,
@@ -117,7 +120,7 @@ pub struct Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.shard.leave(self.form, self.place.get());
+        self.shard.leave(&self.form, self.place.get());
     }
 }
 
@@ -170,16 +173,20 @@ impl Shard {
 
     /// Adds a subscriber, from the next event on. The caller has queued its subscribe reply, made of [`Shard::position`], in this turn; `has`
     /// is the last publication in it.
-    pub fn join(self: &Rc<Self>, outbox: &Rc<Outbox>, wants: Wants, has: Option<&Payload>) -> Membership {
-        let form = Form { wire: outbox.wire(), takes_deltas: wants.deltas };
+    pub fn join(self: &Rc<Self>, outbox: &Rc<Outbox>, wants: Wants, filter: Option<Rc<TagsFilter>>, has: Option<&Payload>) -> Membership {
+        let form = Form { wire: outbox.wire(), takes_deltas: wants.deltas, filter };
         let given = if form.takes_deltas { self.number_of(has) } else { NONE_GIVEN };
         let mut groups = self.groups.borrow_mut();
         let index = groups.iter().position(|group| group.form == form).unwrap_or_else(|| {
             // Most channels have clients of one kind.
             groups.reserve_exact(1);
-            groups.push(Group { form, members: Vec::new() });
-            groups.len() - 1
+            let side_by_side = groups.iter().rposition(|group| group.form.filter == form.filter);
+            let index = side_by_side.map_or(groups.len(), |last| last + 1);
+            groups.insert(index, Group { form, members: Vec::new() });
+            index
         });
+        // The same filter is kept once.
+        let form = groups[index].form.clone();
         let members = &mut groups[index].members;
         let place = Rc::new(Cell::new(members.len() as u32));
         members.push(Member { outbox: Rc::clone(outbox), wants, place: Rc::clone(&place), given: Cell::new(given) });
@@ -196,9 +203,9 @@ impl Shard {
         if base.data.as_ref().is_some_and(|data| data.is_same(has)) { base.number } else { NONE_GIVEN }
     }
 
-    fn leave(self: &Rc<Self>, form: Form, place: u32) {
+    fn leave(self: &Rc<Self>, form: &Form, place: u32) {
         let mut groups = self.groups.borrow_mut();
-        let Some(index) = groups.iter().position(|group| group.form == form) else { return };
+        let Some(index) = groups.iter().position(|group| group.form == *form) else { return };
         let members = &mut groups[index].members;
         members.swap_remove(place as usize);
         self.audience.left();
@@ -211,7 +218,7 @@ impl Shard {
             members.shrink_to(twice);
         }
         if members.is_empty() {
-            groups.swap_remove(index);
+            groups.remove(index);
         }
         if form.takes_deltas && !groups.iter().any(|group| group.form.takes_deltas) {
             self.base.take();
@@ -283,15 +290,29 @@ impl Shard {
         }
         let groups = self.groups.borrow();
         let chain = groups.iter().any(|group| group.form.takes_deltas).then(|| self.chain(events));
-        for Group { form, members } in groups.iter() {
-            let written = match &chain {
-                Some(chain) if form.takes_deltas => write_deltas(form.wire, members, events, chain),
-                _ => write_all(form.wire, members, events),
+        for groups in groups.chunk_by(|a, b| a.form.filter == b.form.filter) {
+            // Judged once for all who want the same.
+            let wanted: Vec<_>;
+            let events = match &groups[0].form.filter {
+                None => events,
+                Some(filter) => {
+                    wanted = events.iter().filter(|event| event.passes(filter)).cloned().collect();
+                    &wanted[..]
+                }
             };
-            if written.is_err() {
-                // Only JSON connections can be unable to take a payload, and they must not miss it silently.
-                for member in members {
-                    member.outbox.tell(Notice::Disconnect(Disconnect::INAPPROPRIATE_PROTOCOL));
+            if events.is_empty() {
+                continue;
+            }
+            for Group { form, members } in groups {
+                let written = match &chain {
+                    Some(chain) if form.takes_deltas => write_deltas(form.wire, members, events, chain),
+                    _ => write_all(form.wire, members, events),
+                };
+                if written.is_err() {
+                    // Only JSON connections can be unable to take a payload, and they must not miss it silently.
+                    for member in members {
+                        member.outbox.tell(Notice::Disconnect(Disconnect::INAPPROPRIATE_PROTOCOL));
+                    }
                 }
             }
         }
@@ -403,12 +424,15 @@ impl Shard {
         self: &Rc<Self>,
         codec: Codec,
         as_deltas: bool,
+        filter: Option<&Rc<TagsFilter>>,
         since: u64,
         until: &StreamPosition,
         publications: &[Arc<Publication>],
     ) -> Result<Bytes, NotJson> {
         let mut shared = self.shared_histories.borrow_mut();
-        let is_it = |kept: &&SharedHistory| kept.codec == codec && kept.as_deltas == as_deltas && kept.since == since && kept.until == *until;
+        let is_it = |kept: &&SharedHistory| {
+            (kept.codec, kept.as_deltas, kept.filter.as_ref(), kept.since) == (codec, as_deltas, filter, since) && kept.until == *until
+        };
         if let Some(found) = shared.iter().find(is_it) {
             return Ok(found.bytes.clone());
         }
@@ -429,7 +453,7 @@ impl Shard {
         if shared.len() == SHARED_HISTORIES_MAX {
             shared.remove(0);
         }
-        shared.push(SharedHistory { codec, as_deltas, since, until: until.clone(), bytes: bytes.clone() });
+        shared.push(SharedHistory { codec, as_deltas, filter: filter.cloned(), since, until: until.clone(), bytes: bytes.clone() });
         Ok(bytes)
     }
 

@@ -14,12 +14,14 @@ mod come_and_go;
 mod commands;
 mod connect;
 mod content;
+mod delta;
 mod drain;
 mod durable_history;
 mod expiry;
 mod feed_check;
 mod feeds;
 mod feeds_pace;
+mod filters;
 #[cfg(feature = "test-hooks")]
 mod healing;
 mod history;

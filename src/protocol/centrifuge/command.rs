@@ -1,6 +1,7 @@
 //! What clients ask. One frame carries one command or several.
 
 use super::Codec;
+use crate::channel::FilterNode;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
@@ -200,10 +201,35 @@ pub struct SubscribeRequest {
     pub kind: i32,
 }
 
-/// A filter by tags. No namespace allows one, so only its presence matters.
+/// A filter by tags, or a part of one. Both decoders stop at a depth of about a hundred; [`crate::channel::TagsFilter`] is stricter.
 #[derive(Clone, PartialEq, prost::Message, Deserialize)]
 #[serde(default)]
-pub struct TagsFilter {}
+pub struct TagsFilter {
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub op: String,
+    #[prost(string, tag = "2")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub key: String,
+    #[prost(string, tag = "3")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub cmp: String,
+    #[prost(string, tag = "4")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub val: String,
+    #[prost(string, repeated, tag = "5")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub vals: Vec<String>,
+    #[prost(message, repeated, tag = "6")]
+    #[serde(deserialize_with = "objects")]
+    pub nodes: Vec<TagsFilter>,
+}
+
+impl From<TagsFilter> for FilterNode {
+    fn from(TagsFilter { op, key, cmp, val, vals, nodes }: TagsFilter) -> Self {
+        Self { op, key, cmp, val, vals, nodes: nodes.into_iter().map(Self::from).collect() }
+    }
+}
 
 #[derive(Clone, PartialEq, prost::Message, Deserialize)]
 #[serde(default)]
@@ -336,6 +362,17 @@ fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Re
     deserializer.deserialize_any(Visitor(PhantomData))
 }
 
+/// A list of objects, and only of those.
+fn objects<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Element<T>(T);
+    impl<'de, T: Default + Deserialize<'de>> Deserialize<'de> for Element<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            object(deserializer).map(|element| Self(element.unwrap_or_default()))
+        }
+    }
+    Ok(Option::<Vec<Element<T>>>::deserialize(deserializer)?.unwrap_or_default().into_iter().map(|Element(element)| element).collect())
+}
+
 /// A payload: the bytes of a JSON value as they stand, copied out of the frame (a slice of it would keep the whole read buffer alive).
 fn raw_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
     Ok(Option::<&RawValue>::deserialize(deserializer)?.map(|raw| Bytes::copy_from_slice(raw.get().as_bytes())).unwrap_or_default())
@@ -430,6 +467,28 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_is_read_whole_and_no_deeper_than_a_decoder_may_go() {
+        let text =
+            r#"{"id":1,"subscribe":{"channel":"a","tf":{"op":"and","nodes":[{"key":"k","cmp":"in","vals":["a","b"]},{"op":"not","nodes":[null]}]}}}"#;
+        let commands = json(text).unwrap();
+        let Request::Subscribe(SubscribeRequest { tf: Some(filter), .. }) = commands[0].clone().into_request() else { panic!("{commands:?}") };
+        assert_eq!((filter.op.as_str(), filter.nodes[0].vals.len(), filter.nodes[1].nodes.len()), ("and", 2, 1));
+        assert_eq!(Codec::Protobuf.decode(&commands[0].encode_length_delimited_to_vec()).unwrap(), commands);
+
+        let deep = format!(r#"{{"id":1,"subscribe":{{"tf":{}{}}}}}"#, r#"{"nodes":["#.repeat(5_000), "]}".repeat(5_000));
+        assert!(json(&deep).is_err());
+        let deep = (0..5_000).fold(TagsFilter::default(), |inner, _| TagsFilter { nodes: vec![inner], ..TagsFilter::default() });
+        let mut command =
+            Command { id: 1, subscribe: Some(SubscribeRequest { tf: Some(deep), ..SubscribeRequest::default() }), ..Command::default() };
+        assert!(Codec::Protobuf.decode(&command.encode_length_delimited_to_vec()).is_err());
+        // Dropped one level after the other: the recursion of the destructor is this test's own.
+        let mut rest = command.subscribe.as_mut().and_then(|subscribe| subscribe.tf.take());
+        while let Some(mut filter) = rest {
+            rest = filter.nodes.pop();
+        }
+    }
+
+    #[test]
     fn a_connect_request_may_stand_alone() {
         assert_eq!(ConnectRequest::alone(br#" {"token":"t","subs":{"a":{}}} "#).unwrap().token, "t");
         for nothing in [&b""[..], b" ", b"null", b"{}", b"\r\n"] {
@@ -470,6 +529,7 @@ mod tests {
             "{\"id\":1,\"connect\":[]}",
             "{\"id\":1,\"subscribe\":[\"channel\",\"token\"]}",
             "{\"id\":1,\"history\":{\"channel\":\"a\",\"since\":[1,\"e\"]}}",
+            "{\"id\":1,\"subscribe\":{\"channel\":\"a\",\"tf\":{\"op\":\"and\",\"nodes\":[[\"\",\"key\",\"ex\"]]}}}",
             "{\"id\":1,\"connect\":{\"token\":\"\\ud800\"}}",
         ] {
             assert!(json(text).is_err(), "{text}");

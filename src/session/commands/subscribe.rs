@@ -4,7 +4,7 @@ use super::hooked::Verdict;
 use super::{Session, Step, ttl};
 use crate::auth::{SubscribeRefused, SubscribeVerdict, may_read_history, may_see_presence, may_subscribe};
 use crate::broker::{Answer, BrokerError, History};
-use crate::channel::{ChannelName, ChannelOptions, DeltaType, Epoch, OWN_PREFIX, Payload, RecoveryMode, StreamPosition};
+use crate::channel::{ChannelName, ChannelOptions, DeltaType, Epoch, OWN_PREFIX, Payload, RecoveryMode, StreamPosition, TagsFilter};
 use crate::hooks::backend::Backend;
 use crate::hooks::{Allowed, Question, Refused};
 use crate::outbox::Outbox;
@@ -34,6 +34,8 @@ pub(in crate::session) struct Asked {
     pub join_leave: bool,
     /// Publications as deltas of this kind. Whether the text names one is looked at before.
     pub delta: Option<DeltaType>,
+    /// Publications with certain tags only.
+    pub filter: Option<Rc<TagsFilter>>,
     pub rejects_unrecovered: bool,
 }
 
@@ -45,6 +47,7 @@ impl From<&SubscribeRequest> for Asked {
             recoverable: request.recoverable,
             join_leave: request.join_leave,
             delta: delta_type(&request.delta),
+            filter: None,
             rejects_unrecovered: request.flag & FLAG_REJECT_UNRECOVERED != 0,
         }
     }
@@ -127,9 +130,12 @@ impl Session {
             // Map and shared-poll subscriptions: no namespace offers them.
             return Err(NoGrant::error(if request.kind == 4 { ErrorCode::NOT_AVAILABLE } else { ErrorCode::PERMISSION_DENIED }));
         }
-        if request.tf.is_some() {
-            return Err(NoGrant::error(ErrorCode::BAD_REQUEST));
-        }
+        let filter = match &request.tf {
+            Some(_) if !options.allow_tags_filter => return Err(NoGrant::error(ErrorCode::BAD_REQUEST)),
+            Some(filter) => Some(Rc::new(TagsFilter::new(filter.clone().into()).map_err(|_| NoGrant::error(ErrorCode::BAD_REQUEST))?)),
+            None => None,
+        };
+        let asked = Asked { filter, ..Asked::from(request) };
         let wall_seconds = self.worker.clock.wall_seconds();
         if options.subscribe_proxy_enabled
             && request.token.is_empty()
@@ -140,7 +146,7 @@ impl Session {
             }
             let plain = Grant::of_client(ChannelName::new(&request.channel), allowed.overrides.apply(&options));
             let mut grant = Grant { chan_info: allowed.info, data: allowed.data, expires_at: allowed.expires_at, ..plain };
-            self.settle(&mut grant, &Asked::from(request));
+            self.settle(&mut grant, &asked);
             return Ok(grant);
         }
         let token = (!request.token.is_empty()).then(|| self.worker.subscription_tokens.verify_subscription(&request.token, wall_seconds));
@@ -155,7 +161,7 @@ impl Session {
             grant.options = claims.overrides.apply(&grant.options);
             (grant.chan_info, grant.data, grant.expires_at) = (claims.info, claims.data, claims.expires_at);
         }
-        self.settle(&mut grant, &Asked::from(request));
+        self.settle(&mut grant, &asked);
         Ok(grant)
     }
 
@@ -198,7 +204,10 @@ impl Session {
             && (grant.is_recoverable || options.force_positioning || (asked.positioned && (options.allow_positioning || reads_history)));
         grant.tells_presence = options.join_leave && (options.force_push_join_leave || (asked.join_leave && may_see_presence(options, client, true)));
         // The protocol does not know deltas for subscriptions that the client did not ask for itself: its SDKs would not make anything of them.
-        grant.tells_deltas = !grant.is_server_side && asked.delta.is_some_and(|kind| options.allowed_delta_types.contains(&kind));
+        // Nor does it know them with a filter: each set of publications would have deltas of its own.
+        grant.tells_deltas =
+            !grant.is_server_side && asked.filter.is_none() && asked.delta.is_some_and(|kind| options.allowed_delta_types.contains(&kind));
+        grant.filter.clone_from(&asked.filter);
     }
 
     /// Brings the channel up to date, and asks for what the client missed, if it is to be given any of it.
@@ -222,7 +231,10 @@ impl Session {
     ) -> (SubscribeResult, Option<Recovery>) {
         let live = shard.position();
         let recovery = match (wanted_since(grant, asked), &live, history) {
-            (Some(since), Some(live), Some(history)) => Some(recovery::recover(grant.options.force_recovery_mode, &since, live, history)),
+            (Some(since), Some(live), Some(history)) => {
+                let recovery = recovery::recover(grant.options.force_recovery_mode, &since, live, history);
+                Some(if let Some(filter) = &grant.filter { recovery.filtered(filter, live) } else { recovery })
+            }
             _ => None,
         };
         if let Some(recovery) = &recovery
@@ -262,7 +274,7 @@ impl Session {
             let since = publications[0].offset - 1;
             let until = shard.position().unwrap_or_default();
             let around = shard
-                .shared_history(self.codec(), grant.tells_deltas, since, &until, &publications)
+                .shared_history(self.codec(), grant.tells_deltas, grant.filter.as_ref(), since, &until, &publications)
                 .and_then(|list| Ok((self.codec().subscribe_reply_around(id, &result, list.len())?, list)));
             match around {
                 Ok(((head, tail), list)) => {

@@ -74,6 +74,8 @@ enum Kind {
     Payload,
     Message(&'static [Field]),
     Many(&'static [Field]),
+    /// Several texts.
+    Texts,
     /// A map of text to text.
     TextMap,
     /// A map of text to messages.
@@ -84,7 +86,7 @@ const fn field(number: u64, name: &'static str, kind: Kind) -> Field {
     Field { number, name, kind }
 }
 
-use Kind::{Flag, Many, Message, MessageMap, Payload, Signed, Text, TextMap, Unsigned};
+use Kind::{Flag, Many, Message, MessageMap, Payload, Signed, Text, TextMap, Texts, Unsigned};
 
 static EMPTY: &[Field] = &[];
 static CHANNEL_ONLY: &[Field] = &[field(1, "channel", Text)];
@@ -100,6 +102,14 @@ static PUBLICATION: &[Field] = &[
     field(14, "epoch", Text),
     field(16, "version", Unsigned),
 ];
+static FILTER_NODE: [Field; 6] = [
+    field(1, "op", Text),
+    field(2, "key", Text),
+    field(3, "cmp", Text),
+    field(4, "val", Text),
+    field(5, "vals", Texts),
+    field(6, "nodes", Many(&FILTER_NODE)),
+];
 static SUBSCRIBE_REQUEST: &[Field] = &[
     field(1, "channel", Text),
     field(2, "token", Text),
@@ -111,6 +121,7 @@ static SUBSCRIBE_REQUEST: &[Field] = &[
     field(10, "recoverable", Flag),
     field(11, "join_leave", Flag),
     field(12, "delta", Text),
+    field(13, "tf", Message(&FILTER_NODE)),
     field(14, "flag", Signed),
     field(15, "type", Signed),
     field(16, "phase", Signed),
@@ -275,6 +286,10 @@ fn encode_message(message: &Value, schema: &[Field]) -> Vec<u8> {
             Text => put_delimited(&mut out, field.number, value.as_str().expect("a text").as_bytes()),
             Payload => put_delimited(&mut out, field.number, &payload_bytes(value)),
             Message(inner) => put_delimited(&mut out, field.number, &encode_message(value, inner)),
+            Texts => {
+                let texts = value.as_array().expect("a list").iter();
+                texts.for_each(|text| put_delimited(&mut out, field.number, text.as_str().expect("a text").as_bytes()));
+            }
             Many(inner) => {
                 value.as_array().expect("a list").iter().for_each(|item| put_delimited(&mut out, field.number, &encode_message(item, inner)))
             }
@@ -335,6 +350,7 @@ fn decode_message(mut rest: &[u8], schema: &[Field]) -> Value {
             Text => drop(members.insert(name, json!(text(bytes)))),
             Payload => drop(members.insert(name, payload_value(bytes))),
             Message(inner) => drop(members.insert(name, decode_message(bytes, inner))),
+            Texts => list(&mut members, name).push(json!(text(bytes))),
             Many(inner) => list(&mut members, name).push(decode_message(bytes, inner)),
             TextMap | MessageMap(_) => {
                 let value = match &field.kind {
