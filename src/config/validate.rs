@@ -1082,6 +1082,10 @@ mod tests {
                 "channel.namespaces[0].publication_data_format: a schema and sanitising need JSON; drop binary",
             ),
             (
+                format!("{NEWS}allowed_delta_types = [\"fossil\"]\ndelta_max_size = \"1025KiB\""),
+                "channel.namespaces[0].delta_max_size: 1025KiB must be at most 1MiB; to compare more takes a worker too long",
+            ),
+            (
                 format!("{NEWS}publication_schema = {{ type = \"object\" }}\npublication_max_size = \"1025KiB\""),
                 "channel.namespaces[0].publication_max_size: 1025KiB must be at most 1MiB where there is a schema or sanitising; to read more takes a worker too long",
             ),

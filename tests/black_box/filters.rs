@@ -128,7 +128,8 @@ async fn what_was_missed_is_filtered_too(via: Via) {
         back["tf"] = json!({ "key": "kind", "cmp": "eq", "val": val });
         let result = client.subscribe_with(back).await;
         let data: Vec<_> = result["publications"].as_array().into_iter().flatten().map(|publication| publication["data"].clone()).collect();
-        assert_eq!((&result["recovered"], data, &result["offset"]), (&json!(true), expected, &json!(offset)), "{val}");
+        assert_eq!(data, expected, "{val}");
+        assert_eq!((&result["recovered"], &result["offset"]), (&json!(true), &json!(offset)), "{val}");
         client.unsubscribe("offers:1").await;
     }
 }

@@ -42,7 +42,7 @@ pub struct PublishRequest<'a> {
     #[serde(default, borrow)]
     #[schema(value_type = String)]
     pub idempotency_key: Text<'a>,
-    /// Accepted and without effect: messages are always sent whole.
+    /// Accepted and without effect: the namespace says whether subscribers may have deltas.
     #[serde(default, deserialize_with = "null_as_default")]
     #[expect(dead_code, reason = "it is part of the API, so its type is checked")]
     pub delta: bool,
