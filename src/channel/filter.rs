@@ -285,7 +285,7 @@ mod tests {
             (join("and", &[a.clone(), b.clone()]), true, false, false),
             (join("or", &[a.clone(), b.clone()]), true, true, false),
             (join("not", &[join("or", &[a.clone(), b.clone()])]), false, false, true),
-            (join("and", &[a.clone(), join("not", &[b.clone()])]), false, true, false),
+            (join("and", &[a.clone(), join("not", std::slice::from_ref(&b))]), false, true, false),
         ] {
             assert_eq!((passes(node.clone(), &both), passes(node.clone(), &both[..1]), passes(node, &[])), (of_both, of_one, of_none));
         }
