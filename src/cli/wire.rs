@@ -312,6 +312,8 @@ pub struct Position {
 pub enum Start<'a> {
     /// From now on, without a position.
     Live,
+    /// Live, and publications as deltas.
+    Deltas,
     /// From now on, with a position to come back to.
     Positioned,
     Recover(&'a Position),
@@ -373,6 +375,7 @@ impl Codec {
                 if let Some((channel, start)) = channel {
                     let subscribe = match start {
                         Start::Live => serde_json::json!({ "channel": channel }),
+                        Start::Deltas => serde_json::json!({ "channel": channel, "delta": "fossil" }),
                         Start::Positioned => serde_json::json!({ "channel": channel, "positioned": true, "recoverable": true }),
                         Start::Recover(position) => serde_json::json!({
                             "channel": channel, "recover": true, "epoch": position.epoch, "offset": position.offset,
@@ -398,7 +401,9 @@ impl Codec {
                         put_field(&mut subscribe, 6, position.epoch.as_bytes());
                         put_number(&mut subscribe, 7, position.offset);
                     }
-                    if !matches!(start, Start::Live) {
+                    if matches!(start, Start::Deltas) {
+                        put_field(&mut subscribe, 12, b"fossil");
+                    } else if !matches!(start, Start::Live) {
                         put_number(&mut subscribe, 9, 1);
                         put_number(&mut subscribe, 10, 1);
                     }

@@ -46,7 +46,7 @@ impl fmt::Display for UnknownOption {
 const CENTRIFUGO_ONLY: [(&str, Option<&str>); 48] = [
     ("admin", None),
     ("broker", None),
-    ("channel.namespaces[].delta_publish", Some("channel.namespaces[].allowed_delta_types")),
+    ("channel.namespaces[].delta_publish", None),
     ("channel.namespaces[].subscribe_stream_proxy_enabled", None),
     ("channel.namespaces[].subscribe_stream_proxy_name", None),
     ("channel.proxy.subscribe_stream", None),
@@ -307,7 +307,7 @@ mod tests {
             ),
             (
                 json!({"channel": {"namespaces": [{"delta_publish": true}]}}),
-                "channel.namespaces[0].delta_publish (an option of Centrifugo; in Aether it is channel.namespaces[].allowed_delta_types)",
+                "channel.namespaces[0].delta_publish (an option of Centrifugo that Aether does not have)",
             ),
             (
                 json!({"channel": {"without_namespace": {"subscribe_stream_proxy_enabled": true}}}),

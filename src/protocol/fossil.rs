@@ -331,6 +331,24 @@ mod tests {
         }
     }
 
+    /// Patches made by `createDelta` of the npm package `fossil-delta` 2.0.0.
+    #[test]
+    fn patches_of_others_are_read() {
+        let rows = |changed: usize, city: &str| {
+            let row = |row| format!(r#"{{"name":"row {row}","value":{}}}"#, if row == changed { 99 } else { row });
+            format!(r#"{{"rows":[{}],"city":"{city}"}}"#, (0..12).map(row).collect::<Vec<_>>().join(","))
+        };
+        for (base, target, patch) in [
+            (rows(12, "Zürich"), rows(3, "Zürich"), "5_\n1n@0,2:993l@1o,3G919a;"),
+            (rows(3, "Zürich"), rows(7, "Köln"), "5Y\n1n@0,1:31g@1p,2:991w@3W,7:Köln\"}2DCEVW;"),
+            ("abc".repeat(30), format!("{}x{}", "abc".repeat(20), "abc".repeat(10)), "1R\nx@0,1:xU@l,3gqTTi;"),
+        ] {
+            assert_eq!(apply(base.as_bytes(), patch.as_bytes(), 1_000).as_deref(), Ok(target.as_bytes()), "{patch}");
+            let ours = made_again(base.as_bytes(), target.as_bytes()).unwrap();
+            assert!(ours.len() <= patch.len(), "{} is longer than {patch}", String::from_utf8_lossy(&ours));
+        }
+    }
+
     #[test]
     fn what_is_no_patch_is_refused() {
         let base = b"0123456789";

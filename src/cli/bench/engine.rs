@@ -4,6 +4,7 @@
 //! serves all reads, a connection keeps bytes only while a message is incomplete, and a message is looked at just enough to find its mark.
 
 use super::connection::{Connection, Incoming, Stage};
+use super::deltas::Base;
 use super::epoll::{Epoll, Ready};
 use super::ledger::{Ledger, Verdict};
 use super::stamp::{Reader, Stamp};
@@ -52,6 +53,8 @@ pub struct Plan {
     pub token: String,
     pub channels: Vec<String>,
     pub subscribers: usize,
+    /// Subscribers ask for deltas.
+    pub takes_deltas: bool,
     pub payload_bytes: usize,
     pub publish_by: Option<PublishBy>,
     /// Connections that are being made at one time.
@@ -89,6 +92,8 @@ pub struct Counts {
     /// Messages without a mark of this run.
     pub foreign: u64,
     pub pings: u64,
+    /// Bytes that came on all connections, before decryption.
+    pub bytes_read: u64,
     pub recovered: u64,
     pub connected: u64,
     /// Subscribers that the server closed, or that broke.
@@ -150,6 +155,8 @@ struct Books {
     origin: Instant,
     ledgers: Vec<Ledger>,
     positions: Vec<Position>,
+    /// What subscribers that take deltas were given last; empty where they do not.
+    bases: Vec<Base>,
     reader: Reader,
     latency: Histogram<u64>,
     is_measuring: bool,
@@ -224,6 +231,7 @@ impl Engine {
                 origin: now,
                 ledgers: (0..plan.subscribers).map(|_| Ledger::default()).collect(),
                 positions: vec![Position::default(); plan.subscribers],
+                bases: if plan.takes_deltas { vec![Base::default(); plan.subscribers] } else { Vec::new() },
                 reader: Reader::new(),
                 latency: Histogram::new_with_bounds(low, high, digits).context("cannot make the latency histogram")?,
                 is_measuring: false,
@@ -557,6 +565,7 @@ impl Engine {
             Ok(Incoming::End) => return Err(Trouble::Ended),
             Err(error) => return Err(error.into()),
         };
+        self.books.counts.bytes_read += count as u64;
         if connection.has_to_write() {
             self.flush(slot)?;
         }
@@ -630,6 +639,7 @@ impl Engine {
                 head.expect_upgrade()?;
                 let is_publisher = slot >= self.publisher.first_slot;
                 let start = match self.begin {
+                    Begin::Live if self.plan.takes_deltas && !is_publisher => Start::Deltas,
                     Begin::Live => Start::Live,
                     Begin::Positioned => Start::Positioned,
                     Begin::Recover if is_publisher => Start::Live,
@@ -660,7 +670,7 @@ impl Engine {
             rest = next;
             match message {
                 Message::Push(push) => {
-                    if slot < self.publisher.first_slot && !self.books.on_publication(slot, push) {
+                    if slot < self.publisher.first_slot && !self.books.on_push(slot, push)? {
                         self.books.counts.foreign += 1;
                     }
                 }
@@ -917,6 +927,18 @@ impl Publisher {
 }
 
 impl Books {
+    /// A push came to a subscriber; false if it is no publication of this run.
+    #[inline]
+    fn on_push(&mut self, slot: usize, push: &[u8]) -> Result<bool, WireError> {
+        if self.bases.is_empty() {
+            return Ok(self.on_publication(slot, push));
+        }
+        let mut base = std::mem::take(&mut self.bases[slot]);
+        let is_ours = base.read(push).map(|payload| self.on_publication(slot, payload));
+        self.bases[slot] = base;
+        is_ours
+    }
+
     /// A publication came to a subscriber; false if it is none of this run.
     #[inline]
     fn on_publication(&mut self, slot: usize, bytes: &[u8]) -> bool {
@@ -1049,6 +1071,7 @@ mod tests {
                 token: String::new(),
                 channels: vec!["bench".to_string()],
                 subscribers: 4,
+                takes_deltas: false,
                 payload_bytes: 100,
                 connect_window: 3,
                 sources: 2,

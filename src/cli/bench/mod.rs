@@ -1,12 +1,13 @@
 //! `aether bench`: puts a load on a hub and checks every message of it.
 //!
 //! For operators (how much does my machine carry?) and for `make bench`, which measures Aether beside other servers: the tool therefore speaks
-//! more than our own protocol, and knows nothing of the hub's code. It is one thread: it shares the machine with the server, and what
+//! more than our own protocol, and of the hub's code it has the reading of deltas alone. It is one thread: it shares the machine with the server, and what
 //! it uses the server has not.
 //!
 //! It does not imitate users: all connections do the same, at once, and the payload is its own.
 
 mod connection;
+mod deltas;
 mod engine;
 mod epoll;
 mod ledger;
@@ -119,6 +120,10 @@ pub struct Bench {
     /// Bytes of a payload
     #[arg(long, default_value_t = 128)]
     size: usize,
+
+    /// Subscribers take deltas; with centrifuge-json, where the namespace allows it
+    #[arg(long)]
+    delta: bool,
 
     /// Messages that each client of the recovery scenario misses; the server must keep as many
     #[arg(long, default_value_t = 100)]
@@ -238,6 +243,8 @@ impl Bench {
         } else {
             ensure!(target.names_channel(), "with this --protocol the channel is in the URL: write {{channel}} where it stands in --url");
         }
+        ensure!(!self.delta || protocol == Protocol::Centrifuge(Codec::Json), "--delta needs --protocol centrifuge-json");
+        ensure!(!self.delta || self.scenario != Scenario::Recovery, "--delta is not for the recovery scenario");
         let publish_by = self.publish_by(protocol, &target)?;
         let is_secure = |by: &PublishBy| match by {
             PublishBy::WebSocket { target } | PublishBy::Http { target, .. } => target.is_secure,
@@ -255,6 +262,7 @@ impl Bench {
             token: self.token.clone(),
             channels,
             subscribers,
+            takes_deltas: self.delta,
             payload_bytes: within("size", self.size, stamp::SIZE_MIN, stamp::SIZE_MAX)?,
             publish_by,
             connect_window: within("connect-window", self.connect_window.unwrap_or(self.default_connect_window()), 1, 4_096)?,

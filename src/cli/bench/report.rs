@@ -49,6 +49,8 @@ pub struct Delivery {
     pub deliveries: u64,
     pub publications_per_second: f64,
     pub deliveries_per_second: f64,
+    /// That came to the tool, publishers' answers included.
+    pub bytes_per_delivery: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_cpu_us_per_delivery: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,11 +173,12 @@ impl Report {
             line(
                 "deliveries",
                 format!(
-                    "{:.0}/s of {:.0} publications/s ({} in {} s){}{}{}",
+                    "{:.0}/s of {:.0} publications/s ({} in {} s), {:.0} B each{}{}{}",
                     delivery.deliveries_per_second,
                     delivery.publications_per_second,
                     delivery.deliveries,
                     delivery.seconds,
+                    delivery.bytes_per_delivery,
                     optional(delivery.server_cpu_us_per_delivery, "µs server CPU per delivery"),
                     optional(delivery.server_cpu_us_per_publication, "per publication"),
                     optional(delivery.server_cores, "cores"),

@@ -149,6 +149,7 @@ impl Run<'_> {
             deliveries,
             publications_per_second: per_second(publications, span.wall.as_secs_f64()),
             deliveries_per_second: per_second(deliveries, span.wall.as_secs_f64()),
+            bytes_per_delivery: round((after.bytes_read - before.bytes_read) as f64 / deliveries.max(1) as f64),
             server_cpu_us_per_delivery: self.of_server(us_each(span.server, deliveries)),
             server_cpu_us_per_publication: self.of_server(us_each(span.server, publications)),
             server_cores: self.of_server(span.cores(span.server)),

@@ -13,6 +13,9 @@ const DIGITS: usize = 48;
 const PAD_OPEN: &[u8] = b"\",\"p\":\"";
 const PAD_CLOSE: &[u8] = b"\"}";
 
+/// Bytes of padding from one digit that changes to the next.
+const CHANGE_EVERY: usize = 200;
+
 /// The smallest payload: everything but the padding.
 pub const SIZE_MIN: usize = LABEL.len() + DIGITS + PAD_OPEN.len() + PAD_CLOSE.len();
 /// The largest payload: with its envelope it must fit the 65,536 bytes that servers of this protocol take by default.
@@ -37,7 +40,12 @@ impl Stamp {
         put_hex(out, self.sequence);
         put_hex(out, self.sent_at);
         out.extend_from_slice(PAD_OPEN);
-        out.resize(out.len() + size.saturating_sub(SIZE_MIN), b'x');
+        let padding = out.len();
+        out.resize(padding + size.saturating_sub(SIZE_MIN), b'x');
+        // A digit here and there that changes, as in documents of which only some numbers do.
+        for place in out[padding..].iter_mut().skip(CHANGE_EVERY / 2).step_by(CHANGE_EVERY) {
+            *place = b'0' + (self.sequence % 10) as u8;
+        }
         out.extend_from_slice(PAD_CLOSE);
     }
 }

@@ -33,6 +33,13 @@ export async function eventually(what, probe) {
   }
 }
 
+/** A document of which only a little changes from one number to the next: in turn one thing or another, and sometimes everything. */
+export function versionOf(number) {
+  const rows = Array.from({ length: 12 }, (_, row) => ({ name: `row ${row} – größe €`, value: row === number % 12 ? number : row, note: '😀' }));
+  const extra = number % 5 === 0 ? { [`in ${number}`]: 'only,日本語' } : {};
+  return number % 9 === 8 ? { nothing: `of the one before: ${number}` } : { number, rows, ...extra };
+}
+
 export class Hub {
   /** `variables`: options of this hub alone, as environment variables. `text`: another configuration than that of the tests. */
   static async start(variables = {}, text = null) {

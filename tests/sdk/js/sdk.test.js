@@ -6,7 +6,7 @@ import { Centrifuge as JsonCentrifuge } from 'centrifuge';
 import { Centrifuge as ProtobufCentrifuge } from 'centrifuge/build/protobuf';
 import { EventSource } from 'eventsource';
 import WebSocket from 'ws';
-import { eventually, Hub, inSeconds, token } from './hub.js';
+import { eventually, Hub, inSeconds, token, versionOf } from './hub.js';
 
 const decoder = new TextDecoder();
 const codecs = {
@@ -212,6 +212,74 @@ for (const [line, { Centrifuge, write, read, transport: used }] of Object.entrie
       assert.equal(context.recovered, true);
       await hub.api('publish', { channel: 'news:recover', data: 7 });
       await seenAll(seen, [0, 1, 2, 3, 4, 5, 6, 7]);
+    });
+
+    test('what the SDK makes of deltas is what was published, also when the connection breaks again and again', async () => {
+      const made = await connected();
+      const sub = await subscribed(made, 'doc:delta', { delta: 'fossil' });
+      const seen = listen(sub);
+      const published = [];
+      const publish = async (count) => {
+        for (let i = 0; i < count; i++) {
+          published.push(versionOf(published.length));
+          await hub.api('publish', { channel: 'doc:delta', data: published.at(-1) });
+        }
+      };
+      await publish(20);
+      for (let round = 0; round < 4; round++) {
+        await seenAll(seen, published);
+        const back = once(sub, 'subscribed');
+        cut(made);
+        // Some of these are missed, the others come live.
+        await publish(round * 3);
+        assert.equal((await back).recovered, true);
+        await publish(5);
+      }
+      await seenAll(seen, published);
+      const { numPublications, numDeltaPayloads, bytesReceived, bytesDecoded } = sub.deltaStats();
+      assert.equal(numPublications, published.length);
+      assert.ok(numDeltaPayloads > published.length / 2, `${numDeltaPayloads} deltas of ${numPublications}`);
+      assert.ok(bytesReceived < bytesDecoded * 0.6, `${bytesReceived} bytes in place of ${bytesDecoded}`);
+      sub.unsubscribe();
+      sub.subscribe();
+      await sub.ready(10_000);
+      await publish(3);
+      await seenAll(seen, published);
+    });
+
+    test('deltas are not given where the namespace does not allow them', async () => {
+      const made = await connected();
+      const sub = await subscribed(made, 'news:delta', { delta: 'fossil' });
+      const seen = listen(sub);
+      for (const number of [1, 2]) await hub.api('publish', { channel: 'news:delta', data: versionOf(number) });
+      await seenAll(seen, [versionOf(1), versionOf(2)]);
+      assert.equal(sub.deltaStats().numPublications, 0);
+    });
+
+    test('a filter by tags holds for what is live and for what was missed', async () => {
+      const made = await connected();
+      const tagsFilter = {
+        op: 'and',
+        nodes: [
+          { key: 'kind', cmp: 'in', vals: ['car', 'boat'] },
+          { op: 'not', nodes: [{ key: 'price', cmp: 'gte', val: '300' }] },
+        ],
+      };
+      const sub = await subscribed(made, 'doc:filtered', { tagsFilter });
+      const seen = listen(sub);
+      const offer = (number, kind) => hub.api('publish', { channel: 'doc:filtered', data: number, tags: { kind, price: `${number}00` } });
+      for (const [number, kind] of [[1, 'car'], [2, 'plane'], [2, 'boat'], [3, 'car']]) await offer(number, kind);
+      await seenAll(seen, [1, 2]);
+      made.disconnect();
+      for (const [number, kind] of [[1, 'plane'], [1, 'boat'], [9, 'car']]) await offer(number, kind);
+      made.connect();
+      await made.ready(10_000);
+      await offer(2, 'car');
+      await seenAll(seen, [1, 2, 1, 2]);
+      const wrong = made.newSubscription('news:filtered', { tagsFilter });
+      const refused = once(wrong, 'unsubscribed');
+      wrong.subscribe();
+      assert.equal((await refused).code, 107);
     });
 
     test('more than the history holds is not recovered, and said so', async () => {

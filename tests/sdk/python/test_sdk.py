@@ -10,6 +10,8 @@ from centrifuge import (
     Client,
     ClientEventHandler,
     ClientState,
+    DeltaType,
+    Filter,
     ReplyError,
     StreamPosition,
     SubscriptionEventHandler,
@@ -392,3 +394,51 @@ async def test_a_burst_arrives_complete_and_in_order(app):
     for number in range(500):
         await speaker.publish("plain-burst", app.write(number))
     await app.seen_all(sub.events, list(range(500)))
+
+
+def version_of(number):
+    """A document of which only a little changes from one number to the next, and sometimes everything."""
+    rows = [{"name": f"row {row} – größe €", "value": number if row == number % 12 else row, "note": "😀"} for row in range(12)]
+    return {"nothing": f"of the one before: {number}"} if number % 9 == 8 else {"number": number, "rows": rows}
+
+
+async def test_what_the_sdk_makes_of_deltas_is_what_was_published(app):
+    client = await app.connected()
+    sub = await app.subscribed(client, "doc:delta", delta=DeltaType.FOSSIL)
+    published = []
+
+    async def publish(count):
+        for _ in range(count):
+            published.append(version_of(len(published)))
+            await app.hub.api("publish", channel="doc:delta", data=published[-1])
+
+    await publish(12)
+    for missed in (0, 1, 4):
+        await app.seen_all(sub.events, published)
+        cut(client)
+        await publish(missed)
+        await sub.ready(READY)
+        await publish(3)
+    await app.seen_all(sub.events, published)
+    deltas = [context.pub.delta for context in sub.events.of("on_publication")]
+    assert deltas.count(True) > len(published) / 2, deltas
+
+
+async def test_a_filter_by_tags_holds_for_what_is_live_and_for_what_was_missed(app):
+    client = await app.connected()
+    wanted = Filter.all(Filter.is_in("kind", ["car", "boat"]), Filter.negate(Filter.gte("price", "300")))
+    sub = await app.subscribed(client, "doc:filtered", tags_filter=wanted)
+
+    async def offer(number, kind):
+        await app.hub.api("publish", channel="doc:filtered", data=number, tags={"kind": kind, "price": f"{number}00"})
+
+    for number, kind in ((1, "car"), (2, "plane"), (2, "boat"), (3, "car")):
+        await offer(number, kind)
+    await app.seen_all(sub.events, [1, 2])
+    await client.disconnect()
+    for number, kind in ((1, "plane"), (1, "boat"), (9, "car")):
+        await offer(number, kind)
+    await client.connect()
+    await sub.ready(READY)
+    await offer(2, "car")
+    await app.seen_all(sub.events, [1, 2, 1, 2])
