@@ -23,6 +23,7 @@ on_all_transports!(
     unsubscribing_always_succeeds_and_ends_delivery,
     subscription_tokens_may_have_a_key_of_their_own,
     types_that_are_not_built_are_refused,
+    ten_thousand_subscriptions_in_one_request_are_refused,
 );
 
 async fn a_plain_channel_needs_and_tells_nothing(via: Via) {
@@ -241,4 +242,30 @@ async fn an_empty_history_position_in_json_is_omitted() {
     let subscribed: Value = client.subscribe("news:x").await;
     let expected = json!({ "recoverable": true, "positioned": true, "epoch": subscribed["epoch"] });
     assert_eq!(subscribed, expected);
+}
+
+/// As one message of 10,000 commands; and as many as one may have, whose channels are more than one connection may have.
+async fn ten_thousand_subscriptions_in_one_request_are_refused(via: Via) {
+    let size = json!("1MiB");
+    let hub = Hub::start(json!({
+        "websocket": { "message_size_limit": size }, "emulation": { "max_request_body_size": size }, "client": { "channel_limit": 100 },
+    }))
+    .await;
+    let commands =
+        |count: u64| (0..count).map(|number| json!({ "id": number + 10, "subscribe": { "channel": format!("c{number}") } })).collect::<Vec<_>>();
+    let mut client = hub.connect(via).await;
+    client.send_all(&commands(10_000)).await;
+    assert_eq!(client.close_code().await, 3501);
+    hub.until_empty().await;
+    let mut client = hub.connect(via).await;
+    client.send_all(&commands(200)).await;
+    let mut subscribed = 0;
+    for id in 10..210 {
+        let reply = client.reply(id).await.expect("a reply");
+        match reply.get("error") {
+            None => subscribed += 1,
+            Some(error) => assert_eq!(error["code"], 106, "{reply}"),
+        }
+    }
+    assert_eq!(subscribed, 100);
 }

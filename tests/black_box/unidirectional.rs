@@ -266,3 +266,21 @@ async fn a_listener_that_hangs_up_half_is_gone() {
         }
     }
 }
+
+/// Whoever asks for ten thousand channels at once gets none, and the hub makes nothing of them.
+#[tokio::test]
+async fn ten_thousand_subscriptions_in_one_request_are_refused() {
+    let hub = Hub::start(json!({
+        "uni_http_stream": { "max_request_body_size": "1MiB" },
+        "uni_sse": { "max_request_body_size": "1MiB" },
+        "websocket": { "message_size_limit": "1MiB" },
+    }))
+    .await;
+    let subs: serde_json::Map<_, _> = (0..10_000).map(|number| (format!("c{number}"), json!({}))).collect();
+    let request = json!({ "token": user_token("greedy"), "subs": subs });
+    for way in [Way::WebSocketByMessage, Way::HttpStream, Way::SseByPost] {
+        let mut listener = Listener::open(&hub.dial(), way, &request).await;
+        assert_eq!(listener.goodbye().await["code"], 3505, "{way:?}");
+        assert_eq!(hub.grown().expect("the state")["members"], 0);
+    }
+}
