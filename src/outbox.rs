@@ -6,6 +6,7 @@
 //! An outbox lives on the worker thread of its connection and is shared there by the session and by the fan-out lists of its channels.
 //! Of protocols it knows how each [`Wire`] says goodbye, and it never reads.
 
+use crate::channel::{SessionId, UserId};
 use crate::clock::{Clock, Millis};
 use crate::guard::Ticket;
 use crate::protocol::centrifuge::{Push, Wire};
@@ -176,6 +177,7 @@ pub struct Outbox {
     limits: Rc<OutboxLimits>,
     clock: Clock,
     port: OnceCell<WeakRecipient<Notice>>,
+    owner: OnceCell<(SessionId, UserId)>,
 }
 
 thread_local! {
@@ -190,12 +192,32 @@ pub fn waiting_bytes() -> usize {
 
 impl Outbox {
     pub fn new(socket: Socket, watch: Ticket, wire: Wire, limits: Rc<OutboxLimits>, clock: Clock) -> Rc<Self> {
-        Rc::new(Self { watch, socket, wire, state: Cell::new(State::Open), backlog: RefCell::new(None), limits, clock, port: OnceCell::new() })
+        Rc::new(Self {
+            watch,
+            socket,
+            wire,
+            state: Cell::new(State::Open),
+            backlog: RefCell::new(None),
+            limits,
+            clock,
+            port: OnceCell::new(),
+            owner: OnceCell::new(),
+        })
     }
 
     /// Whom to tell what the owner must know. Told once, by the owner.
     pub fn report_to(&self, port: WeakRecipient<Notice>) {
         let _ = self.port.set(port);
+    }
+
+    /// Whose connection it is. Told once, when that is known, for those who write to all but some.
+    pub fn belongs_to(&self, session: SessionId, user: &UserId) {
+        let _ = self.owner.set((session, user.clone()));
+    }
+
+    /// `None`: nobody has said who it is.
+    pub fn owner(&self) -> Option<&(SessionId, UserId)> {
+        self.owner.get()
     }
 
     pub fn wire(&self) -> Wire {

@@ -50,7 +50,7 @@ impl Recorder {
 
 fn describe(event: &ChannelEvent) -> String {
     match event {
-        ChannelEvent::Publication { publication, position } => {
+        ChannelEvent::Publication { publication, position, .. } => {
             assert_eq!(publication.offset, position.as_ref().map_or(0, |position| position.offset), "offset and position differ");
             let offset = position.as_ref().map_or("-".to_string(), |position| position.offset.to_string());
             format!("{offset}:{}", String::from_utf8_lossy(&publication.data))

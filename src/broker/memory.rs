@@ -19,7 +19,9 @@
 
 use super::idempotency::{IdempotencyKeys, digest};
 use super::stream::{ByteBudget, Keeping, STREAM_BYTES, Stream, Version};
-use super::{Answer, Broker, BrokerError, ChannelEvent, Deliver, History, HistoryFilter, PresenceStats, Publish, Published, history_meta_ttl};
+use super::{
+    Answer, Broker, BrokerError, ChannelEvent, Deliver, Exclusion, History, HistoryFilter, PresenceStats, Publish, Published, history_meta_ttl,
+};
 use crate::channel::{ChannelName, ChannelOptions, ClientInfo, Epoch, PresenceSet, Publication, SessionId, StreamPosition};
 use crate::clock::{Clock, Millis};
 use crate::telemetry::{Event, emit};
@@ -289,6 +291,8 @@ pub(super) struct Prepared {
     /// The digest of the idempotency key.
     pub key: Option<u128>,
     pub has_history: bool,
+    /// Who is not given it now. Not stored.
+    pub exclude: Option<Arc<Exclusion>>,
 }
 
 /// A publication that a stream has just taken in.
@@ -317,12 +321,12 @@ pub(super) struct Restored {
 /// What the broker that writes history to the store needs of the streams in memory.
 impl MemoryBroker {
     pub(super) fn prepare(&self, channel: &ChannelName, options: &ChannelOptions, publish: Publish) -> Prepared {
-        let Publish { data, info, tags, skip_history, idempotency_key, version, version_epoch, update } = publish;
+        let Publish { data, info, tags, skip_history, idempotency_key, version, version_epoch, update, exclude } = publish;
         let has_history = options.has_history() && !skip_history;
         let key = idempotency_key.filter(|key| !key.is_empty() && self.settings.idempotency_keys_max > 0).map(|key| digest(channel, &key));
         let version = Version { number: version, epoch: if version_epoch.is_empty() { 0 } else { digest("", &version_epoch) } };
         let data = if has_history { data.detached() } else { data };
-        Prepared { publication: Publication { offset: 0, data, info, tags, update }, version, key, has_history }
+        Prepared { publication: Publication { offset: 0, data, info, tags, update }, version, key, has_history, exclude }
     }
 
     pub(super) fn keeping(&self, options: &ChannelOptions) -> Keeping {
@@ -378,7 +382,7 @@ impl MemoryBroker {
         if let Some(key) = prepared.key {
             aftermath.forgotten = self.idempotency.lock().remember(key, position.clone(), now);
         }
-        self.deliver.deliver(channel, ChannelEvent::Publication { publication: appended.publication, position });
+        self.deliver.deliver(channel, ChannelEvent::Publication { publication: appended.publication, position, exclude: prepared.exclude });
         drop(streams);
         self.finish(now, aftermath);
     }
@@ -418,7 +422,7 @@ impl MemoryBroker {
 
     /// Publishes; `kept` is called for what the stream took in, under the lock that keeps the order of the channel.
     pub(super) fn publish_and(&self, channel: &ChannelName, keeping: Keeping, prepared: Prepared, kept: impl FnOnce(Kept<'_>)) -> Published {
-        let Prepared { publication, version, key, has_history } = prepared;
+        let Prepared { publication, version, key, has_history, exclude } = prepared;
         let now = self.clock.now();
         let mut aftermath = Aftermath::default();
         let mut streams = self.shard(channel).streams.lock();
@@ -448,7 +452,7 @@ impl MemoryBroker {
             aftermath.forgotten = self.idempotency.lock().remember(key, published.clone(), now);
         }
         if let Some(publication) = publication {
-            self.deliver.deliver(channel, ChannelEvent::Publication { publication, position: published.clone() });
+            self.deliver.deliver(channel, ChannelEvent::Publication { publication, position: published.clone(), exclude });
         }
         drop(streams);
         self.finish(now, aftermath);

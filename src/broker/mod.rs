@@ -15,7 +15,7 @@ pub use durable::{DurableBroker, HistoryError, Loaded, Past, PastPublication, Pa
 pub use memory::{IDEMPOTENCY_TTL, MemoryBroker, MemoryBrokerSettings, MemoryBrokerStats};
 
 use crate::channel::{
-    ChannelError, ChannelName, ChannelOptions, ChannelRules, ClientInfo, Payload, Publication, SessionId, StreamPosition, Tags, Update,
+    ChannelError, ChannelName, ChannelOptions, ChannelRules, ClientInfo, Payload, Publication, SessionId, StreamPosition, Tags, Update, UserId,
 };
 use crate::content::{ContentError, ContentRules};
 use crate::protocol::codes::{ClientError, ErrorCode, Refusal};
@@ -55,6 +55,25 @@ impl<T: Unpin + 'static> Future for Answer<T> {
     }
 }
 
+/// Whose connections are not given a publication, though they are subscribed. It is no secret from them: history has it, and so has what they
+/// recover.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exclusion {
+    pub clients: Vec<SessionId>,
+    pub users: Vec<UserId>,
+}
+
+impl Exclusion {
+    /// Everybody but one connection.
+    pub fn of_client(client: SessionId) -> Arc<Self> {
+        Arc::new(Self { clients: vec![client], users: Vec::new() })
+    }
+
+    pub fn covers(&self, client: SessionId, user: &UserId) -> bool {
+        self.clients.contains(&client) || (!self.users.is_empty() && self.users.contains(user))
+    }
+}
+
 /// What to publish, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Publish {
@@ -72,6 +91,8 @@ pub struct Publish {
     pub version_epoch: String,
     /// Of an update of the Mercure protocol.
     pub update: Option<Arc<Update>>,
+    /// Who is not given it.
+    pub exclude: Option<Arc<Exclusion>>,
 }
 
 /// Where a publication ended up: `None` without history.
@@ -100,6 +121,7 @@ pub enum ChannelEvent {
     Publication {
         publication: Arc<Publication>,
         position: Option<StreamPosition>,
+        exclude: Option<Arc<Exclusion>>,
     },
     Join(Arc<ClientInfo>),
     Leave(Arc<ClientInfo>),

@@ -123,6 +123,8 @@ pub struct ChannelOptions {
     pub allow_publish_for_subscriber: bool,
     /// Widens the two above to anonymous clients.
     pub allow_publish_for_anonymous: bool,
+    /// Clients are not given what they published themselves. It is in the history all the same, and in what they recover.
+    pub exclude_publisher: bool,
     /// Clients may ask who is present.
     pub allow_presence_for_client: bool,
     /// Subscribers of the channel may ask who is present.

@@ -312,7 +312,7 @@ impl MercureHub {
 
     /// Takes note of a publication, in the order of its channel.
     fn published(&self, channel: &ChannelName, event: &ChannelEvent) {
-        let ChannelEvent::Publication { publication, position } = event else { return };
+        let ChannelEvent::Publication { publication, position, .. } = event else { return };
         if self.settings.log.history_size == 0 && self.subscribers.load(Ordering::Acquire) == 0 {
             return;
         }

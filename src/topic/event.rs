@@ -1,7 +1,7 @@
 //! One event of a channel on its way to many subscribers: its wire frames are made once per wire, by whoever needs one first, and shared. So
 //! are the patches for subscribers that take deltas, once for each publication that some of them were given before.
 
-use crate::broker::ChannelEvent;
+use crate::broker::{ChannelEvent, Exclusion};
 use crate::channel::{ChannelName, Payload, StreamPosition, TagsFilter};
 use crate::protocol::centrifuge::reply::{Body, Push, Reply};
 use crate::protocol::centrifuge::{Codec, NotJson, Wire};
@@ -111,6 +111,14 @@ impl Encoded {
     pub fn payload(&self) -> Option<&Payload> {
         match &self.event {
             ChannelEvent::Publication { publication, .. } => Some(&publication.data),
+            ChannelEvent::Join(_) | ChannelEvent::Leave(_) => None,
+        }
+    }
+
+    /// Who is not given it.
+    pub fn exclusion(&self) -> Option<&Exclusion> {
+        match &self.event {
+            ChannelEvent::Publication { exclude, .. } => exclude.as_deref(),
             ChannelEvent::Join(_) | ChannelEvent::Leave(_) => None,
         }
     }

@@ -7,8 +7,7 @@
 use super::event::{Encoded, merge};
 use super::fanout::Fan;
 use super::registry::Audience;
-use crate::broker::ChannelEvent;
-use crate::broker::{Answer, BrokerError, History, HistoryFilter};
+use crate::broker::{Answer, BrokerError, ChannelEvent, Exclusion, History, HistoryFilter};
 use crate::channel::{ChannelName, ChannelOptions, Payload, Publication, StreamPosition, TagsFilter};
 use crate::clock::Millis;
 use crate::outbox::{Notice, Outbox};
@@ -18,6 +17,7 @@ use crate::protocol::fossil;
 use crate::telemetry::emit;
 use crate::telemetry::topics::TopicResynced;
 use bytes::Bytes;
+use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -62,6 +62,13 @@ struct Member {
 
 /// The number of no publication: the member has none.
 const NONE_GIVEN: u32 = 0;
+
+impl Member {
+    /// Whether it is kept from one of the publications that these come from.
+    fn is_among(&self, exclusions: &[&Exclusion]) -> bool {
+        !exclusions.is_empty() && self.outbox.owner().is_some_and(|(client, user)| exclusions.iter().any(|exclusion| exclusion.covers(*client, user)))
+    }
+}
 
 /// The members that are written the same bytes, but for those of them that cannot be given a delta.
 struct Group {
@@ -304,11 +311,8 @@ impl Shard {
                 continue;
             }
             for Group { form, members } in groups {
-                let written = match &chain {
-                    Some(chain) if form.takes_deltas => write_deltas(form.wire, members, events, chain),
-                    _ => write_all(form.wire, members, events),
-                };
-                if written.is_err() {
+                let chain = chain.as_ref().filter(|_| form.takes_deltas);
+                if write_group(form.wire, members, events, chain).is_err() {
                     // Only JSON connections can be unable to take a payload, and they must not miss it silently.
                     for member in members {
                         member.outbox.tell(Notice::Disconnect(Disconnect::INAPPROPRIATE_PROTOCOL));
@@ -405,7 +409,9 @@ impl Shard {
             Some(missed) => {
                 let events: Vec<_> = missed
                     .into_iter()
-                    .map(|publication| Arc::new(Encoded::new(self.channel.clone(), ChannelEvent::Publication { publication, position: None })))
+                    .map(|publication| {
+                        Arc::new(Encoded::new(self.channel.clone(), ChannelEvent::Publication { publication, position: None, exclude: None }))
+                    })
                     .collect();
                 self.write(&events);
             }
@@ -480,8 +486,22 @@ fn fill(known: &StreamPosition, target: &StreamPosition, history: History) -> Op
     is_whole.then_some(missed)
 }
 
+/// Writes `events` to the members of a group; `chain` where they take deltas.
+fn write_group(wire: Wire, members: &[Member], events: &[Arc<Encoded>], chain: Option<&Chain>) -> Result<(), NotJson> {
+    let exclusions: SmallVec<[&Exclusion; 2]> = events.iter().filter_map(|event| event.exclusion()).collect();
+    let given_all = members.iter().filter(|member| !member.is_among(&exclusions));
+    match chain {
+        Some(chain) => write_deltas(wire, given_all, events, chain)?,
+        None => write_all(wire, given_all, events)?,
+    }
+    if exclusions.is_empty() {
+        return Ok(());
+    }
+    write_some(wire, members.iter().filter(|member| member.is_among(&exclusions)), events, chain)
+}
+
 /// Writes the frames of `events` to every member with one write each.
-fn write_all(wire: Wire, members: &[Member], events: &[Arc<Encoded>]) -> Result<(), NotJson> {
+fn write_all<'a>(wire: Wire, members: impl Iterator<Item = &'a Member>, events: &[Arc<Encoded>]) -> Result<(), NotJson> {
     if let [event] = events {
         let frame = event.frame(wire)?;
         for member in members {
@@ -518,7 +538,7 @@ struct Chain {
 
 /// Writes the frames of `events` to every member with one write each: publications as deltas, but the first one whole to those that have not been
 /// given the one before it.
-fn write_deltas(wire: Wire, members: &[Member], events: &[Arc<Encoded>], chain: &Chain) -> Result<(), NotJson> {
+fn write_deltas<'a>(wire: Wire, members: impl Iterator<Item = &'a Member>, events: &[Arc<Encoded>], chain: &Chain) -> Result<(), NotJson> {
     let whole_one = events.iter().position(|event| !event.is_about_presence());
     let frames = |has_base: bool, with_presence: bool| -> Result<Bytes, NotJson> {
         let chosen = events.iter().enumerate().filter(|(_, event)| with_presence || !event.is_about_presence());
@@ -542,6 +562,29 @@ fn write_deltas(wire: Wire, members: &[Member], events: &[Arc<Encoded>], chain: 
             member.outbox.send(frame);
         }
         if whole_one.is_some() {
+            member.given.set(chain.after);
+        }
+    }
+    Ok(())
+}
+
+/// Writes to each of `members` those of `events` that it is not kept from. They are few, so each is written for itself, and never a delta.
+fn write_some<'a>(wire: Wire, members: impl Iterator<Item = &'a Member>, events: &[Arc<Encoded>], chain: Option<&Chain>) -> Result<(), NotJson> {
+    for member in members {
+        let is_given = |event: &&Arc<Encoded>| !member.is_among(event.exclusion().as_slice());
+        let is_wanted = |event: &&Arc<Encoded>| member.wants.presence || !event.is_about_presence();
+        let frames = events.iter().filter(is_given).filter(is_wanted).map(|event| match chain {
+            Some(_) => event.frame_after(None, wire),
+            None => event.frame(wire),
+        });
+        let frames = frames.collect::<Result<Vec<_>, _>>()?;
+        if !frames.is_empty() {
+            member.outbox.send(&merge(frames.into_iter()));
+        }
+        // Who was not given the last one cannot be given the next one as a delta of it.
+        if let (Some(chain), Some(last)) = (chain, events.iter().rfind(|event| !event.is_about_presence()))
+            && is_given(&last)
+        {
             member.given.set(chain.after);
         }
     }

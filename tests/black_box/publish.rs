@@ -16,6 +16,8 @@ on_all_transports!(
     payloads_of_any_kind,
     data_formats_are_enforced,
     a_burst_arrives_complete_and_in_order,
+    a_publisher_is_left_out_where_its_namespace_says_so,
+    the_server_api_leaves_out_connections_and_users,
 );
 
 async fn a_publication_reaches_every_subscriber_in_order(via: Via) {
@@ -187,4 +189,62 @@ async fn a_binary_namespace_takes_an_empty_payload() {
     client.publish("raw:x", json!({ "$bytes": [] })).await;
     let publication = client.publication("raw:x").await;
     assert!(publication.get("data").is_none_or(|data| data == &json!({ "$bytes": [] })));
+}
+
+async fn a_publisher_is_left_out_where_its_namespace_says_so(via: Via) {
+    let options = json!({
+        "name": "quiet", "exclude_publisher": true, "history_size": 10, "history_ttl": "60s", "force_recovery": true,
+        "allow_subscribe_for_client": true, "allow_publish_for_client": true,
+    });
+    let hub = Hub::start(json!({ "channel": { "namespaces": [options] } })).await;
+    let mut alice = hub.connect_as(via, "alice").await;
+    let mut again = hub.connect_as(via, "alice").await;
+    let mut position = alice.subscribe("quiet:a").await;
+    again.subscribe("quiet:a").await;
+    alice.publish("quiet:a", 1).await;
+    hub.publish("quiet:a", 2).await;
+    alice.publish("quiet:a", 3).await;
+    again.publish("quiet:a", 4).await;
+    hub.publish("quiet:a", 5).await;
+    assert_eq!(alice.data("quiet:a", 3).await, [2, 4, 5], "only its own are missing, and that is no gap");
+    assert_eq!(again.data("quiet:a", 4).await, [1, 2, 3, 5], "the other connection of the same user is another client");
+    alice.cut();
+    // Nobody is left out of what is recovered: the client that comes back is another connection.
+    position["offset"] = json!(2);
+    let mut alice = hub.connect_as(via, "alice").await;
+    let recovered = alice.recover("quiet:a", &position).await;
+    let data: Vec<_> = recovered["publications"].as_array().into_iter().flatten().map(|publication| &publication["data"]).collect();
+    assert_eq!((data, &recovered["recovered"]), (vec![&json!(3), &json!(4), &json!(5)], &json!(true)), "{recovered}");
+}
+
+async fn the_server_api_leaves_out_connections_and_users(via: Via) {
+    let hub = Hub::start(json!({})).await;
+    let mut clients = Vec::new();
+    for user in ["alice", "alice", "bob", "carol"] {
+        let mut client = hub.connect_as(via, user).await;
+        client.subscribe("plain").await;
+        clients.push(client);
+    }
+    let first = clients[0].id().to_owned();
+    // In one batch, so that several are written with one write, in which they differ from client to client.
+    let publish = |data: u64, exclude: serde_json::Value| json!({ "publish": { "channel": "plain", "data": data, "exclude": exclude } });
+    let commands = [
+        publish(1, json!({ "clients": [first] })),
+        publish(2, json!(null)),
+        publish(3, json!({ "users": ["alice", "nobody"] })),
+        publish(4, json!({ "clients": [first], "users": ["bob"] })),
+        publish(5, json!({ "clients": [], "users": [] })),
+        json!({ "broadcast": { "channels": ["plain"], "data": 6, "exclude": { "users": ["carol"] } } }),
+        publish(7, json!({})),
+    ];
+    assert_eq!(hub.api_answer("batch", json!({ "commands": commands })).await.json()["replies"].as_array().map(Vec::len), Some(7));
+    for (client, expected) in clients.iter_mut().zip([vec![2, 5, 6, 7], vec![1, 2, 4, 5, 6, 7], vec![1, 2, 3, 5, 6, 7], vec![1, 2, 3, 4, 5, 7]]) {
+        assert_eq!(client.data("plain", expected.len()).await, expected);
+        client.has_nothing_waiting().await;
+    }
+    for exclude in [json!({ "clients": ["alice"] }), json!({ "users": [""] })] {
+        assert_eq!(hub.api_error("publish", json!({ "channel": "plain", "data": 1, "exclude": exclude })).await, 107);
+    }
+    let many: Vec<_> = (0..65).map(|user| user.to_string()).collect();
+    assert_eq!(hub.api_answer("publish", json!({ "channel": "plain", "data": 1, "exclude": { "users": many } })).await.status(), 400);
 }

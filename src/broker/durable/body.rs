@@ -147,6 +147,7 @@ pub fn decode(body: Bytes, offset: u64) -> Option<Read> {
         version: Version { number: body.version, epoch: number(&body.version_epoch).unwrap_or_default() },
         key: number(&body.key),
         has_history: true,
+        exclude: None,
     };
     Some(Read { prepared, order: body.order })
 }

@@ -1,7 +1,7 @@
 //! `broadcast`: the same message into many channels.
 
 use super::json::{self, List, Text, Texts, null_as_default};
-use super::publish::{PublishResult, TAGS_MAX, key, tags};
+use super::publish::{ExcludedView, PublishResult, TAGS_MAX, key, tags};
 use super::{Call, Outcome, TURN};
 use crate::broker::{Answer, Publish, PublishError, Published};
 use crate::channel::{ChannelName, ChannelOptions, Payload};
@@ -55,6 +55,9 @@ pub struct BroadcastRequest<'a> {
     #[serde(default, borrow)]
     #[schema(value_type = String)]
     pub version_epoch: Text<'a>,
+    /// As in `publish`.
+    #[serde(default, borrow)]
+    pub exclude: Option<ExcludedView<'a>>,
 }
 
 /// What became of the message in each channel, in the order of the request.
@@ -108,6 +111,7 @@ pub async fn call(call: &Call<'_>, request: BroadcastRequest<'_>) -> Result<Broa
         idempotency_key: key(&request.idempotency_key),
         version: request.version,
         version_epoch: request.version_epoch.to_string(),
+        exclude: ExcludedView::read(request.exclude)?,
         ..Publish::default()
     };
     let mut content = Content { data, publish, admitted: HashMap::new(), call };

@@ -1,9 +1,9 @@
 //! `publish`: one message into one channel. The method that speed matters for: its data is never copied and its answer written at once.
 
 use super::Call;
-use super::json::{self, Text, Texts, null_as_default};
-use crate::broker::{Publish, Published};
-use crate::channel::ChannelName;
+use super::json::{self, List, Text, Texts, null_as_default};
+use crate::broker::{Exclusion, Publish, Published};
+use crate::channel::{ChannelName, SessionId, UserId};
 use crate::protocol::codes::{ClientError, ErrorCode, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -54,6 +54,42 @@ pub struct PublishRequest<'a> {
     #[serde(default, borrow)]
     #[schema(value_type = String)]
     pub version_epoch: Text<'a>,
+    /// Subscribers that are not given the message, for instance the connection whose action it tells of. It is in the history all the same, and
+    /// in what they recover.
+    #[serde(default, borrow)]
+    pub exclude: Option<ExcludedView<'a>>,
+}
+
+/// Connections or users of one list.
+pub const EXCLUDED_MAX: usize = 64;
+
+/// Whose connections are left out.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Excluded)]
+pub struct ExcludedView<'a> {
+    /// Connections, by the `client` that each was told when it connected. 64 at most.
+    #[serde(default, borrow)]
+    #[schema(value_type = Vec<String>, max_items = 64)]
+    pub clients: List<Text<'a>, EXCLUDED_MAX>,
+    /// All connections of these users. 64 at most.
+    #[serde(default, borrow)]
+    #[schema(value_type = Vec<String>, max_items = 64)]
+    pub users: List<Text<'a>, EXCLUDED_MAX>,
+}
+
+impl ExcludedView<'_> {
+    /// Fails on what is no id of a connection, and on the empty user, who would be everybody without a name.
+    pub fn read(excluded: Option<Self>) -> Result<Option<Arc<Exclusion>>, ErrorCode> {
+        let Some(Self { clients, users }) = excluded.filter(|excluded| !excluded.clients.is_empty() || !excluded.users.is_empty()) else {
+            return Ok(None);
+        };
+        let clients = clients.iter().map(|client| SessionId::parse(client)).collect::<Option<_>>().ok_or(ErrorCode::BAD_REQUEST)?;
+        let users: Vec<_> = users.iter().map(|user| UserId::new(user)).collect();
+        if users.iter().any(UserId::is_anonymous) {
+            return Err(ErrorCode::BAD_REQUEST);
+        }
+        Ok(Some(Arc::new(Exclusion { clients, users })))
+    }
 }
 
 /// Where the message ended up in the channel's history. Empty without history.
@@ -101,6 +137,7 @@ pub async fn call(call: &Call<'_>, request: PublishRequest<'_>) -> Result<Publis
         idempotency_key: key(&request.idempotency_key),
         version: request.version,
         version_epoch: request.version_epoch.to_string(),
+        exclude: ExcludedView::read(request.exclude)?,
         ..Publish::default()
     };
     let published = call.api.publisher.publish_in(&ChannelName::new(&request.channel), options, publish).await;

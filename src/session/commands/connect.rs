@@ -231,6 +231,7 @@ impl Session {
             return self.keep_out(kind);
         }
         let info = ClientInfo { user: self.user.clone(), client: self.id, conn_info: claims.info.clone(), chan_info: Bytes::new() };
+        self.outbox.belongs_to(self.id, &self.user);
         self.phase = Phase::Connected(Box::new(Identity {
             info: Arc::new(info),
             facts: Arc::clone(&facts),

@@ -3,7 +3,7 @@
 use super::hooked::Verdict;
 use super::{Session, Step};
 use crate::auth::may_publish;
-use crate::broker::Publish;
+use crate::broker::{Exclusion, Publish};
 use crate::channel::{ChannelName, ChannelOptions, Payload};
 use crate::hooks::{Accepted, Question};
 use crate::protocol::centrifuge::command::PublishRequest;
@@ -34,7 +34,8 @@ impl Session {
         if request.kind != 0 || !(is_asked || may_publish(&options, self.client(&request.channel), self.is_subscribed(&request.channel))) {
             return self.refuse(id, COMMAND, ErrorCode::PERMISSION_DENIED);
         }
-        let mut publish = Publish { data, info: self.info_in(&request.channel), ..Publish::default() };
+        let exclude = options.exclude_publisher.then(|| Exclusion::of_client(self.id));
+        let mut publish = Publish { data, info: self.info_in(&request.channel), exclude, ..Publish::default() };
         if is_asked {
             publish = match self.verdict.take().as_deref() {
                 Some(Verdict::Publish(Ok(accepted))) => as_accepted(publish, accepted.clone()),
