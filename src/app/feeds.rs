@@ -3,7 +3,7 @@
 
 use super::settings;
 use super::state::{Memory, entries};
-use crate::channel::{ChannelName, OWN_PREFIX};
+use crate::channel::{ChannelName, ChannelRules, OWN_PREFIX};
 use crate::clock::Clock;
 use crate::config::{Config, FeedConfig, feed_problems};
 use crate::hooks::{Events, Happened};
@@ -16,13 +16,14 @@ use std::sync::Arc;
 /// Tells the feeds, and the application, which channels somebody listens to.
 pub struct Listeners {
     pub upstream: Upstream,
+    pub rules: Arc<ChannelRules>,
     pub events: Option<Arc<Events>>,
     pub clock: Clock,
 }
 
 impl Demand for Listeners {
     fn wanted(&self, channel: &ChannelName) {
-        self.upstream.wanted(channel);
+        self.still_wanted(channel);
         self.tell(Happened::Occupied { channel }, channel);
     }
     fn unwanted(&self, channel: &ChannelName) {
@@ -30,7 +31,10 @@ impl Demand for Listeners {
         self.tell(Happened::Vacated { channel }, channel);
     }
     fn still_wanted(&self, channel: &ChannelName) {
-        self.upstream.wanted(channel);
+        match self.rules.pattern_prefix(channel) {
+            None => self.upstream.wanted(channel),
+            Some(prefix) => self.upstream.wanted_by_pattern(channel, prefix),
+        }
     }
 }
 

@@ -313,7 +313,8 @@ impl House {
         let upstream = Upstream::new(settings::upstream(config)?, &clock)?;
         let node = settings::node(config, &clock);
         let events = Events::start(&config.hooks.events, &node.name, &clock)?;
-        topics.plug_in_demand(Arc::new(Listeners { upstream: upstream.clone(), events: events.clone(), clock: clock.clone() }));
+        let (rules, events_too) = (Arc::clone(topics.rules()), events.clone());
+        topics.plug_in_demand(Arc::new(Listeners { upstream: upstream.clone(), rules, events: events_too, clock: clock.clone() }));
         let state = web::Data::new(State {
             admission,
             hub: Arc::clone(&hub),

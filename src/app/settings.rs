@@ -77,6 +77,7 @@ pub fn session(config: &Config, node: &str) -> SessionSettings {
         expired_sub_close_ms: client.expired_sub_close_delay.ms(),
         close_timeout_ms: client.close_timeout.ms(),
         channel_limit: client.channel_limit,
+        wildcard_limit: client.wildcard_limit,
         user_connection_limit: client.user_connection_limit,
         history_limit: client.history_max_publication_limit,
         recovery_limit: client.recovery_max_publication_limit,
@@ -144,7 +145,12 @@ pub fn live(config: &Config, node: &NodeInfo) -> LiveSettings {
 }
 
 pub fn topics(config: &Config) -> TopicSettings {
-    TopicSettings { linger_ms: config.topic.linger.ms(), queue_bytes_max: config.topic.queue_bytes_max.bytes(), broker_ms_max: BROKER_MS_MAX }
+    TopicSettings {
+        linger_ms: config.topic.linger.ms(),
+        queue_bytes_max: config.topic.queue_bytes_max.bytes(),
+        broker_ms_max: BROKER_MS_MAX,
+        patterns_max: config.topic.wildcards_max,
+    }
 }
 
 pub fn broker(config: &Config) -> MemoryBrokerSettings {

@@ -62,6 +62,8 @@ pub struct Counts {
     pub mercure_subscribers: usize,
     /// Selectors of all Mercure subscribers, where they are told of.
     pub mercure_subscriptions: usize,
+    /// Different wildcards (`ticks:*`) that are subscribed to, or were a moment ago.
+    pub wildcards: usize,
     /// Different patterns among the selectors.
     pub mercure_patterns: usize,
     /// What is kept for those who come back.
@@ -153,6 +155,7 @@ impl State {
             store_connections: store.connections,
             mercure_subscribers: self.mercure.as_ref().map_or(0, |hub| hub.subscribers()),
             mercure_subscriptions: self.mercure.as_ref().map_or(0, |hub| hub.presences().len()),
+            wildcards: self.topics.pattern_count(),
             mercure_patterns: self.mercure.as_ref().map_or(0, |hub| hub.patterns().in_use()),
             mercure_updates,
             mercure_bytes,

@@ -80,8 +80,9 @@ pub fn may_subscribe(
         return Err(SubscribeRefused::PrivateWithoutToken);
     }
     let is_user_limited = options.allow_user_limited_channels && rules.is_user_limited(channel);
+    let is_open = options.allow_subscribe_for_client && (!options.is_pattern || options.allow_wildcard_for_client);
     let is_allowed = (is_user_limited && rules.names_user(channel, client.user))
-        || (!is_user_limited && options.allow_subscribe_for_client && (!client.user.is_anonymous() || options.allow_subscribe_for_anonymous))
+        || (!is_user_limited && is_open && (!client.user.is_anonymous() || options.allow_subscribe_for_anonymous))
         || (!is_user_limited && client.granted.has(Permission::Subscribe))
         || client.is_insecure;
     if is_allowed { Ok(None) } else { Err(SubscribeRefused::Denied) }
@@ -220,6 +221,30 @@ mod tests {
             let user = UserId::new(user);
             let verdict = may_subscribe(&rules(), options, client(&user, SessionId::random(), is_insecure), channel, None, NOW);
             assert_eq!(&verdict, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_takes_more_than_a_channel() {
+        let alice = UserId::new("alice");
+        let client = client(&alice, SessionId::random(), false);
+        let granted = Client { granted: Granted::NOTHING.with(Permission::Subscribe), ..client };
+        for (is_pattern, for_client, wildcard_for_client, who, may) in [
+            (false, true, false, client, true),
+            (true, true, false, client, false),
+            (true, true, true, client, true),
+            (true, false, true, client, false),
+            (true, false, false, granted, true),
+            (true, false, false, Client { is_insecure: true, ..client }, true),
+        ] {
+            let options = ChannelOptions {
+                is_pattern,
+                allow_subscribe_for_client: for_client,
+                allow_wildcard_for_client: wildcard_for_client,
+                ..ChannelOptions::default()
+            };
+            let case = (is_pattern, for_client, wildcard_for_client);
+            assert_eq!(may_subscribe(&rules(), &options, who, "chat:*", None, NOW).is_ok(), may, "{case:?}");
         }
     }
 

@@ -232,6 +232,9 @@ impl Publisher {
 
     /// Publishes a payload that [`Self::admit`] gave for this namespace.
     pub fn publish_admitted(&self, channel: &ChannelName, options: &ChannelOptions, publish: Publish) -> Answer<Result<Published, PublishError>> {
+        if options.is_pattern {
+            return Answer::Ready(Err(ChannelError::Pattern { channel: channel.clone() }.into()));
+        }
         match self.broker.publish(channel, options, publish) {
             Answer::Ready(result) => Answer::Ready(result.map_err(PublishError::from)),
             Answer::Later(future) => Answer::Later(Box::pin(async move { future.await.map_err(PublishError::from) })),

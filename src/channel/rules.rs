@@ -117,6 +117,11 @@ pub struct ChannelOptions {
     pub allow_subscribe_for_client: bool,
     /// Widens `allow_subscribe_for_client` to anonymous clients.
     pub allow_subscribe_for_anonymous: bool,
+    /// A name that ends in `*` is a pattern: who subscribes to it is given the publications of all channels of the namespace that begin so. Without
+    /// it the asterisk is a character like any other.
+    pub wildcard_subscriptions: bool,
+    /// Clients that may subscribe without a subscription token may do so to patterns too.
+    pub allow_wildcard_for_client: bool,
     /// Clients may publish.
     pub allow_publish_for_client: bool,
     /// Subscribers of the channel may publish.
@@ -172,7 +177,13 @@ pub struct ChannelOptions {
     /// Where such texts stand, as JSON pointers; `*` stands for any member or element, and what is below a place is meant too. Empty:
     /// all texts.
     pub publication_sanitize_html_pointers: Vec<String>,
+    /// These are the options of a pattern, made of those of its namespace. Not configured.
+    #[serde(skip)]
+    pub is_pattern: bool,
 }
+
+/// What ends the name of a pattern.
+const WILDCARD: char = '*';
 
 impl ChannelOptions {
     pub fn has_history(&self) -> bool {
@@ -182,6 +193,26 @@ impl ChannelOptions {
     /// Bytes of a payload up to which deltas are made.
     pub fn delta_bytes_max(&self) -> usize {
         if self.delta_max_size == ByteSize::default() { DELTA_BYTES } else { self.delta_max_size.bytes() }
+    }
+
+    /// What of these options holds for the patterns of the namespace: there is no stream, and nobody publishes into them.
+    fn of_patterns(&self) -> Self {
+        Self {
+            is_pattern: true,
+            history_size: 0,
+            history_ttl: HumanDuration::default(),
+            history_durability: HistoryDurability::Memory,
+            force_positioning: false,
+            allow_positioning: false,
+            force_recovery: false,
+            allow_recovery: false,
+            auto_cache_recover: false,
+            allow_publish_for_client: false,
+            allow_publish_for_subscriber: false,
+            publish_proxy_enabled: false,
+            allowed_delta_types: Vec::new(),
+            ..self.clone()
+        }
     }
 
     /// Whether payloads have to be read, and not only measured.
@@ -279,6 +310,8 @@ pub enum ChannelError {
     TooLong { max: usize },
     #[error("channel {channel} is not named as its namespace demands")]
     BadName { channel: ChannelName },
+    #[error("{channel} is a pattern: nobody publishes into it")]
+    Pattern { channel: ChannelName },
 }
 
 /// Finds the options of a channel by its name. Built once from the configuration, then only read.
@@ -292,13 +325,21 @@ pub struct ChannelRules {
 #[derive(Debug)]
 struct Compiled {
     options: Arc<ChannelOptions>,
+    /// Of the names that are patterns, where there are any.
+    of_patterns: Option<Arc<ChannelOptions>>,
     regex: Option<Regex>,
 }
 
 impl Compiled {
     fn new(options: ChannelOptions) -> Result<Self, regex::Error> {
         let regex = if options.channel_regex.is_empty() { None } else { Some(Regex::new(&options.channel_regex)?) };
-        Ok(Self { options: Arc::new(options), regex })
+        let of_patterns = options.wildcard_subscriptions.then(|| Arc::new(options.of_patterns()));
+        Ok(Self { options: Arc::new(options), of_patterns, regex })
+    }
+
+    /// The options of the channel with this name.
+    fn options_of(&self, channel: &str) -> &Arc<ChannelOptions> {
+        self.of_patterns.as_ref().filter(|_| channel.ends_with(WILDCARD)).unwrap_or(&self.options)
     }
 }
 
@@ -317,7 +358,7 @@ impl ChannelRules {
 
     /// The options of `channel`, without judging its name further: what the server API needs.
     pub fn options(&self, channel: &str) -> Result<&Arc<ChannelOptions>, ChannelError> {
-        self.find(channel).map(|(compiled, _)| &compiled.options)
+        self.find(channel).map(|(compiled, _)| compiled.options_of(channel))
     }
 
     /// The options of `channel` for a client that names it: length, namespace and the namespace's own rule, in this order.
@@ -326,11 +367,28 @@ impl ChannelRules {
             return Err(ChannelError::TooLong { max: self.syntax.max_length });
         }
         let (compiled, rest) = self.find(channel)?;
+        let options = compiled.options_of(channel);
         let named_well = match &compiled.regex {
-            Some(regex) => regex.is_match(rest),
-            None => channel.is_ascii(),
+            // A pattern is no name: what it matches is.
+            Some(regex) if !options.is_pattern => regex.is_match(rest),
+            _ => channel.is_ascii(),
         };
-        if named_well { Ok(&compiled.options) } else { Err(ChannelError::BadName { channel: channel.into() }) }
+        if named_well { Ok(options) } else { Err(ChannelError::BadName { channel: channel.into() }) }
+    }
+
+    /// What the names begin with that `channel` stands for, if it is a pattern.
+    pub fn pattern_prefix<'name>(&self, channel: &'name str) -> Option<&'name str> {
+        let prefix = channel.strip_suffix(WILDCARD)?;
+        self.options(channel).is_ok_and(|options| options.is_pattern).then_some(prefix)
+    }
+
+    /// The bytes of the shortest pattern, without its asterisk, that may match `channel`: its namespace, and what makes it private, stand in the pattern
+    /// too. `None`: no pattern matches it, because its namespace has none, or because its name says for which users it is.
+    pub fn pattern_bytes_min(&self, channel: &str) -> Option<usize> {
+        let (compiled, rest) = self.find(channel).ok()?;
+        let options = &compiled.options;
+        let is_for_users = options.allow_user_limited_channels && self.is_user_limited(channel);
+        (options.wildcard_subscriptions && !is_for_users).then(|| channel.len() - rest.len())
     }
 
     fn find<'name>(&self, channel: &'name str) -> Result<(&Compiled, &'name str), ChannelError> {
@@ -438,6 +496,56 @@ mod tests {
             assert!(rules.options("admin:events").unwrap().allow_subscribe_for_client, "that is a namespace like any other");
             assert!(rules.options_of_any("admin:events").unwrap().allow_subscribe_for_client);
         }
+    }
+
+    #[test]
+    fn a_pattern_stands_for_channels_of_its_own_namespace() {
+        let with_patterns = ChannelOptions {
+            wildcard_subscriptions: true,
+            allow_user_limited_channels: true,
+            history_size: 10,
+            history_ttl: HumanDuration::from_secs(60),
+            force_recovery: true,
+            allow_publish_for_client: true,
+            channel_regex: "^[a-z]*$".to_string(),
+            presence: true,
+            ..ChannelOptions::default()
+        };
+        let namespaces = vec![Namespace { name: "ticks".to_string(), options: with_patterns.clone() }];
+        let rules = ChannelRules::new(NameSyntax::default(), with_patterns, namespaces.clone()).unwrap();
+        for (name, prefix) in [
+            ("ticks:*", Some("ticks:")),
+            ("ticks:a*", Some("ticks:a")),
+            ("$ticks:*", Some("$ticks:")),
+            ("*", Some("")),
+            ("$*", Some("$")),
+            ("ticks:a", None),
+            ("ticks:*a", None),
+            ("none:*", None),
+            ("$admin:*", None),
+        ] {
+            assert_eq!(rules.pattern_prefix(name), prefix, "{name}");
+        }
+        for (name, shortest) in [
+            ("ticks:a", Some(6)),
+            ("$ticks:a", Some(7)),
+            ("ticks:a:b", Some(6)),
+            ("plain", Some(0)),
+            ("$plain", Some(1)),
+            ("ticks:a#alice", None),
+            ("none:a", None),
+            ("$admin:events", None),
+        ] {
+            assert_eq!(rules.pattern_bytes_min(name), shortest, "{name}");
+        }
+        let options = rules.options_for_client("ticks:*").unwrap();
+        assert!(options.is_pattern && options.presence && !options.has_history() && !options.force_recovery && !options.allow_publish_for_client);
+        assert!(!rules.options("ticks:a").unwrap().is_pattern);
+        assert!(matches!(rules.options_for_client("ticks:é*"), Err(ChannelError::BadName { .. })));
+        // Where there are none the asterisk is a letter.
+        let rules = ChannelRules::new(NameSyntax::default(), ChannelOptions::default(), Vec::new()).unwrap();
+        assert_eq!((rules.pattern_prefix("a*"), rules.pattern_bytes_min("abc")), (None, None));
+        assert!(!rules.options("a*").unwrap().is_pattern);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct ClientConfig {
     pub queue_max_age: HumanDuration,
     /// Channels that one connection may be subscribed to (error 106; 3505 for server-side subscriptions).
     pub channel_limit: usize,
+    /// Patterns among them (error 106; 3505 for server-side subscriptions).
+    pub wildcard_limit: usize,
     /// Connections of one user on this node (3504). 0: no such limit.
     pub user_connection_limit: usize,
     /// Client connections on this node (503 before the upgrade). 0: no such limit; `http_server.connection_limit` still holds.
@@ -88,6 +90,7 @@ impl Default for ClientConfig {
             queue_max_size: ByteSize::mib(1),
             queue_max_age: HumanDuration::from_secs(30),
             channel_limit: 128,
+            wildcard_limit: 16,
             user_connection_limit: 0,
             connection_limit: 0,
             connection_rate_limit: 0,

@@ -47,10 +47,12 @@ pub struct TopicConfig {
     pub threads: usize,
     /// Bytes of publications that may wait to be encoded, over all channels. Beyond it subscribers catch up from history.
     pub queue_bytes_max: ByteSize,
+    /// Different patterns that may be subscribed to at once (error 111 for one more).
+    pub wildcards_max: usize,
 }
 
 impl Default for TopicConfig {
     fn default() -> Self {
-        Self { linger: HumanDuration::from_secs(5), threads: 1, queue_bytes_max: ByteSize::mib(64) }
+        Self { linger: HumanDuration::from_secs(5), threads: 1, queue_bytes_max: ByteSize::mib(64), wildcards_max: 10_000 }
     }
 }

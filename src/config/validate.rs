@@ -184,6 +184,7 @@ fn client(config: &Config, check: &mut Check) {
     check.not_negative("client.idle_timeout", client.idle_timeout);
     check.not_negative("client.session_max_age", client.session_max_age);
     check.within("client.channel_limit", client.channel_limit, 1, 1_000_000);
+    check.within("client.wildcard_limit", client.wildcard_limit, 0, client.channel_limit);
     check.within("client.history_max_publication_limit", client.history_max_publication_limit, 1, 1_000_000);
     check.within("client.recovery_max_publication_limit", client.recovery_max_publication_limit, 1, 1_000_000);
     check.that(client.connection_limit <= config.http_server.connection_limit, "client.connection_limit", || {
@@ -309,6 +310,11 @@ fn options(path: &str, config: &Config, options: &ChannelOptions, check: &mut Ch
     check.that(options.delta_max_size.bytes() <= DELTA_BYTES_LIMIT, format!("{path}.delta_max_size"), || {
         format!("{} must be at most 1MiB; to compare more takes a worker too long", options.delta_max_size)
     });
+    check.that(
+        options.wildcard_subscriptions || !options.allow_wildcard_for_client,
+        format!("{path}.allow_wildcard_for_client"),
+        || "there are no patterns; set wildcard_subscriptions too",
+    );
     check.regex(format!("{path}.channel_regex"), &options.channel_regex);
     payloads(path, options, check);
 }
@@ -657,6 +663,7 @@ fn engine(config: &Config, check: &mut Check) {
     check.within("memory_broker.idempotency_keys_max", config.memory_broker.idempotency_keys_max, 1, 1_000_000_000);
     check.not_negative("topic.linger", config.topic.linger);
     check.within("topic.threads", config.topic.threads, 1, 256);
+    check.within("topic.wildcards_max", config.topic.wildcards_max, 0, 1_000_000);
     check.some_bytes("topic.queue_bytes_max", config.topic.queue_bytes_max);
     check.that(config.topic.queue_bytes_max >= config.http_server.request_body_max, "topic.queue_bytes_max", || {
         format!(

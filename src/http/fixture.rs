@@ -22,7 +22,7 @@ impl Fixture {
         let content = Arc::new(ContentRules::new(&ChannelOptions::default(), &namespaces).expect("schemas of tests are schemas"));
         let rules = Arc::new(ChannelRules::new(NameSyntax::default(), ChannelOptions::default(), namespaces).expect("no regex is given"));
         let clock = Clock::manual(1_700_000_000_000);
-        let settings = TopicSettings { linger_ms: 1_000, queue_bytes_max: 1 << 20, broker_ms_max: 1_000 };
+        let settings = TopicSettings { linger_ms: 1_000, queue_bytes_max: 1 << 20, broker_ms_max: 1_000, patterns_max: 100 };
         let topics = Topics::new(vec![actix::Arbiter::current()], Arc::clone(&rules), settings, &clock);
         let settings = MemoryBrokerSettings {
             history_bytes_max: 1 << 20,

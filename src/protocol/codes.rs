@@ -209,7 +209,7 @@ impl ClientError for crate::channel::ChannelError {
         match self {
             Self::UnknownNamespace { .. } => ErrorCode::UNKNOWN_CHANNEL,
             Self::Reserved { .. } => ErrorCode::PERMISSION_DENIED,
-            Self::TooLong { .. } | Self::BadName { .. } => ErrorCode::BAD_REQUEST,
+            Self::TooLong { .. } | Self::BadName { .. } | Self::Pattern { .. } => ErrorCode::BAD_REQUEST,
         }
     }
 }

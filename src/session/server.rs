@@ -99,7 +99,8 @@ impl Session {
             if self.subscriptions.contains_key(&subscribed.sub.channel) {
                 continue;
             }
-            if self.subscriptions.len() >= self.worker.settings.channel_limit {
+            let has_room = !options.is_pattern || self.pattern_count() < self.worker.settings.wildcard_limit;
+            if self.subscriptions.len() >= self.worker.settings.channel_limit || !has_room {
                 return self.disconnect(Disconnect::CHANNEL_LIMIT);
             }
             let shard = self.worker.fan.shard(&subscribed.sub.channel, &options);

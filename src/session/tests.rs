@@ -89,7 +89,7 @@ impl House {
             ChannelRules::new(NameSyntax::default(), ChannelOptions { allow_subscribe_for_client: true, ..ChannelOptions::default() }, Vec::new())
                 .unwrap(),
         );
-        let settings = TopicSettings { linger_ms: 1_000, queue_bytes_max: 1 << 20, broker_ms_max: 1_000 };
+        let settings = TopicSettings { linger_ms: 1_000, queue_bytes_max: 1 << 20, broker_ms_max: 1_000, patterns_max: 100 };
         let topics = Topics::new(vec![actix::Arbiter::current()], Arc::clone(&rules), settings, &clock);
         let settings = MemoryBrokerSettings {
             history_bytes_max: 1 << 20,

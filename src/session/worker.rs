@@ -56,6 +56,8 @@ pub struct SessionSettings {
     pub expired_sub_close_ms: Millis,
     pub close_timeout_ms: Millis,
     pub channel_limit: usize,
+    /// Patterns among them.
+    pub wildcard_limit: usize,
     /// 0: no limit.
     pub user_connection_limit: usize,
     pub history_limit: usize,

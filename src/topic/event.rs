@@ -36,6 +36,8 @@ impl Frames {
 pub struct Encoded {
     pub channel: ChannelName,
     pub event: ChannelEvent,
+    /// The channel that it happened in, where the topic is that of a pattern.
+    source: Option<ChannelName>,
     frames: Frames,
     /// What subscribers are sent that take deltas; made when there is one.
     deltas: OnceLock<Box<Deltas>>,
@@ -60,12 +62,17 @@ struct Patched {
 
 impl Encoded {
     pub fn new(channel: ChannelName, event: ChannelEvent) -> Self {
-        Self { channel, event, frames: Frames::default(), deltas: OnceLock::new() }
+        Self { channel, event, source: None, frames: Frames::default(), deltas: OnceLock::new() }
+    }
+
+    /// What happened in the channel `source`, for those who are subscribed to `pattern`.
+    pub fn under(pattern: ChannelName, source: ChannelName, event: ChannelEvent) -> Self {
+        Self { source: Some(source), ..Self::new(pattern, event) }
     }
 
     /// The complete frame, as it goes out.
     pub fn frame(&self, wire: Wire) -> Result<&Bytes, NotJson> {
-        self.frames.get(wire, || self.encode(wire, Body::Plain))
+        self.frames.get(wire, || self.encode(wire, self.source.as_ref().map_or(Body::Plain, Body::Under)))
     }
 
     /// The complete frame for subscribers that take deltas and were given `base` before.
@@ -92,7 +99,7 @@ impl Encoded {
             ChannelEvent::Leave(info) => Push::Leave { channel: &self.channel, info },
         };
         let len = match body {
-            Body::Plain => self.weight(),
+            Body::Plain | Body::Under(_) => self.weight(),
             // A text in JSON has a backslash before each of its quotes.
             Body::Whole => self.weight() + self.weight() / 4,
             Body::Patch(patch) => patch.len() + 32,
@@ -131,10 +138,10 @@ impl Encoded {
         }
     }
 
-    /// Where the stream stands after it, if it belongs to one.
+    /// Where the stream stands after it, if it belongs to one. A pattern has none.
     pub fn position(&self) -> Option<&StreamPosition> {
         match &self.event {
-            ChannelEvent::Publication { position, .. } => position.as_ref(),
+            ChannelEvent::Publication { position, .. } => position.as_ref().filter(|_| self.source.is_none()),
             ChannelEvent::Join(_) | ChannelEvent::Leave(_) => None,
         }
     }

@@ -8,6 +8,7 @@ pub mod event;
 pub mod fanout;
 pub mod listing;
 pub mod meter;
+mod prefixes;
 pub mod registry;
 pub mod shard;
 
@@ -30,6 +31,8 @@ pub struct TopicSettings {
     pub queue_bytes_max: usize,
     /// Milliseconds that a broker may take to tell a position.
     pub broker_ms_max: Millis,
+    /// Patterns that may be subscribed to at once.
+    pub patterns_max: usize,
 }
 
 /// Time until a worker is told its position again, after the broker could not tell it or the worker was too far behind.

@@ -7,6 +7,7 @@ use super::event::Encoded;
 use super::fanout::{self, Fanout, WorkerCounts};
 use super::listing::{Page, PageAsked, Walk};
 use super::meter::Meter;
+use super::prefixes::Prefixes;
 use super::{Attach, Detach, Happened, Topic, TopicSettings};
 use crate::broker::{Broker, ChannelEvent, Deliver};
 use crate::channel::{ChannelName, ChannelRules};
@@ -17,6 +18,7 @@ use crate::telemetry::topics::{DeliveryDropped, TopicReplaced};
 use actix::{Actor, Addr, ArbiterHandle, Context};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Map;
+use smallvec::SmallVec;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Bound;
@@ -186,6 +188,10 @@ struct Shelf {
 pub struct Topics {
     me: Weak<Self>,
     shards: [Mutex<Shelf>; SHARDS],
+    /// The topics that are patterns. Locked for a moment, behind the lock of a shelf or without one.
+    patterns: RwLock<Prefixes<ChannelName>>,
+    /// How many there are, so that a hub without any is not slowed down by the question.
+    pattern_count: AtomicUsize,
     hasher: RandomState,
     arbiters: Vec<ArbiterHandle>,
     workers: RwLock<Vec<Option<Arc<WorkerPort>>>>,
@@ -202,6 +208,8 @@ impl Topics {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             shards: std::array::from_fn(|_| Mutex::default()),
+            patterns: RwLock::default(),
+            pattern_count: AtomicUsize::new(0),
             hasher: RandomState::new(),
             arbiters,
             workers: RwLock::default(),
@@ -284,6 +292,9 @@ impl Topics {
             }
             None => entries.entry(channel.clone()).or_insert_with(|| {
                 names.insert(channel.clone());
+                if let Some(prefix) = self.rules.pattern_prefix(channel) {
+                    self.change_patterns(|patterns| patterns.insert(prefix, channel.clone()));
+                }
                 let (topic, in_flight) = self.start(channel, shard_index);
                 Entry { topic, workers: 0, in_flight, audience: Audience::default(), publications: Meter::default(), is_lagging: false }
             }),
@@ -326,6 +337,9 @@ impl Topics {
             _ => {
                 shelf.entries.remove(channel);
                 shelf.names.remove(channel);
+                if let Some(prefix) = self.rules.pattern_prefix(channel) {
+                    self.change_patterns(|patterns| patterns.remove(prefix));
+                }
                 if shelf.entries.is_empty() {
                     *shelf = Shelf::default();
                 }
@@ -421,6 +435,23 @@ impl Topics {
         self.shards[shard].lock().entries.get(channel).map(|entry| entry.topic.clone())
     }
 
+    fn change_patterns(&self, change: impl FnOnce(&mut Prefixes<ChannelName>)) {
+        let mut patterns = self.patterns.write();
+        change(&mut patterns);
+        self.pattern_count.store(patterns.len(), Ordering::Release);
+    }
+
+    /// Patterns that somebody is subscribed to, or was a moment ago.
+    pub fn pattern_count(&self) -> usize {
+        self.pattern_count.load(Ordering::Acquire)
+    }
+
+    /// Whether `channel` may be attached: there is no limit to channels, but there is one to patterns, since each makes publishing dearer.
+    /// Workers that ask at the same moment may go beyond it by one each.
+    pub fn has_room_for(&self, channel: &ChannelName) -> bool {
+        self.pattern_count() < self.settings.patterns_max || self.rules.pattern_prefix(channel).is_none() || self.describe(channel).is_some()
+    }
+
     fn shard_of(&self, channel: &ChannelName) -> usize {
         (self.hasher.hash_one(channel.as_str()) % SHARDS as u64) as usize
     }
@@ -484,16 +515,37 @@ impl Deliver for Topics {
         if tap::is_tracing() {
             trace(channel, &event);
         }
-        let shard_index = self.shard_of(channel);
-        let mut shelf = self.shards[shard_index].lock();
-        let Some(entry) = shelf.entries.get_mut(channel) else { return };
-        if !entry.topic.connected() {
-            self.replace(channel, entry, shard_index);
+        if self.pattern_count() > 0 && matches!(event, ChannelEvent::Publication { .. }) {
+            self.deliver_to_patterns(channel, &event);
         }
-        if matches!(event, ChannelEvent::Publication { .. }) {
+        self.deliver_to(channel, || Encoded::new(channel.clone(), event));
+    }
+}
+
+impl Topics {
+    /// Hands an event to the topics of the patterns that `channel` matches. Each is a topic like any other; whoever is subscribed to both hears it
+    /// twice. The order in which a channel's events come is kept for each of them, because the broker never delivers two of them at once.
+    fn deliver_to_patterns(&self, channel: &ChannelName, event: &ChannelEvent) {
+        let Some(shortest) = self.rules.pattern_bytes_min(channel) else { return };
+        let mut matching: SmallVec<[ChannelName; 4]> = SmallVec::new();
+        self.patterns.read().for_each_of(channel, shortest, |pattern| matching.push(pattern.clone()));
+        for pattern in matching {
+            self.deliver_to(&pattern, || Encoded::under(pattern.clone(), channel.clone(), event.clone()));
+        }
+    }
+
+    /// Hands an event to the topic of this name, if somebody listens.
+    fn deliver_to(&self, topic: &ChannelName, encoded: impl FnOnce() -> Encoded) {
+        let shard_index = self.shard_of(topic);
+        let mut shelf = self.shards[shard_index].lock();
+        let Some(entry) = shelf.entries.get_mut(topic) else { return };
+        if !entry.topic.connected() {
+            self.replace(topic, entry, shard_index);
+        }
+        let event = Arc::new(encoded());
+        if !event.is_about_presence() {
             entry.publications.count(self.clock.now());
         }
-        let event = Arc::new(Encoded::new(channel.clone(), event));
         if entry.in_flight.add(event.weight(), self.settings.queue_bytes_max) {
             entry.topic.do_send(Happened(event));
         } else {

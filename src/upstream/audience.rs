@@ -53,6 +53,31 @@ impl Seat {
     fn has(&self, channel: &ChannelName) -> bool {
         self.patterns.iter().any(|pattern| pattern.is_match(channel.as_str()))
     }
+
+    /// Whether a channel of it may begin with `prefix`.
+    fn may_begin_with(&self, prefix: &str) -> bool {
+        self.patterns.iter().any(|pattern| {
+            let known = beginning_of(pattern.as_str());
+            known.starts_with(prefix) || prefix.starts_with(&known)
+        })
+    }
+}
+
+/// The plain text that all names begin with which an expression of [`Seat::patterns`] matches.
+fn beginning_of(expression: &str) -> String {
+    let mut letters = expression.strip_prefix('^').unwrap_or(expression).chars();
+    let mut known = String::new();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => match letters.next() {
+                Some(escaped) if !escaped.is_alphanumeric() => known.push(escaped),
+                _ => break,
+            },
+            '.' | '^' | '$' | '|' | '?' | '*' | '+' | '(' | ')' | '[' | ']' | '{' | '}' => break,
+            plain => known.push(plain),
+        }
+    }
+    known
 }
 
 impl Inside {
@@ -84,8 +109,17 @@ impl Audience {
 
     /// `channel` has its first subscriber, or is told again. Whether a feed has to come back for it. Quick: called while the channel is locked.
     pub fn wanted(&self, channel: &ChannelName) -> bool {
+        self.take_seats(channel, |seat| seat.has(channel))
+    }
+
+    /// The same for a pattern, which is for all channels that begin with `prefix`.
+    pub fn wanted_by_pattern(&self, pattern: &ChannelName, prefix: &str) -> bool {
+        self.take_seats(pattern, |seat| seat.may_begin_with(prefix))
+    }
+
+    fn take_seats(&self, channel: &ChannelName, is_for: impl Fn(&Seat) -> bool) -> bool {
         let mut comes_back = false;
-        for seat in self.inside.lock().seats.iter_mut().filter(|seat| seat.has(channel)) {
+        for seat in self.inside.lock().seats.iter_mut().filter(|seat| is_for(seat)) {
             seat.channels.insert(channel.clone());
             comes_back |= std::mem::take(&mut seat.is_resting);
         }
@@ -161,6 +195,23 @@ mod tests {
         assert!(resting(&audience, 1).is_empty());
         audience.forget("f0");
         assert!(!audience.wanted(&channel));
+    }
+
+    #[test]
+    fn a_pattern_listens_to_every_feed_that_may_have_a_channel_of_it() {
+        for (expression, beginning) in
+            [(r"^ticks:host$", "ticks:host"), (r"^ticks:a\.b\-[^:]+$", "ticks:a.b-"), (r"^(?P<a>[^:]+):x$", ""), (r"^\d", ""), ("", "")]
+        {
+            assert_eq!(beginning_of(expression), beginning, "{expression}");
+        }
+        let (audience, pattern) = (audience(12), ChannelName::new("ticks:1*"));
+        audience.release(1_000, 1_000 * MINUTE);
+        assert_eq!(resting(&audience, 12).len(), 12);
+        assert!(audience.wanted_by_pattern(&pattern, "ticks:1"));
+        assert_eq!(resting(&audience, 12), [0, 2, 3, 4, 5, 6, 7, 8, 9], "1, 10 and 11 are back");
+        audience.unwanted(&pattern, 1_000 * MINUTE);
+        audience.release(1_000, 2_000 * MINUTE);
+        assert_eq!(resting(&audience, 12).len(), 12);
     }
 
     #[test]

@@ -393,6 +393,14 @@ impl Upstream {
         }
     }
 
+    /// `pattern` has its first subscriber on this node: it is for all channels that begin with `prefix`. It keeps feeds from being let go; those
+    /// that run on demand it does not start, because it says nothing of which of them. Quick; may be called under a lock.
+    pub fn wanted_by_pattern(&self, pattern: &ChannelName, prefix: &str) {
+        if self.0.audience.wanted_by_pattern(pattern, prefix) {
+            self.wake();
+        }
+    }
+
     /// `channel` has lost its last subscriber on this node.
     pub fn unwanted(&self, channel: &ChannelName, now: Millis) {
         self.0.demand.unwanted(channel, now);

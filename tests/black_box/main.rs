@@ -48,5 +48,6 @@ mod tokens;
 mod transports;
 mod unidirectional;
 mod vanished;
+mod wildcards;
 
 mod cli;

@@ -100,6 +100,7 @@ async fn show(desk: Arc<Desk>, _: Caller, Show { channel }: Show) -> Result<Valu
     let topic = desk.topics.describe(&channel);
     Ok(json!({
         "channel": channel.as_str(),
+        "pattern": options.is_pattern,
         "subscribers": topic.as_ref().map_or(0, |topic| topic.subscribers),
         "publications_per_second": topic.as_ref().map_or(0.0, |topic| topic.publications_per_second),
         "history": stream(&desk, &channel).await,

@@ -118,6 +118,9 @@ pub async fn call(call: &Call<'_>, request: SubscribeRequest<'_>) -> Result<Empt
         return Err(ErrorCode::BAD_REQUEST);
     }
     call.options(&request.channel)?;
+    if !call.api.topics.has_room_for(&ChannelName::new(&request.channel)) {
+        return Err(ErrorCode::TOO_MANY_REQUESTS);
+    }
     let to = Addressed { user: &request.user, client: &request.client, session: &request.session };
     let subscribed = Subscribed {
         sub: ServerSub {

@@ -321,23 +321,24 @@ fn write_publication(publication: &Publication, body: Body, object: &mut Object)
         return Err(NotJson);
     }
     match body {
-        Body::Plain => object.raw("data", &publication.data),
+        Body::Plain | Body::Under(_) => object.raw("data", &publication.data),
         Body::Whole => object.text("data", std::str::from_utf8(&publication.data).map_err(|_| NotJson)?),
         Body::Patch(patch) => object.text("data", std::str::from_utf8(patch).map_err(|_| NotJson)?),
     }
     if let Some(info) = &publication.info {
         object.object("info", |object| write_info(info, object))?;
     }
-    if publication.offset > 0 {
+    if publication.offset > 0 && body.tells_offset() {
         object.number("offset", publication.offset);
     }
-    if let Some(tags) = &publication.tags
-        && !tags.is_empty()
-    {
+    if let Some(tags) = body.tags(publication) {
         object.key("tags");
-        serde_json::to_writer(object.out.writer(), tags).expect("writing a map of texts into memory does not fail");
+        serde_json::to_writer(object.out.writer(), &*tags).expect("writing a map of texts into memory does not fail");
     }
     object.yes("delta", matches!(body, Body::Patch(_)));
+    if let Body::Under(channel) = body {
+        object.text("channel", channel);
+    }
     Ok(())
 }
 

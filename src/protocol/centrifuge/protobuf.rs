@@ -5,6 +5,7 @@ use crate::channel;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -141,6 +142,8 @@ struct Publication {
     tags: BTreeMap<String, String>,
     #[prost(bool, tag = "8")]
     delta: bool,
+    #[prost(string, tag = "10")]
+    channel: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -336,15 +339,16 @@ impl From<&channel::ClientInfo> for ClientInfo {
 impl Publication {
     fn new(publication: &channel::Publication, body: Body) -> Self {
         let (data, delta) = match body {
-            Body::Plain | Body::Whole => (publication.data.bytes(), false),
+            Body::Plain | Body::Whole | Body::Under(_) => (publication.data.bytes(), false),
             Body::Patch(patch) => (patch, true),
         };
         Self {
             data: data.clone(),
             info: publication.info.as_deref().map(ClientInfo::from),
-            offset: publication.offset,
-            tags: publication.tags.as_deref().cloned().unwrap_or_default(),
+            offset: if body.tells_offset() { publication.offset } else { 0 },
+            tags: body.tags(publication).map(Cow::into_owned).unwrap_or_default(),
             delta,
+            channel: if let Body::Under(channel) = body { channel.to_string() } else { String::new() },
         }
     }
 }
@@ -528,6 +532,24 @@ mod tests {
             let message = Reply::decode_length_delimited(alone(Codec::Protobuf, &push())).unwrap();
             let told = message.push.unwrap().publication.unwrap();
             assert_eq!((told.delta, &told.data), (is_delta, if is_delta { &patch } else { publication.data.bytes() }));
+        }
+    }
+
+    #[test]
+    fn subscribers_of_a_pattern_are_told_the_channel_and_no_offset() {
+        let (pattern, channel) = (channel::ChannelName::new("ticks:*"), channel::ChannelName::new("ticks:a"));
+        let own = [("k", "v"), (reply::CHANNEL_TAG, "of the publisher")].map(|(key, value)| (key.to_string(), value.to_string()));
+        for (tags, json, told_tags) in
+            [(None, r#"{"$channel":"ticks:a"}"#, 1), (Some(Arc::new(channel::Tags::from(own))), r#"{"$channel":"ticks:a","k":"v"}"#, 2)]
+        {
+            let publication = channel::Publication { tags, ..publication(7) };
+            let push = || reply::Reply::Push(Push::Publication { channel: &pattern, publication: &publication, body: Body::Under(&channel) });
+            let expected = format!(r#"{{"push":{{"channel":"ticks:*","pub":{{"data":{{"x":1}},"tags":{json},"channel":"ticks:a"}}}}}}"#);
+            assert_eq!(std::str::from_utf8(&alone(Codec::Json, &push())).unwrap(), expected);
+            let message = Reply::decode_length_delimited(alone(Codec::Protobuf, &push())).unwrap();
+            let told = message.push.unwrap().publication.unwrap();
+            assert_eq!((told.channel.as_str(), told.offset, told.tags.len()), ("ticks:a", 0, told_tags));
+            assert_eq!(told.tags[reply::CHANNEL_TAG], "ticks:a");
         }
     }
 

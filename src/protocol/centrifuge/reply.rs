@@ -1,8 +1,9 @@
 //! What the hub answers and tells.
 
-use crate::channel::{ChannelName, ClientInfo, Publication, StreamPosition};
+use crate::channel::{ChannelName, ClientInfo, Publication, StreamPosition, Tags};
 use crate::protocol::codes::{ErrorCode, Unsubscribed};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// One message to a client.
@@ -101,6 +102,32 @@ pub enum Body<'a> {
     Whole,
     /// To a subscriber that takes deltas, as a patch of the publication that it was given before. In JSON that is a text too.
     Patch(&'a Bytes),
+    /// As it is, to subscribers of a pattern: under the name of the pattern, with the channel that it was published into.
+    Under(&'a ChannelName),
+}
+
+/// The tag that tells subscribers of a pattern the channel, for SDKs that do not hand on the member `channel` of a publication. A publisher's own
+/// tag of this name gives way to it, so that nobody can pretend to be another channel.
+pub const CHANNEL_TAG: &str = "$channel";
+
+impl<'a> Body<'a> {
+    /// Offsets of different channels say nothing beside one another, and an SDK would take them for a position.
+    pub const fn tells_offset(self) -> bool {
+        !matches!(self, Self::Under(_))
+    }
+
+    /// The tags that go along, if there are any.
+    pub fn tags(self, publication: &'a Publication) -> Option<Cow<'a, Tags>> {
+        let tags = publication.tags.as_deref().filter(|tags| !tags.is_empty());
+        match self {
+            Self::Under(channel) => {
+                let mut tags = tags.cloned().unwrap_or_default();
+                tags.insert(CHANNEL_TAG.to_string(), channel.to_string());
+                Some(Cow::Owned(tags))
+            }
+            Self::Plain | Self::Whole | Self::Patch(_) => tags.map(Cow::Borrowed),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]

@@ -167,8 +167,12 @@ impl Session {
                 wanted.push(ServerSub::plain(ChannelName::new(name)));
             }
         }
-        if wanted.len() > self.worker.settings.channel_limit {
+        let patterns: Vec<_> = wanted.iter().map(|sub| &sub.channel).filter(|channel| rules.pattern_prefix(channel).is_some()).collect();
+        if wanted.len() > self.worker.settings.channel_limit || patterns.len() > self.worker.settings.wildcard_limit {
             return Err(Refused::Disconnect(Disconnect::CHANNEL_LIMIT));
+        }
+        if !patterns.iter().all(|pattern| self.worker.fan.topics.has_room_for(pattern)) {
+            return Err(Refused::Error(ErrorCode::TOO_MANY_REQUESTS));
         }
         wanted
             .into_iter()

@@ -126,6 +126,9 @@ impl Session {
             return self.grant_own(&request.channel).map_err(NoGrant::error);
         }
         let options = self.options(&request.channel).map_err(NoGrant::error)?;
+        if options.is_pattern {
+            self.may_have_pattern(&request.channel).map_err(NoGrant::error)?;
+        }
         if request.kind >= 1 {
             // Map and shared-poll subscriptions: no namespace offers them.
             return Err(NoGrant::error(if request.kind == 4 { ErrorCode::NOT_AVAILABLE } else { ErrorCode::PERMISSION_DENIED }));
@@ -163,6 +166,20 @@ impl Session {
         }
         self.settle(&mut grant, &asked);
         Ok(grant)
+    }
+
+    /// Whether there is room for one more pattern, of this connection and of all.
+    fn may_have_pattern(&self, pattern: &str) -> Result<(), ErrorCode> {
+        if self.pattern_count() >= self.worker.settings.wildcard_limit {
+            return Err(ErrorCode::LIMIT_EXCEEDED);
+        }
+        if self.worker.fan.topics.has_room_for(&ChannelName::new(pattern)) { Ok(()) } else { Err(ErrorCode::TOO_MANY_REQUESTS) }
+    }
+
+    /// Patterns that the client is subscribed to.
+    pub(in crate::session) fn pattern_count(&self) -> usize {
+        let rules = &self.worker.publisher.rules;
+        self.subscriptions.keys().filter(|channel| rules.pattern_prefix(channel).is_some()).count()
     }
 
     /// What the application says of a client that shows no token. `None`: it is not asked, because the channel's name says who may, or that a

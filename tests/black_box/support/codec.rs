@@ -99,6 +99,7 @@ static PUBLICATION: &[Field] = &[
     field(7, "tags", TextMap),
     field(8, "delta", Flag),
     field(9, "time", Signed),
+    field(10, "channel", Text),
     field(14, "epoch", Text),
     field(16, "version", Unsigned),
 ];

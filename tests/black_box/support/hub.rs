@@ -351,7 +351,8 @@ impl Drop for Hub {
 }
 
 /// What a session may leave no trace in. Histories and the memory they take are kept on purpose.
-const MUST_RETURN: [&str; 14] = [
+const MUST_RETURN: [&str; 15] = [
+    "wildcards",
     "mercure_subscribers",
     "mercure_subscriptions",
     "mercure_patterns",
