@@ -4,7 +4,7 @@ use crate::support::{Answer, Canaries, Client, Codec, Dial, Hub, eventually, req
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 const PASSWORD: &str = "correct horse battery";
@@ -21,7 +21,7 @@ fn config(changes: Value) -> Value {
 
 /// `aether user …` on the hub's store, while the hub runs.
 fn user_command(hub: &Hub, arguments: &[&str], input: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_aether"));
+    let mut command = crate::support::aether();
     command.arg("user").args(arguments).args(["--config", "aether.toml"]).current_dir(hub.directory.path()).env_clear();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().expect("the binary runs");

@@ -13,8 +13,7 @@ async fn hub(changes: Value) -> Hub {
 
 /// The binary with the hub's configuration, in its folder, and no environment of ours.
 fn aether(hub: &Hub, arguments: &[&str]) -> Command {
-    let binary = std::env::var("AETHER_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_aether").to_owned());
-    let mut command = Command::new(binary);
+    let mut command = crate::support::aether();
     command.args(arguments).args(["--config", "aether.toml"]).current_dir(hub.directory.path()).env_clear();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -5,7 +5,7 @@ use crate::support::token::token;
 use crate::support::{API_KEY, Client, Codec, Hub, eventually, merged, request};
 use serde_json::{Value, json};
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -37,8 +37,7 @@ async fn recorded(client: &mut Client, query: Value) -> Vec<(String, String, Str
 }
 
 fn command(hub: &Hub, arguments: &[&str], input: &str) -> String {
-    let binary = std::env::var("AETHER_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_aether").to_owned());
-    let mut command = Command::new(binary);
+    let mut command = crate::support::aether();
     command.args(arguments).args(["--config", "aether.toml"]).current_dir(hub.directory.path()).env_clear();
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
     process.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("the input is taken");

@@ -2,12 +2,11 @@
 
 use crate::support::{Hub, eventually, request};
 use serde_json::{Value, json};
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// `aether key …` with the configuration of the hub.
 fn key(hub: &Hub, arguments: &[&str]) -> Output {
-    let binary = std::env::var("AETHER_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_aether").to_owned());
-    let mut command = Command::new(binary);
+    let mut command = crate::support::aether();
     command.arg("key").args(arguments).arg("--config").arg(hub.directory.path().join("aether.toml")).current_dir(hub.directory.path());
     command.output().expect("the binary can be started")
 }

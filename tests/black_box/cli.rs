@@ -1,7 +1,7 @@
 //! The command line as somebody meets it who types it.
 
 use std::os::unix::ffi::OsStringExt;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 /// What a run of the binary said and how it ended.
 struct Said {
@@ -16,7 +16,7 @@ fn aether(arguments: &[&str], files: &[(&str, &str)], variables: &[(&str, &str)]
     for (name, text) in files {
         std::fs::write(directory.path().join(name), text).expect("a file can be written");
     }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_aether"));
+    let mut command = crate::support::aether();
     command.args(arguments).current_dir(directory.path()).env_clear().envs(variables.iter().copied()).stdin(Stdio::null());
     said(command.output().expect("the binary runs"))
 }
@@ -160,7 +160,7 @@ fn a_key_that_is_none_is_noticed_before_the_server_starts() {
 
 #[test]
 fn a_variable_that_is_not_text_is_named() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_aether"));
+    let mut command = crate::support::aether();
     command
         .arg("check-config")
         .env_clear()
@@ -204,12 +204,7 @@ fn no_token_without_a_key() {
 
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_aether"))
-        .arg("default-config")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
+    let mut child = crate::support::aether().arg("default-config").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
     drop(child.stdout.take());
     let said = said(child.wait_with_output().expect("the binary ends"));
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));

@@ -106,8 +106,7 @@ async fn a_schema_that_cannot_be_used_is_said_before_the_start() {
         let config = format!("[[channel.namespaces]]\nname = \"news\"\npublication_schema = \"{}\"\n", schema.display());
         let config_file = directory.path().join("aether.toml");
         std::fs::write(&config_file, config).expect("the configuration can be written");
-        let binary = std::env::var("AETHER_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_aether").to_owned());
-        let output = std::process::Command::new(binary).args(["check-config", "--config"]).arg(&config_file).output().expect("it runs");
+        let output = crate::support::aether().args(["check-config", "--config"]).arg(&config_file).output().expect("it runs");
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let (is_valid, told) = check(r#"{"type":"object"}"#);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -132,7 +132,7 @@ struct Said {
 
 /// Starts `aether feed check` with no environment but these variables.
 fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_aether"));
+    let mut command = crate::support::aether();
     command.args(["feed", "check"]).args(arguments).env_clear().envs(variables.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
 }
@@ -181,7 +181,7 @@ fn assert_accepted(config: &str) {
     let directory = tempfile::tempdir().expect("a directory can be made");
     let path = directory.path().join("aether.toml");
     std::fs::write(&path, config).expect("a file can be written");
-    let output = Command::new(env!("CARGO_BIN_EXE_aether")).arg("check-config").arg("--config").arg(&path).env_clear().output().expect("it runs");
+    let output = crate::support::aether().arg("check-config").arg("--config").arg(&path).env_clear().output().expect("it runs");
     assert!(output.status.success(), "{config}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -189,7 +189,7 @@ fn assert_accepted(config: &str) {
 
 #[test]
 fn the_demo_feed_is_healthy_and_its_configuration_is_accepted() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_aether"));
+    let mut command = crate::support::aether();
     command.args(["demo-feed", "--address", "127.0.0.1:0"]).env_clear().stdout(Stdio::piped());
     let mut feed = command.spawn().expect("the binary runs");
     let mut line = String::new();

@@ -601,7 +601,7 @@ async fn the_documented_backend_works() {
     let directory = tempfile::tempdir().expect("a directory can be made");
     let file = directory.path().join("aether.toml");
     std::fs::write(&file, config).expect("the configuration can be written");
-    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_aether"));
+    let mut check = crate::support::aether();
     let checked = check.args(["check-config", "--config"]).arg(&file).output().expect("the binary can be started");
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     // The same, as the harness takes it.

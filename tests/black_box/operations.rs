@@ -3,7 +3,7 @@
 use crate::support::{Codec, Hub, many};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::process::{Command, Output};
+use std::process::Output;
 
 #[tokio::test]
 async fn health_and_readiness() {
@@ -113,8 +113,7 @@ async fn every_connection_leaves_a_trace_in_the_counts() {
 // === The command line ===
 
 fn aether(arguments: &[&str]) -> Output {
-    let binary = std::env::var("AETHER_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_aether").to_owned());
-    Command::new(binary).args(arguments).env_clear().output().expect("the binary can be started")
+    crate::support::aether().args(arguments).env_clear().output().expect("the binary can be started")
 }
 
 #[test]

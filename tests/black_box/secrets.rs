@@ -5,7 +5,7 @@ use crate::support::token::{SECRET, user_token};
 use crate::support::{API_KEY, Answer, Codec, Hub, request};
 use serde_json::json;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Everything that was said, with where.
 #[derive(Default)]
@@ -30,8 +30,7 @@ impl Said {
 
 /// A command of the binary beside the hub: what it writes to standard output, which is where a secret that was asked for comes.
 fn command(hub: &Hub, arguments: &[&str], input: &str, said: &mut Said) -> String {
-    let binary = std::env::var("AETHER_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_aether").to_owned());
-    let mut command = Command::new(binary);
+    let mut command = crate::support::aether();
     command.args(arguments).arg("--config").arg(hub.directory.path().join("aether.toml")).current_dir(hub.directory.path());
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary can be started");
     process.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");

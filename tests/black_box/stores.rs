@@ -6,7 +6,7 @@ use crate::support::{Canaries, Codec, Hub, eventually, merged, request};
 use secantus::Secantus;
 use serde_json::{Value, json};
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 #[path = "../peers/secantus.rs"]
@@ -24,7 +24,7 @@ fn config(store: Value) -> Value {
 
 /// `aether user add` beside the running hub.
 fn add_user(hub: &Hub, name: &str) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_aether"));
+    let mut command = crate::support::aether();
     command.args(["user", "add", name, "--config", "aether.toml"]).current_dir(hub.directory.path()).env_clear();
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
     process.stdin.take().expect("it is piped").write_all(format!("{PASSWORD}\n").as_bytes()).expect("the input is taken");
@@ -116,11 +116,8 @@ async fn the_file_is_locked_by_somebody_who_forgot_it() {
 fn a_folder_that_cannot_be_written_is_said_with_the_way_out() {
     for (option, value) in [("data_dir", "/proc/nowhere"), ("store.sqlite.path", "/proc/aether.db")] {
         let set = format!("{option}={value}");
-        let output = Command::new(env!("CARGO_BIN_EXE_aether"))
-            .args(["serve", "--set", "http_server.port=0", "--set", &set])
-            .env_clear()
-            .output()
-            .expect("the binary runs");
+        let output =
+            crate::support::aether().args(["serve", "--set", "http_server.port=0", "--set", &set]).env_clear().output().expect("the binary runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains("set data_dir or store.sqlite.path"), "{set}: {said}");
     }
@@ -202,7 +199,7 @@ async fn operators_work_on_mongodb() {
     assert!(!json!(all).to_string().contains(&key));
     assert_eq!(done(&mut admin, "admin.audit.verify", json!({})).await["is_whole"], true);
     admin.leave().await;
-    let verified = Command::new(env!("CARGO_BIN_EXE_aether"))
+    let verified = crate::support::aether()
         .args(["audit", "verify", "--config", "aether.toml"])
         .current_dir(hub.directory.path())
         .env_clear()

@@ -42,6 +42,12 @@ impl Caller {
     }
 }
 
+/// The binary that is tried: the one that cargo has built for the tests, or that which `AETHER_BIN` names.
+pub fn aether() -> Command {
+    let named = std::env::var_os("AETHER_BIN").map(|path| std::path::absolute(path).expect("it is a path"));
+    Command::new(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_aether").into()))
+}
+
 impl Hub {
     /// A hub with the tests' configuration, `changes` laid over it.
     pub async fn start(changes: Value) -> Self {
@@ -79,8 +85,7 @@ impl Hub {
         let config_file = directory.path().join("aether.toml");
         std::fs::write(&config_file, as_toml(&config)).expect("the configuration can be written");
         let log = File::create(directory.path().join("hub.log")).expect("the log can be made");
-        let binary = std::env::var("AETHER_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_aether").to_owned());
-        let mut command = Command::new(binary);
+        let mut command = aether();
         command.args(["serve", "--config"]).arg(&config_file).current_dir(directory.path());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("RUST_LOG", "info").env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
