@@ -45,12 +45,12 @@ fn goes_out(codec: Codec, channel: &str, data: bytes::Bytes) {
     // Any text may stand where a patch stands.
     let patch = bytes::Bytes::copy_from_slice(&publication.data);
     for body in [Body::Plain, Body::Whole, Body::Patch(&patch)] {
-        told(&Push::Publication { channel: &channel, publication: &publication, body }, is_json);
+        told(|| Push::Publication { channel: &channel, publication: &publication, body }, is_json);
     }
 }
 
-fn told(push: &Push, is_json: bool) {
-    match Wire::StreamJson.push(push) {
+fn told<'a>(push: impl Fn() -> Push<'a>, is_json: bool) {
+    match Wire::StreamJson.push(push()) {
         Ok(line) => {
             let message = line.strip_suffix(b"\n").expect("a line ends");
             assert!(is_json && !message.contains(&b'\n'), "a line feed would begin another reply");
@@ -58,5 +58,5 @@ fn told(push: &Push, is_json: bool) {
         }
         Err(_) => assert!(!is_json),
     }
-    Wire::StreamProtobuf.push(push).expect("Protobuf carries any bytes");
+    Wire::StreamProtobuf.push(push()).expect("Protobuf carries any bytes");
 }
