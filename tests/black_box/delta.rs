@@ -20,9 +20,9 @@ on_all_transports!(
     server_side_subscriptions_are_told_whole_publications,
 );
 
-const CHANNEL: &str = "doc:1";
+pub const CHANNEL: &str = "doc:1";
 
-async fn hub() -> Hub {
+pub async fn hub() -> Hub {
     let open = json!({ "allow_subscribe_for_client": true, "allow_publish_for_client": true, "allowed_delta_types": ["fossil"] });
     let namespace = |changes: Value| merged(open.clone(), changes);
     Hub::start(json!({ "channel": { "namespaces": [
@@ -34,7 +34,7 @@ async fn hub() -> Hub {
 }
 
 /// A document of which only a little changes from one number to the next.
-fn document(number: usize) -> Value {
+pub fn document(number: usize) -> Value {
     json!({
         "a title": "Ångström, grüße – 日本語 😀",
         "lines": (0..8).map(|line| format!("line {line} is the same in all of them")).collect::<Vec<_>>(),
@@ -43,19 +43,19 @@ fn document(number: usize) -> Value {
     })
 }
 
-fn documents(numbers: impl IntoIterator<Item = usize>) -> Vec<Value> {
+pub fn documents(numbers: impl IntoIterator<Item = usize>) -> Vec<Value> {
     numbers.into_iter().map(document).collect()
 }
 
 /// What a client knows of one channel that it takes deltas from.
-struct Reader {
+pub struct Reader {
     codec: Codec,
     last: Option<Vec<u8>>,
     patches: usize,
 }
 
 impl Reader {
-    fn new(via: Via) -> Self {
+    pub fn new(via: Via) -> Self {
         Self { codec: via.codec, last: None, patches: 0 }
     }
 
@@ -78,7 +78,7 @@ impl Reader {
         data
     }
 
-    async fn next(&mut self, client: &mut Client, channel: &str, count: usize) -> Vec<Value> {
+    pub async fn next(&mut self, client: &mut Client, channel: &str, count: usize) -> Vec<Value> {
         let mut all = Vec::with_capacity(count);
         for _ in 0..count {
             all.push(self.read(&client.publication(channel).await));
@@ -123,7 +123,7 @@ fn number(rest: &mut &[u8]) -> (usize, u8) {
     }
 }
 
-async fn subscribe(client: &mut Client, channel: &str) -> Value {
+pub async fn subscribe(client: &mut Client, channel: &str) -> Value {
     client.subscribe_with(json!({ "channel": channel, "delta": "fossil" })).await
 }
 

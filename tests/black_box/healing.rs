@@ -1,6 +1,7 @@
 //! Panics on purpose (only in builds with the feature `test-hooks`): what panics is alone in it, and what is needed comes back.
 
-use crate::support::{Canaries, Codec, Hub, eventually, request};
+use crate::delta;
+use crate::support::{Canaries, Codec, Hub, eventually, many, request};
 use serde_json::json;
 
 async fn panic_in(hub: &Hub, target: &str) {
@@ -55,6 +56,29 @@ async fn a_panic_in_a_topic_leaves_nobody_deaf() {
         .await;
     })
     .await;
+}
+
+/// What a worker's actor took with it is told from history, and as deltas of what its subscribers have.
+#[tokio::test]
+async fn deltas_go_on_after_a_workers_actor_died() {
+    for codec in [Codec::Json, Codec::Protobuf] {
+        let mut hub = delta::hub().await;
+        hub.expect_panics();
+        let mut clients = many(4, async |_| {
+            let mut client = hub.connect(codec).await;
+            delta::subscribe(&mut client, delta::CHANNEL).await;
+            (client, delta::Reader::new(codec.into()))
+        })
+        .await;
+        for number in 0..5 {
+            hub.publish(delta::CHANNEL, delta::document(2 * number)).await;
+            panic_in(&hub, "fanout").await;
+            hub.publish(delta::CHANNEL, delta::document(2 * number + 1)).await;
+        }
+        for (client, reader) in &mut clients {
+            assert_eq!(reader.next(client, delta::CHANNEL, 10).await, delta::documents(0..10), "{codec:?}");
+        }
+    }
 }
 
 #[tokio::test]
