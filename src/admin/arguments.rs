@@ -272,6 +272,8 @@ impl SecretName {
     }
 }
 
+pub(super) use choices;
+
 const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 choices! {

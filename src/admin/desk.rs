@@ -3,6 +3,7 @@
 use super::arguments::SecretName;
 use super::audit::Audit;
 use super::gate::{AUDIT, EVENTS, TRACE_PREFIX};
+use super::looks::Looks;
 use crate::auth::accounts::Accounts;
 use crate::auth::{ApiKeys, Blocks, Keyring};
 use crate::broker::Publish;
@@ -64,6 +65,7 @@ pub(super) struct Running {
 pub struct Desk {
     parts: DeskParts,
     pub(super) traces: Mutex<HashMap<u64, Running>>,
+    pub(super) looks: Mutex<Looks>,
     next_trace: AtomicU64,
 }
 
@@ -106,7 +108,7 @@ pub struct DeskParts {
 
 impl Desk {
     pub fn new(parts: DeskParts) -> Self {
-        Self { parts, traces: Mutex::default(), next_trace: AtomicU64::new(1) }
+        Self { parts, traces: Mutex::default(), looks: Mutex::default(), next_trace: AtomicU64::new(1) }
     }
 
     pub(super) fn next_trace(&self) -> u64 {

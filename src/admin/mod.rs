@@ -13,6 +13,7 @@ pub mod audit;
 pub mod commands;
 mod desk;
 mod gate;
+mod looks;
 
 pub use arguments::{Argument, SecretName};
 pub use desk::{AdminSettings, Desk, DeskParts, House, Reloaded, publish_record, record};
@@ -272,6 +273,7 @@ async fn answer(desk: Arc<Desk>, caller: Caller, method: &str, data: &[u8]) -> R
         }
     };
     let entry = match command.effect {
+        Effect::Looks | Effect::Reads if !desk.looks.lock().is_news(caller.session, method, &act.details, desk.clock.now()) => None,
         Effect::Looks => {
             desk.audit.note_later(act);
             None

@@ -1,4 +1,4 @@
-//! The pages besides the Live page: signing in, the account and the connection test, and what every page is told first.
+//! The pages besides the Live page: signing in, the account, the dashboard and the connection test, and what every page is told first.
 //!
 //! All are the same file, which shows what its address asks for. Deliberately absent: whether anybody is signed in. The pages ask that
 //! themselves, by the cookie, so that what is served here is the same for everybody.
@@ -15,6 +15,10 @@ use std::future::ready;
 /// Addresses of pages that need accounts, as the front end knows them.
 const LOGIN: &str = "/login";
 const ACCOUNT: &str = "/account";
+
+/// The dashboard, and its views with those that have an address for each thing that they show.
+const OVERVIEW: &str = "/overview";
+const VIEWS: [&str; 10] = ["/channels", "/sessions", "/upstreams", "/alerts", "/reports", "/audit", "/console", "/access", "/settings", "/nodes"];
 
 /// Where a browser tries every way in. For everybody, as the ways in are.
 const CONNECTION_TEST: &str = "/connection-test";
@@ -66,8 +70,12 @@ impl Pages {
         let index = async |request: HttpRequest| assets::serve(&request, assets::INDEX);
         service.route(CONNECTION_TEST, web::route().to(index));
         if self.has_accounts {
-            for path in [LOGIN, ACCOUNT] {
+            for path in [LOGIN, ACCOUNT, OVERVIEW].into_iter().chain(VIEWS) {
                 service.route(path, web::route().to(index));
+            }
+            // A channel's name may hold slashes.
+            for path in VIEWS {
+                service.route(&format!("{path}/{{thing:.+}}"), web::route().to(index));
             }
             if !self.has_live {
                 service.route("/", web::route().to(|request: HttpRequest| ready(answer_root(&request))));
@@ -85,13 +93,13 @@ fn answer_config(request: &HttpRequest, config: Bytes) -> HttpResponse {
     secured(response)
 }
 
-/// Without a Live page the account page is what there is. For now: the Live page may be switched on again.
+/// Without a Live page the dashboard is what there is. For now: the Live page may be switched on again.
 fn answer_root(request: &HttpRequest) -> HttpResponse {
     if !is_read(request) {
         return secured(respond::method_not_allowed("GET, HEAD"));
     }
     let mut response = HttpResponse::Found().finish();
-    response.headers_mut().insert(LOCATION, HeaderValue::from_static(ACCOUNT));
+    response.headers_mut().insert(LOCATION, HeaderValue::from_static(OVERVIEW));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     secured(response)
 }
@@ -140,17 +148,17 @@ mod tests {
     #[actix_web::test]
     async fn without_accounts_there_is_nothing_to_sign_in_to() {
         assert!(Pages::new(&settings(false, None)).is_none());
-        for path in [LOGIN, ACCOUNT, "/"] {
+        for path in [LOGIN, ACCOUNT, OVERVIEW, "/sessions", "/channels/a", "/"] {
             // `/` is mounted by the Live page itself.
             assert_eq!(ask(&settings(true, None), test::TestRequest::get().uri(path)).await.status(), StatusCode::NOT_FOUND, "{path}");
         }
     }
 
     #[actix_web::test]
-    async fn without_a_live_page_the_root_leads_to_the_account() {
+    async fn without_a_live_page_the_root_leads_to_the_dashboard() {
         let answer = ask(&settings(false, Some("/auth")), test::TestRequest::get().uri("/")).await;
         assert_eq!(answer.status(), StatusCode::FOUND);
-        assert_eq!(answer.headers().get(LOCATION).unwrap(), ACCOUNT);
+        assert_eq!(answer.headers().get(LOCATION).unwrap(), OVERVIEW);
         let answer = ask(&settings(false, Some("/auth")), test::TestRequest::post().uri("/")).await;
         assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
         let answer = ask(&settings(true, Some("/auth")), test::TestRequest::get().uri("/")).await;
@@ -159,7 +167,7 @@ mod tests {
 
     #[actix_web::test]
     async fn pages_are_only_read() {
-        for path in [LOGIN, ACCOUNT, CONNECTION_TEST] {
+        for path in [LOGIN, ACCOUNT, CONNECTION_TEST, OVERVIEW, "/channels", "/channels/chat:a/b", "/upstreams/ticks"] {
             let answer = ask(&settings(true, Some("/auth")), test::TestRequest::post().uri(path)).await;
             assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
         }

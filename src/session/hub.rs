@@ -136,6 +136,13 @@ impl Hub {
         found
     }
 
+    /// What is known of everybody, in no order.
+    pub fn facts(&self) -> Vec<Arc<SessionFacts>> {
+        let mut all = Vec::with_capacity(self.len());
+        self.each(&SessionQuery::default(), |entry| all.push(Arc::clone(&entry.facts)));
+        all
+    }
+
     /// The first `limit` of those that are meant, ordered by session, beginning behind `after`.
     pub fn list(&self, query: &SessionQuery, after: Option<SessionId>, limit: usize) -> Vec<Arc<SessionFacts>> {
         let mut page = BTreeMap::new();

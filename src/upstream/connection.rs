@@ -8,7 +8,7 @@
 //! once. As soon as one event has come on both, the older one brings nothing more that the younger would not, and ends.
 
 use super::events::{FeedMoved, LogBudget, PortionRead, PositionDropped, RotationEnded};
-use super::feed::Tenure;
+use super::feed::{Move, Tenure};
 use super::fetch::{self, Opened};
 use super::figures::Sums;
 use super::gap::{Cause as GapCause, Gap};
@@ -411,6 +411,7 @@ impl Connection {
 
     fn record(&mut self, edge: &Edge, wait: Option<Duration>, now: Millis) {
         let failures = self.machine.failures();
+        self.tenure.moved(Move::new(now, edge.from, edge.to, edge.reason, &edge.detail));
         self.tenure.write(|ledger| {
             ledger.state = edge.to;
             ledger.since = now;

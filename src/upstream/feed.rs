@@ -11,8 +11,31 @@ use crate::clock::Millis;
 use parking_lot::Mutex;
 use reqwest::Client;
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Moves of one feed that are remembered. Beyond it the oldest are forgotten.
+pub const MOVES_KEPT: usize = 64;
+
+/// Bytes of a reason in words that a move keeps.
+const MOVE_DETAIL_MAX: usize = 256;
+
+/// A feed went from one state into another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    pub at: Millis,
+    pub from: State,
+    pub to: State,
+    pub reason: Option<Reason>,
+    pub detail: Box<str>,
+}
+
+impl Move {
+    pub fn new(at: Millis, from: State, to: State, reason: Option<Reason>, detail: &str) -> Self {
+        Self { at, from, to, reason, detail: detail[..detail.floor_char_boundary(MOVE_DETAIL_MAX)].into() }
+    }
+}
 
 #[derive(Debug)]
 pub struct Feed {
@@ -22,6 +45,8 @@ pub struct Feed {
     pub host: Arc<str>,
     ledger: Mutex<Ledger>,
     noted: Mutex<Noted>,
+    /// The latest, the oldest first.
+    moves: Mutex<VecDeque<Move>>,
     /// Until then every line about it is written.
     detailed_until: AtomicU64,
 }
@@ -124,7 +149,15 @@ impl Feed {
         };
         let host = settings.url.host_str().unwrap_or_default();
         let host = Arc::from(format!("{host}:{}", settings.url.port_or_known_default().unwrap_or_default()));
-        Self { settings, client, host, ledger: Mutex::new(ledger), noted: Mutex::default(), detailed_until: AtomicU64::new(0) }
+        Self {
+            settings,
+            client,
+            host,
+            ledger: Mutex::new(ledger),
+            noted: Mutex::default(),
+            moves: Mutex::default(),
+            detailed_until: AtomicU64::new(0),
+        }
     }
 
     pub fn ledger(&self) -> Ledger {
@@ -169,6 +202,12 @@ impl Feed {
         Gain { sums: Sums { down_ms, ..sums.since(&before.sums) }, reasons: reasons.filter(|(_, count)| *count > 0).collect() }
     }
 
+    /// The latest `limit` moves, the oldest first.
+    pub fn moves(&self, limit: usize) -> Vec<Move> {
+        let moves = self.moves.lock();
+        moves.iter().skip(moves.len().saturating_sub(limit)).cloned().collect()
+    }
+
     pub fn detail_until(&self, until: Millis) {
         self.detailed_until.store(until, Ordering::Relaxed);
     }
@@ -202,6 +241,18 @@ impl Tenure {
         self.feed.ledger.lock().tenure == self.number
     }
 
+    /// Remembers a move.
+    pub fn moved(&self, one: Move) {
+        if !self.is_current() {
+            return;
+        }
+        let mut moves = self.feed.moves.lock();
+        if moves.len() >= MOVES_KEPT {
+            moves.pop_front();
+        }
+        moves.push_back(one);
+    }
+
     pub fn write(&self, change: impl FnOnce(&mut Ledger)) {
         let mut ledger = self.feed.ledger.lock();
         if ledger.tenure == self.number {
@@ -227,5 +278,23 @@ mod tests {
         assert_eq!((feed.ledger().events, first.is_current(), second.is_current()), (1, false, true));
         second.write(|ledger| ledger.events = 3);
         assert_eq!(feed.ledger().events, 3);
+    }
+
+    #[test]
+    fn so_many_moves_are_remembered_and_their_words_are_short() {
+        let settings = FeedSettings::new("a", "http://127.0.0.1:1/", "c", Format::Data, [], FeedLimits::default()).unwrap();
+        let feed = Arc::new(Feed::new(settings, Client::new()));
+        let tenure = feed.take_over();
+        for at in 0..MOVES_KEPT as Millis + 3 {
+            tenure.moved(Move::new(at, State::Open, State::Backoff, Some(Reason::Rst), &"ä".repeat(MOVE_DETAIL_MAX)));
+        }
+        let moves = feed.moves(usize::MAX);
+        assert_eq!((moves.len(), moves[0].at), (MOVES_KEPT, 3));
+        assert!(moves[0].detail.len() <= MOVE_DETAIL_MAX);
+        assert_eq!(feed.moves(2).iter().map(|one| one.at).collect::<Vec<_>>(), [MOVES_KEPT as Millis + 1, MOVES_KEPT as Millis + 2]);
+        let successor = feed.take_over();
+        tenure.moved(Move::new(99_999, State::Backoff, State::Open, None, ""));
+        assert_eq!(feed.moves(usize::MAX), moves, "whoever was replaced remembers nothing any more");
+        assert!(successor.is_current());
     }
 }

@@ -7,7 +7,7 @@ use super::backoff::Backoff;
 use super::connection::{self, Connection};
 use super::emergency::{FeedFacts, Incident, Kind, Lookout, Measure, Phase, PoolFacts};
 use super::events::{ConnectionDied, FeedsCounted, PoolReported};
-use super::feed::Feed;
+use super::feed::{Feed, Move};
 use super::gate::Places;
 use super::health::{Cause, Facts, HealthSettings, Keeper, Order};
 use super::machine::{Reason, State};
@@ -152,7 +152,9 @@ impl UpstreamPool {
                 let restart_in = slot.restart.next(&mut self.dice);
                 slot.restart_at = now + restart_in.as_millis() as Millis;
                 // In the ledger this is a failure like any other: a state, a reason, a next try.
-                slot.feed.take_over().write(|ledger| {
+                let tenure = slot.feed.take_over();
+                tenure.moved(Move::new(now, slot.feed.state(), State::Backoff, Some(Reason::Panic), ""));
+                tenure.write(|ledger| {
                     ledger.state = State::Backoff;
                     ledger.since = now;
                     ledger.reason = Some(Reason::Panic);

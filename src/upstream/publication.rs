@@ -123,6 +123,17 @@ impl ChannelTemplate {
     }
 }
 
+/// As it is written in the configuration, but for the feed's name, which is filled in.
+impl std::fmt::Display for ChannelTemplate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Text(text) => f.write_str(text),
+            Part::Event => f.write_str("{event}"),
+            Part::Pointer(pointer) => write!(f, "{{{pointer}}}"),
+        })
+    }
+}
+
 fn push(parts: &mut Vec<Part>, text: &str) {
     match parts.last_mut() {
         _ if text.is_empty() => {}

@@ -9,7 +9,7 @@ use super::chronicle;
 use super::demand::{Demand, FeedTemplate};
 use super::emergency::{Incident, Phase};
 use super::events::{EmergencyTold, FeedNotTakenUp};
-use super::feed::Feed;
+use super::feed::{Feed, MOVES_KEPT, Move};
 use super::fetch::ClientKind;
 use super::gate::Gate;
 use super::pool::{FeedReport, PoolReport};
@@ -67,6 +67,17 @@ pub enum RosterError {
     Store { source: StoreError },
     #[error("cannot set up the HTTP client")]
     Client { source: reqwest::Error },
+}
+
+/// What one feed is set to, as far as it may be shown: its URL may hold a key.
+#[derive(Clone, Debug)]
+pub struct FeedOutline {
+    /// With the port.
+    pub host: Arc<str>,
+    pub is_tls: bool,
+    /// Templates of the channels that it goes into.
+    pub channels: Vec<String>,
+    pub moves: Vec<Move>,
 }
 
 /// Where a feed comes from.
@@ -421,6 +432,22 @@ impl Upstream {
             unserved_channels,
             feeds: self.entries(now).iter().map(report).collect(),
         }
+    }
+
+    /// The latest `limit` moves of each feed, the oldest first, with its name.
+    pub fn moves(&self, limit: usize, now: Millis) -> Vec<(Arc<str>, Vec<Move>)> {
+        self.entries(now).iter().map(|entry| (Arc::clone(&entry.feed.settings.name), entry.feed.moves(limit))).collect()
+    }
+
+    /// What one feed is set to.
+    pub fn facts(&self, name: &str, now: Millis) -> Option<FeedOutline> {
+        let entries = self.entries(now);
+        let feed = &entries.iter().find(|entry| *entry.feed.settings.name == *name)?.feed;
+        let mapping = &feed.settings.mapping;
+        let mut channels: Vec<String> = mapping.fallback.iter().chain(mapping.by_event.values()).map(ToString::to_string).collect();
+        channels.sort_unstable();
+        channels.dedup();
+        Some(FeedOutline { host: Arc::clone(&feed.host), is_tls: feed.settings.url.scheme() == "https", channels, moves: feed.moves(MOVES_KEPT) })
     }
 
     /// The latest emergencies, the oldest first.

@@ -235,6 +235,17 @@ async fn sessions_are_listed_by_pages_found_and_shown() {
     let found = done(&mut viewer, "admin.sessions.find", json!({ "text": "USER-3" })).await;
     assert_eq!(found["sessions"].as_array().map(Vec::len), Some(1), "{found}");
     assert_eq!((&found["sessions"][0]["user"], &found["sessions"][0]["codec"]), (&json!("user-3"), &json!("protobuf")));
+    let parts = [(0, json!(["user-0", "user-1", "user-2"])), (5, json!(["user-5", "user-6"])), (9, json!([]))];
+    for (skip, expected) in parts {
+        let asked = json!({ "text": "user-", "transport": "websocket", "sort": "user", "skip": skip, "limit": 3 });
+        let page = done(&mut viewer, "admin.sessions.browse", asked).await;
+        let users: Vec<_> = page["sessions"].as_array().into_iter().flatten().map(|one| one["user"].clone()).collect();
+        assert_eq!(json!(users), expected, "{page}");
+        assert_eq!((&page["count"], &page["in_all"], &page["transports"]["websocket"]), (&json!(7), &json!(8), &json!(7)), "{page}");
+    }
+    let newest = done(&mut viewer, "admin.sessions.browse", json!({ "sort": "subscriptions", "descending": true, "limit": 1 })).await;
+    assert_eq!(newest["sessions"][0]["subscriptions"], 1, "{newest}");
+    assert_eq!(code(&mut viewer, "admin.sessions.browse", json!({ "sort": "password" })).await, 107);
     let session = clients[0].id().to_owned();
     let shown = done(&mut viewer, "admin.sessions.show", json!({ "session": session })).await;
     assert_eq!((&shown["session"]["user"], &shown["session"]["subscriptions"]), (&json!("user-0"), &json!(1)));
@@ -251,6 +262,25 @@ async fn sessions_are_listed_by_pages_found_and_shown() {
     })
     .await;
     viewer.leave().await;
+}
+
+#[tokio::test]
+async fn who_looks_again_and_again_is_recorded_once_and_who_acts_every_time() {
+    let hub = hub(json!({})).await;
+    let mut admin = operator(&hub, "admin").await;
+    for skip in 0..5 {
+        done(&mut admin, "admin.sessions.browse", json!({ "sort": "user", "skip": skip })).await;
+        done(&mut admin, "admin.log.level", json!({ "module": "aether::session", "level": "debug" })).await;
+    }
+    done(&mut admin, "admin.sessions.browse", json!({ "text": "alice" })).await;
+    let mut other = operator(&hub, "operator").await;
+    done(&mut other, "admin.sessions.browse", json!({})).await;
+    let looks = records(&mut admin, json!({ "action": "admin.sessions.browse" })).await;
+    assert_eq!(looks.len(), 3, "once for the list, once for the search, once by somebody else: {looks:?}");
+    let acts = records(&mut admin, json!({ "action": "admin.log.level", "outcome": "done" })).await;
+    assert_eq!(acts.len(), 5, "{acts:?}");
+    admin.leave().await;
+    other.leave().await;
 }
 
 #[tokio::test]
@@ -272,6 +302,8 @@ async fn channels_are_listed_with_what_goes_on_in_them() {
     let second = done(&mut operator, "admin.channels.list", json!({ "limit": 1, "after": first["next"] })).await;
     assert_eq!((&first["channels"][0]["channel"], &second["channels"][0]["channel"]), (&json!("news:1"), &json!("news:2")));
     assert_eq!((&first["subscribers"], &second["subscribers"]), (&json!(4), &json!(null)), "only the first page looks at all channels");
+    let top = done(&mut operator, "admin.channels.top", json!({ "by": "rate", "pattern": "news:*", "limit": 1 })).await;
+    assert_eq!((&top["channels"][0]["channel"], &top["count"], &top["channels"][1]), (&json!("news:1"), &json!(2), &Value::Null), "{top}");
     let shown = done(&mut operator, "admin.channels.show", json!({ "channel": "room:1" })).await;
     assert_eq!(shown["present"]["first"][0]["user"], "alice", "{shown}");
     done(&mut operator, "admin.history.purge", json!({ "channel": "news:1", "confirm": true })).await;
@@ -482,6 +514,14 @@ async fn a_feed_is_added_rotated_and_removed_by_command() {
     assert_eq!(reader.data("news:1", 1).await, [1]);
     let listed = done(&mut admin, "admin.upstream.list", json!({})).await["feeds"][0].clone();
     assert_eq!((&listed["feed"], &listed["origin"], &listed["state"]), (&json!("late"), &json!("added"), &json!("open")), "{listed}");
+    let shown = done(&mut admin, "admin.upstream.show", json!({ "feed": "late" })).await;
+    let moves = shown["moves"].as_array().into_iter().flatten().map(|one| format!("{} {}", one["from"], one["to"])).collect::<Vec<_>>();
+    assert_eq!(moves, [r#""connecting" "open""#, r#""idle" "connecting""#], "the newest first: {shown}");
+    assert_eq!((&shown["channels"], &shown["is_tls"]), (&json!(["news:1"]), &json!(false)), "{shown}");
+    assert!(!shown.to_string().contains("http://"), "a URL may hold a key: {shown}");
+    let moves = done(&mut admin, "admin.upstream.moves", json!({})).await["feeds"]["late"].clone();
+    assert_eq!((&moves[0][1], &moves[1][1], &moves[2]), (&json!("connecting"), &json!("open"), &Value::Null), "the oldest first: {moves}");
+    assert_eq!(code(&mut admin, "admin.upstream.show", json!({ "feed": "none" })).await, 104);
     done(&mut admin, "admin.upstream.rotate", json!({ "feed": "late" })).await;
     assert!(feed.request(2).await.contains("last-event-id: 1"), "make before break, from where it stands");
     assert_eq!(done(&mut admin, "admin.upstream.reconnect", json!({ "feed": "late" })).await["feeds"], 1);

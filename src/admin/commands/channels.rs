@@ -1,7 +1,7 @@
 //! `admin.channels.*`: what goes on in channels, and a word into one of them.
 
 use super::{Failure, commands};
-use crate::admin::arguments::{Page, Pattern, Payload, arguments};
+use crate::admin::arguments::{Field, Page, Pattern, Payload, arguments, choices};
 use crate::admin::desk::Desk;
 use crate::auth::Right;
 use crate::broker::{HistoryFilter, Publish};
@@ -10,8 +10,10 @@ use crate::protocol::codes::ClientError;
 use crate::session::procedures::Caller;
 use crate::topic::fanout::PROBE;
 use crate::topic::listing::PageAsked;
+use crate::topic::registry::WatchedChannel;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Clients that are listed as present.
@@ -22,6 +24,8 @@ commands! {
         "Lists channels with subscribers, ordered by name: subscribers, publications a second, kept publications.";
     "admin.channels.show" Some(Right::ChannelsRead), Reads, "channel", Show, show, r#"{"channel":"news:world"}"#,
         "Shows one channel: its options, subscribers, stream and who is present.";
+    "admin.channels.top" Some(Right::ChannelsRead), Reads, "pattern", Top, top, r#"{"by":"rate","limit":20}"#,
+        "Lists the channels with the most subscribers, or the most publications a second.";
     "admin.channels.publish" Some(Right::Broadcast), Changes, "channel", Send, publish, r#"{"channel":"news:world","data":{"text":"hello"}}"#,
         "Publishes into a channel, whatever its namespace allows clients.";
 }
@@ -55,16 +59,91 @@ async fn list(desk: Arc<Desk>, _: Caller, List { pattern, after, limit }: List) 
     let page = desk.topics.watched_page(&PageAsked::like(glob, after, limit.0), is_shown).await;
     let mut channels = Vec::with_capacity(page.found.len());
     for watched in &page.found {
-        channels.push(json!({
-            "channel": watched.channel.as_str(),
-            "subscribers": watched.subscribers,
-            "publications_per_second": watched.publications_per_second,
-            "history": stream(&desk, &watched.channel).await,
-        }));
+        channels.push(described(&desk, watched).await);
     }
     let next = page.next.map(|channel| channel.to_string());
     let (count, subscribers) = sums.unzip();
     Ok(json!({ "channels": channels, "next": next, "count": count, "subscribers": subscribers }))
+}
+
+/// What makes a channel a busy one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Load {
+    Subscribers,
+    Rate,
+}
+
+impl Load {
+    const ALL: [Self; 2] = [Self::Subscribers, Self::Rate];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscribers => "subscribers",
+            Self::Rate => "rate",
+        }
+    }
+
+    /// The busiest first, and no two alike.
+    fn compare(self, one: &WatchedChannel, other: &WatchedChannel) -> Ordering {
+        let by_subscribers = || other.subscribers.cmp(&one.subscribers);
+        let by_rate = || other.publications_per_second.total_cmp(&one.publications_per_second);
+        match self {
+            Self::Subscribers => by_subscribers().then_with(by_rate),
+            Self::Rate => by_rate().then_with(by_subscribers),
+        }
+        .then_with(|| one.channel.cmp(&other.channel))
+    }
+}
+
+choices! {
+    Load, Load::ALL.map(Load::as_str), |word| Load::ALL.into_iter().find(|load| load.as_str() == word);
+}
+
+arguments! {
+    Top {
+        /// By what they are ordered.
+        by: Load,
+        /// Only channels like this: `*` any text, `?` one letter.
+        pattern: Option<Pattern>,
+        /// Channels in the answer.
+        limit: Page,
+    }
+}
+
+async fn top(desk: Arc<Desk>, _: Caller, Top { by, pattern, limit }: Top) -> Result<Value, Failure> {
+    let mut busiest: Vec<WatchedChannel> = Vec::new();
+    let (mut count, mut subscribers) = (0usize, 0usize);
+    desk.topics
+        .for_each_watched(|watched| {
+            if *watched.channel == *PROBE || pattern.as_ref().is_some_and(|Pattern(glob)| !glob.is_match(watched.channel.as_str())) {
+                return;
+            }
+            count += 1;
+            subscribers += watched.subscribers;
+            busiest.push(watched);
+            // Sorted out once in a while: what is kept is bounded, and each channel costs the same however many there are.
+            if busiest.len() >= 4 * limit.0.max(64) {
+                busiest.select_nth_unstable_by(limit.0, |one, other| by.compare(one, other));
+                busiest.truncate(limit.0);
+            }
+        })
+        .await;
+    busiest.sort_unstable_by(|one, other| by.compare(one, other));
+    busiest.truncate(limit.0);
+    let mut channels = Vec::with_capacity(busiest.len());
+    for watched in &busiest {
+        channels.push(described(&desk, watched).await);
+    }
+    Ok(json!({ "channels": channels, "count": count, "subscribers": subscribers }))
+}
+
+async fn described(desk: &Desk, watched: &WatchedChannel) -> Value {
+    json!({
+        "channel": watched.channel.as_str(),
+        "subscribers": watched.subscribers,
+        "publications_per_second": watched.publications_per_second,
+        "history": stream(desk, &watched.channel).await,
+    })
 }
 
 /// The stream of a channel that keeps one.

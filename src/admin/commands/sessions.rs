@@ -1,18 +1,19 @@
 //! `admin.sessions.*`: who is connected, and that somebody is no longer.
 
 use super::{Failure, commands};
-use crate::admin::arguments::{CloseCode, Page, Reason, arguments};
+use crate::admin::arguments::{CloseCode, Field, Page, Reason, arguments, choices};
 use crate::admin::desk::Desk;
 use crate::auth::{Right, Role};
 use crate::channel::{SessionId, UserId};
 use crate::protocol::codes::Disconnect;
 use crate::session::Disconnected;
-use crate::session::facts::SessionFacts;
+use crate::session::facts::{SessionFacts, Transport};
 use crate::session::hub::SessionQuery;
 use crate::session::procedures::Caller;
 use crate::store::LoginId;
 use ipnet::IpNet;
 use serde_json::{Value, json};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Sessions that are looked through for a text; beyond it the answer says that it is not complete.
@@ -24,6 +25,8 @@ const TURN: usize = 256;
 commands! {
     "admin.sessions.list" Some(Right::SessionsRead), Reads, "", List, list, r#"{"role":"viewer","limit":50}"#,
         "Lists connected sessions, ordered by id, with who they are, from where and since when.";
+    "admin.sessions.browse" Some(Right::SessionsRead), Reads, "text", Browse, browse, r#"{"sort":"subscriptions","descending":true,"limit":50}"#,
+        "Shows a part of the sessions in the order that is asked for, and how many there are on each transport.";
     "admin.sessions.find" Some(Right::SessionsRead), Reads, "text", Find, find, r#"{"text":"firefox"}"#,
         "Finds sessions whose user, address, device or id holds a text.";
     "admin.sessions.show" Some(Right::SessionsRead), Reads, "session", Show, show, r#"{"session":"6f9b7a52-3d0c-4f2e-8a25-0d7c1f5f7a10"}"#,
@@ -61,6 +64,121 @@ async fn list(desk: Arc<Desk>, _: Caller, arguments: List) -> Result<Value, Fail
     Ok(json!({ "sessions": page.iter().map(|facts| described(facts)).collect::<Vec<_>>(), "next": next, "count": desk.hub.count(&query) }))
 }
 
+/// What sessions can be ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Since,
+    User,
+    Subscriptions,
+    LastSeen,
+    Address,
+}
+
+impl Order {
+    const ALL: [Self; 5] = [Self::Since, Self::User, Self::Subscriptions, Self::LastSeen, Self::Address];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Since => "since",
+            Self::User => "user",
+            Self::Subscriptions => "subscriptions",
+            Self::LastSeen => "last_seen",
+            Self::Address => "address",
+        }
+    }
+
+    fn key(self, facts: &SessionFacts) -> Key {
+        match self {
+            Self::Since => Key::Number(i64::try_from(facts.since).unwrap_or(i64::MAX)),
+            Self::User => Key::User(facts.user.clone()),
+            Self::Subscriptions => Key::Number(i64::from(facts.subscriptions())),
+            Self::LastSeen => Key::Number(facts.last_seen_wall_ms()),
+            Self::Address => Key::Address(facts.peer.address),
+        }
+    }
+}
+
+/// No two are equal, so that a part of the list is always the same one.
+type Ordered = (Key, SessionId, Arc<SessionFacts>);
+
+/// What one session is ordered by. Taken once before sorting, which bears no order that changes meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Number(i64),
+    User(UserId),
+    Address(IpAddr),
+}
+
+choices! {
+    Order, Order::ALL.map(Order::as_str), |word| Order::ALL.into_iter().find(|order| order.as_str() == word);
+    Transport, Transport::ALL.map(Transport::as_str), |word| Transport::ALL.into_iter().find(|transport| transport.as_str() == word);
+}
+
+arguments! {
+    Browse {
+        /// Only sessions whose user, address, device or id holds this; case does not matter.
+        text: Option<String>,
+        /// Only on this transport.
+        transport: Option<Transport>,
+        /// What they are ordered by; without it the longest connected come first.
+        sort: Option<Order>,
+        /// The other way round.
+        descending: bool,
+        /// Begin behind so many.
+        skip: Option<u64>,
+        /// Sessions in one answer.
+        limit: Page,
+    }
+}
+
+async fn browse(desk: Arc<Desk>, _: Caller, arguments: Browse) -> Result<Value, Failure> {
+    let Browse { text, transport, sort, descending, skip, limit } = arguments;
+    let text = text.map(|text| text.to_lowercase());
+    let all = desk.hub.facts();
+    let in_all = all.len();
+    let mut by_transport = [0usize; Transport::ALL.len()];
+    let order = sort.unwrap_or(Order::Since);
+    let mut meant: Vec<Ordered> = Vec::new();
+    for chunk in all.chunks(TURN) {
+        for facts in chunk.iter().filter(|facts| text.as_deref().is_none_or(|text| holds(facts, text))) {
+            by_transport[facts.peer.transport as usize] += 1;
+            if transport.is_none_or(|transport| facts.peer.transport == transport) {
+                meant.push((order.key(facts), facts.session, Arc::clone(facts)));
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    let count = meant.len();
+    let begin = usize::try_from(skip.unwrap_or(0)).unwrap_or(usize::MAX).min(count);
+    let end = begin.saturating_add(limit.0).min(count);
+    // Only what is shown, and what comes before it, has to be told apart from the rest.
+    let compare = |(one, id, _): &Ordered, (other, other_id, _): &Ordered| {
+        let ordering = one.cmp(other).then_with(|| id.cmp(other_id));
+        if descending { ordering.reverse() } else { ordering }
+    };
+    if end < count {
+        meant.select_nth_unstable_by(end, compare);
+        meant.truncate(end);
+    }
+    meant.sort_unstable_by(compare);
+    let counts: serde_json::Map<_, _> =
+        Transport::ALL.iter().zip(by_transport).map(|(transport, count)| (transport.as_str().to_string(), json!(count))).collect();
+    Ok(json!({
+        "sessions": meant[begin..].iter().map(|(_, _, facts)| described(facts)).collect::<Vec<_>>(),
+        "count": count,
+        "in_all": in_all,
+        "transports": counts,
+    }))
+}
+
+/// Whether a session is meant by a text in lower case.
+fn holds(facts: &SessionFacts, text: &str) -> bool {
+    facts.user.as_str().to_lowercase().contains(text)
+        || facts.peer.address.to_string().contains(text)
+        || facts.peer.device.to_lowercase().contains(text)
+        || facts.session.to_string().starts_with(text)
+}
+
 arguments! {
     Find {
         /// What to look for; case does not matter.
@@ -75,12 +193,7 @@ async fn find(desk: Arc<Desk>, _: Caller, Find { text, limit }: Find) -> Result<
     let all = desk.hub.list(&SessionQuery::default(), None, SEARCHED_MAX);
     let mut found = Vec::new();
     for chunk in all.chunks(TURN) {
-        let matching = chunk.iter().filter(|facts| {
-            facts.user.as_str().to_lowercase().contains(&text)
-                || facts.peer.address.to_string().contains(&text)
-                || facts.peer.device.to_lowercase().contains(&text)
-                || facts.session.to_string().starts_with(&text)
-        });
+        let matching = chunk.iter().filter(|facts| holds(facts, &text));
         found.extend(matching.take(limit.0 + 1 - found.len()).map(|facts| described(facts)));
         if found.len() > limit.0 {
             break;

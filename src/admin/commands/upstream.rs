@@ -7,7 +7,7 @@ use crate::auth::Right;
 use crate::config::FeedConfig;
 use crate::session::procedures::Caller;
 use crate::upstream::{
-    Declare, EmergencyKind, FeedReport, Incident, Pause, Reason, Reconnect, RosterError, RotateFeed, UpstreamPool, day_page, week_page,
+    Declare, EmergencyKind, FeedReport, Incident, MOVES_KEPT, Pause, Reason, Reconnect, RosterError, RotateFeed, UpstreamPool, day_page, week_page,
 };
 use actix::{Handler, Message};
 use serde_json::{Map, Value, json};
@@ -26,6 +26,8 @@ commands! {
         "Does by hand what an emergency of this kind would be met with; in a dry run it only says what that is.";
     "admin.upstream.list" Some(Right::UpstreamRead), Reads, "", List, list, "{}",
         "Lists the feeds with their states and figures.";
+    "admin.upstream.moves" Some(Right::UpstreamRead), Reads, "", Moves, moves, r#"{"limit":20}"#,
+        "Shows through which states each feed went lately.";
     "admin.upstream.pause" Some(Right::UpstreamControl), Changes, "feed", Feed, pause, r#"{"feed":"weather"}"#,
         "Lets go of a feed, or of all, until it is resumed or the hub starts anew.";
     "admin.upstream.reconnect" Some(Right::UpstreamControl), Changes, "feed", Feed, reconnect, r#"{"feed":"weather"}"#,
@@ -36,6 +38,8 @@ commands! {
         "Shows what the feeds did in a day or a week, and what stands out in it; as JSON or as a page.";
     "admin.upstream.resume" Some(Right::UpstreamControl), Changes, "feed", Feed, resume, r#"{"feed":"weather"}"#,
         "Reads a feed, or all, again, from where it was left if the feed can repeat that.";
+    "admin.upstream.show" Some(Right::UpstreamRead), Reads, "feed", One, show, r#"{"feed":"weather"}"#,
+        "Shows one feed: its figures, where it comes from and goes to, and through which states it went and why.";
     "admin.upstream.rotate" Some(Right::UpstreamControl), Changes, "feed", One, rotate, r#"{"feed":"weather"}"#,
         "Replaces the connection of a feed by a younger one, without losing or repeating an event, as soon as there is room.";
 }
@@ -52,6 +56,51 @@ async fn list(desk: Arc<Desk>, _: Caller, _: List) -> Result<Value, Failure> {
         "max": report.feeds_max,
         "connections": { "held": places.held, "rotating": places.rotating, "waiting": places.waiting },
         "hosts_left_alone": places.breakers_open,
+    }))
+}
+
+arguments! {
+    Moves {
+        /// Moves of each feed, 64 at most; without it 20.
+        limit: Option<u64>,
+    }
+}
+
+/// Moves of each feed that are listed, unless it is said.
+const MOVES_LISTED: usize = 20;
+
+/// Only where to and how long ago: five hundred feeds have to fit into one answer.
+async fn moves(desk: Arc<Desk>, _: Caller, Moves { limit }: Moves) -> Result<Value, Failure> {
+    let limit = limit.map_or(MOVES_LISTED, |limit| usize::try_from(limit).unwrap_or(MOVES_KEPT).min(MOVES_KEPT));
+    let now = desk.clock.now();
+    let feeds: Map<String, Value> = desk
+        .upstream
+        .moves(limit, now)
+        .into_iter()
+        .map(|(name, moves)| (name.to_string(), moves.iter().map(|one| json!([now.saturating_sub(one.at), one.to.as_str()])).collect()))
+        .collect();
+    Ok(json!({ "feeds": feeds }))
+}
+
+async fn show(desk: Arc<Desk>, _: Caller, One { feed }: One) -> Result<Value, Failure> {
+    let now = desk.clock.now();
+    let (report, facts) = (desk.upstream.report(now), desk.upstream.facts(&feed, now));
+    let (Some(report), Some(facts)) = (report.feed(&feed), facts) else { return Err(no_feed(&feed)) };
+    let moves = facts.moves.iter().rev().map(|one| {
+        json!({
+            "ago_ms": now.saturating_sub(one.at),
+            "from": one.from.as_str(),
+            "to": one.to.as_str(),
+            "reason": one.reason.map(Reason::as_str),
+            "detail": one.detail,
+        })
+    });
+    Ok(json!({
+        "feed": described(report),
+        "host": &*facts.host,
+        "is_tls": facts.is_tls,
+        "channels": facts.channels,
+        "moves": moves.collect::<Vec<_>>(),
     }))
 }
 
