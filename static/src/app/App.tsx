@@ -1,6 +1,6 @@
 /** Which page stands at which address, as whom it connects, and what is over all of them. */
 
-import { type ReactNode, useCallback, useEffect, useRef, useState, useSyncExternalStore } from 'react';
+import { lazy, type ReactNode, Suspense, useCallback, useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { Account } from '../client/account';
 import { readConfig } from '../client/config';
 import type { Notice } from '../client/notice';
@@ -18,9 +18,12 @@ import { NoticeCard, Notices } from '../features/notices/Notices';
 import { NoticeList } from '../features/notices/notice_list';
 import { timeOfDay } from '../lib/format';
 import { useSignal } from '../lib/hooks';
-import { ACCOUNT, CONNECTION_TEST, LIVE, LOGIN, loginPath, returnPath, router } from '../lib/router';
+import { ACCOUNT, CONNECTION_TEST, LIVE, LOGIN, loginPath, OVERVIEW, placeOf, returnPath, router } from '../lib/router';
 import { Loading, NoAnswer } from './Loading';
 import { useReading } from './reading';
+
+/** Visitors never load it. */
+const Dashboard = lazy(() => import('./dashboard/Dashboard'));
 
 export function App() {
   const { language } = useWords();
@@ -50,11 +53,13 @@ function Pages({ page }: { page: PageConfig }) {
 
   // Only where there is something to find out, the hub is asked: a visitor without a login costs it nothing.
   const isAsking = state.kind === 'asking';
+  const place = hasAccounts ? placeOf(path) : null;
+  const needsLogin = path === ACCOUNT || place !== null;
   useEffect(() => {
     if (!hasAccounts) account.assumeSignedOut();
-    else if (isAsking && path !== ACCOUNT) account.assumeSignedOut();
+    else if (isAsking && !needsLogin) account.assumeSignedOut();
     else if (isAsking) account.get().catch(() => {});
-  }, [hasAccounts, account, isAsking, path]);
+  }, [hasAccounts, account, isAsking, needsLogin]);
 
   const menu = hasAccounts ? <UserMenu account={account} state={state} failed={failed} /> : null;
   return (
@@ -66,10 +71,10 @@ function Pages({ page }: { page: PageConfig }) {
 
   function content(): ReactNode {
     if (path === LOGIN && hasAccounts) {
-      const next = () => router.go(returnPath(location.search, location.origin, page.hasLive ? LIVE : ACCOUNT), 'replace');
+      const next = () => router.go(returnPath(location.search, location.origin, OVERVIEW), 'replace');
       return <LoginPage account={account} hasLive={page.hasLive} onSignedIn={next} />;
     }
-    if (path === ACCOUNT && hasAccounts)
+    if (needsLogin && hasAccounts)
       switch (state.kind) {
         case 'asking':
           return <Loading isSlow={false} />;
@@ -77,8 +82,25 @@ function Pages({ page }: { page: PageConfig }) {
           return <NoAnswer onRetry={() => account.get().catch(() => {})} />;
         case 'signed-out':
         case 'signing-in':
-          return <Redirect to={state.kind === 'signed-out' && state.reason === 'logout' ? LOGIN : loginPath(ACCOUNT)} />;
+          return (
+            <Redirect to={state.kind === 'signed-out' && state.reason === 'logout' ? LOGIN : loginPath(path + location.search)} />
+          );
         case 'signed-in':
+          if (place !== null)
+            return (
+              <Suspense fallback={<Loading isSlow={false} />}>
+                <Dashboard
+                  key={state.user.name}
+                  account={account}
+                  user={state.user}
+                  websocketUrl={page.websocketUrl}
+                  hasLive={page.hasLive}
+                  place={place}
+                  noticed={noticed}
+                  failed={failed}
+                />
+              </Suspense>
+            );
           return (
             <AccountPage
               key={state.user.name}
@@ -90,8 +112,8 @@ function Pages({ page }: { page: PageConfig }) {
             />
           );
       }
-    if (path === CONNECTION_TEST) return <ConnectionTestPage home={page.hasLive ? LIVE : ACCOUNT} menu={menu} />;
-    if (!page.hasLive) return <Redirect to={ACCOUNT} />;
+    if (path === CONNECTION_TEST) return <ConnectionTestPage home={page.hasLive ? LIVE : OVERVIEW} menu={menu} />;
+    if (!page.hasLive) return <Redirect to={OVERVIEW} />;
     if (state.kind === 'asking') return <Loading isSlow={false} />;
     const user = state.kind === 'signed-in' ? state.user.name : null;
     return <Live key={user} tokens={user === null ? null : account} noticed={noticed} menu={menu} />;
@@ -155,7 +177,8 @@ function useTitle(path: string): void {
   const { t } = useWords();
   const before = useRef(path);
   useEffect(() => {
-    document.title = t(TITLES[path] ?? 'page.title');
+    // The dashboard says which of its things one looks at.
+    if (placeOf(path) === null) document.title = t(TITLES[path] ?? 'page.title');
     if (before.current === path) return;
     before.current = path;
     // The login page and the account page know better where to begin.

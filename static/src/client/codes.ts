@@ -63,4 +63,6 @@ export const INVALID_TOKEN: DisconnectCode = 3500;
 export const KICKED: DisconnectCode = 3503;
 export const TOKEN_EXPIRED: ErrorCode = 109;
 export const PERMISSION_DENIED: ErrorCode = 103;
+/** No such command, or no such thing. */
+export const NOT_FOUND: ErrorCode = 104;
 export const NOT_AVAILABLE: ErrorCode = 108;

@@ -22,6 +22,7 @@ import { backoffMs } from './backoff';
 import { wallMs } from './clock';
 import { INVALID_TOKEN, KICKED, TOKEN_EXPIRED } from './codes';
 import { type Notice, parseNotice } from './notice';
+import { json } from './parse';
 import { type Signal, signal } from './signal';
 
 export type ConnectionState =
@@ -100,6 +101,12 @@ export class HubError extends Error {
   }
 }
 
+/** The answer to a call could not be understood. The hub's own codes begin with 100. */
+export const UNREADABLE = -1;
+
+/** What one may wait for an answer by default (the SDK's own default). */
+const ANSWER_MS = 5_000;
+
 /** A connection must be open this long before the next loss starts counting attempts from zero: a hub that drops us at once is not well. */
 const STEADY_MS = 5_000;
 /** After a reconnect, how long to wait for all channels before saying what was recovered. */
@@ -112,6 +119,10 @@ export interface HubOptions {
   /** Hears once after each reconnect what the watched channels recovered. */
   readonly returned: (recoveries: readonly Recovery[]) => void;
   readonly noticed: (notice: Notice) => void;
+  /** What the hub's operators see this client called by. */
+  readonly name?: string;
+  /** Time for an answer, for pages that ask what takes longer. */
+  readonly answerMs?: number;
 }
 
 export class Hub {
@@ -130,11 +141,12 @@ export class Hub {
   #clientId: string | null = null;
   #return: { waiting: Set<string>; recoveries: Recovery[]; timer: number } | null = null;
 
-  constructor({ url, tokens, returned, noticed }: HubOptions) {
+  constructor({ url, tokens, returned, noticed, name = 'aether-live', answerMs = ANSWER_MS }: HubOptions) {
     this.#returned = returned;
     this.#tokens = tokens;
     this.#client = new Centrifuge(url, {
-      name: 'aether-live',
+      name,
+      timeout: answerMs,
       getToken: tokens === null ? null : () => authorized(tokens),
     });
     this.#client.on('message', ({ data }) => {
@@ -207,6 +219,14 @@ export class Hub {
   /** Resolves when the hub has taken the message. */
   async publish(channel: string, payload: string): Promise<void> {
     await asked(this.#client.publish(channel, new TextEncoder().encode(payload)));
+  }
+
+  /** Calls a procedure of the hub: JSON there and back. */
+  async call(method: string, values: unknown): Promise<unknown> {
+    const { data } = await asked(this.#client.rpc(method, new TextEncoder().encode(JSON.stringify(values))));
+    const answer = data instanceof Uint8Array ? json(new TextDecoder().decode(data)) : undefined;
+    if (answer === undefined) throw new HubError(UNREADABLE, 'unreadable');
+    return answer;
   }
 
   async presence(channel: string): Promise<Session[]> {

@@ -10,9 +10,29 @@ const PATHS = {
   check: 'M3 8.5 6.5 12 13 4.5',
   close: 'M4 4l8 8M12 4l-8 8',
   person: 'M8 7.4a2.6 2.6 0 1 0 0-5.2 2.6 2.6 0 0 0 0 5.2ZM2.8 13.8c.5-2.6 2.5-4 5.2-4s4.7 1.4 5.2 4',
+  overview: 'M2.5 2.5h4.6v4.6H2.5zM8.9 2.5h4.6v4.6H8.9zM2.5 8.9h4.6v4.6H2.5zM8.9 8.9h4.6v4.6H8.9z',
+  channels: 'M6 2 4.7 14M11.3 2 10 14M2.4 5.6h11.4M2.2 10.4h11.4',
+  upstreams: 'M8 2v7.6M4.8 6.6 8 9.8l3.2-3.2M2.4 13.6h11.2',
+  alerts: 'M8 2.2c2.3 0 3.8 1.7 3.8 4 0 2.9 1.2 3.7 1.2 4.8H3c0-1.1 1.2-1.9 1.2-4.8 0-2.3 1.5-4 3.8-4ZM6.6 13.6h2.8',
+  reports: 'M4 1.9h5.3L12.6 5.2v8.9H4zM6.4 8h4M6.4 10.8h4',
+  audit: 'M8 1.9 13 3.7v4c0 3.2-2.1 5.4-5 6.4-2.9-1-5-3.2-5-6.4v-4zM5.8 8l1.6 1.6 2.9-3',
+  console: 'M2 3h12v10H2zM4.6 6.2 6.6 8l-2 1.8M8.4 10h3',
+  access: 'M10.3 9.2a3.5 3.5 0 1 0-3.5-3.5c0 .5.1 1 .3 1.4L2.4 11.8v2h2.4v-1.6h1.7v-1.7l1.7-1.6c.6.2 1.3.3 2.1.3ZM11.2 4.9h0',
+  settings:
+    'M2.4 4.6h6M12 4.6h1.6M2.4 11.4H4M7.6 11.4h6M10.2 6.4a1.8 1.8 0 1 0 0-3.6 1.8 1.8 0 0 0 0 3.6ZM5.8 13.2a1.8 1.8 0 1 0 0-3.6 1.8 1.8 0 0 0 0 3.6Z',
+  plus: 'M8 3v10M3 8h10',
+  more: 'M3.4 8h.01M8 8h.01M12.6 8h.01',
+  rotate: 'M13 8a5 5 0 1 1-1.6-3.7M13 2.4v2.8h-2.8',
+  right: 'M6 3.5 10.5 8 6 12.5',
+  left: 'M10 3.5 5.5 8l4.5 4.5',
+  down: 'M3.5 6 8 10.5 12.5 6',
+  print: 'M4.5 6V2.4h7V6M4.5 11.5h-2V6h11v5.5h-2M4.5 9.5h7v4.1h-7z',
+  download: 'M8 2.4v7M5 6.6l3 3 3-3M2.6 13.4h10.8',
 } as const;
 
-export function Icon({ name }: { name: keyof typeof PATHS }) {
+export type IconName = keyof typeof PATHS;
+
+export function Icon({ name }: { name: IconName }) {
   return (
     <svg className="icon" viewBox="0 0 16 16" aria-hidden="true">
       <path d={PATHS[name]} />
@@ -20,7 +40,7 @@ export function Icon({ name }: { name: keyof typeof PATHS }) {
   );
 }
 
-export type Status = 'ok' | 'info' | 'warn' | 'crit' | 'move' | 'off';
+export type Status = 'ok' | 'info' | 'warn' | 'crit' | 'down' | 'move' | 'off' | 'parked';
 
 /** A status is a shape, a word and a colour; this is the shape and the colour. */
 export function Glyph({ status }: { status: Status }) {
@@ -41,6 +61,13 @@ const SHAPES = {
     />
   ),
   warn: <path d="M6 1.2 11.2 10.6H.8Z" fill="currentColor" />,
+  down: (
+    <g fill="none" stroke="currentColor" strokeWidth="1.6">
+      <circle cx="6" cy="6" r="4.6" />
+      <path d="M3.6 6h4.8" />
+    </g>
+  ),
+  parked: <path d="M3.6 2.4v7.2M8.4 2.4v7.2" fill="none" stroke="currentColor" strokeWidth="1.8" strokeLinecap="round" />,
   crit: <path d="M6 .6 11.4 6 6 11.4.6 6Z" fill="currentColor" />,
   move: <path d="M10.4 6a4.4 4.4 0 1 1-1.6-3.4" fill="none" stroke="currentColor" strokeWidth="1.8" strokeLinecap="round" />,
   off: <circle cx="6" cy="6" r="3.6" fill="none" stroke="currentColor" strokeWidth="1.5" />,

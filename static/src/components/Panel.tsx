@@ -1,4 +1,4 @@
-import { type ReactNode, useId } from 'react';
+import { createContext, type ReactNode, useContext, useId } from 'react';
 
 /** A titled part of a page. `scope` stands at the right of the title: unit, count or reach. */
 export function Panel({
@@ -27,11 +27,15 @@ export function Panel({
   );
 }
 
+/** Which level the headings of notices have: below that of panels with titles, or, where lists stand without one, the same. */
+export const NoticeLevel = createContext<'h2' | 'h3'>('h3');
+
 /** What stands in a panel instead of its content: heading, one sentence, at most one action. */
 export function Notice({ title, children, action }: { title: string; children?: ReactNode; action?: ReactNode }) {
+  const Heading = useContext(NoticeLevel);
   return (
     <div className="notice">
-      <h3>{title}</h3>
+      <Heading>{title}</Heading>
       {children !== undefined && <p>{children}</p>}
       {action}
     </div>

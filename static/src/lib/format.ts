@@ -17,6 +17,10 @@ export interface Format {
   age(ms: number): string;
   /** 14:07 today, `Tue 09:12` within a week, else with the date, and the year if it is another; in the reader's zone. */
   when(ms: number | null, nowMs: number): string;
+  /** Like `when`, with seconds. */
+  moment(ms: number, nowMs: number): string;
+  /** Of one: 0.99998 is 99.998 %, with the nines that matter. */
+  share(value: number | null): string;
 }
 
 export function createFormat(language: string): Format {
@@ -64,7 +68,23 @@ export function createFormat(language: string): Format {
     if (ms < 999.5) return `${decimal(ms, 0)}${NARROW}ms`;
     return `${decimal(ms / 1000, 1)}${NARROW}s`;
   };
+  const dayOf = (ms: number, nowMs: number): string => {
+    const [day, now] = [new Date(ms), new Date(nowMs)];
+    if (day.toDateString() === now.toDateString()) return '';
+    if (ms < nowMs && nowMs - ms < 6 * 86_400_000) return `${date('weekday', ms)} `;
+    return `${date(day.getFullYear() === now.getFullYear() ? 'day' : 'year', ms)} `;
+  };
   return {
+    moment: (ms, nowMs) => `${dayOf(ms, nowMs)}${timeOfDay(ms)}`,
+    share: (value) => {
+      if (value === null || !Number.isFinite(value)) return UNKNOWN;
+      const percent = value * 100;
+      // As many digits as there are nines: never rounded up to a whole that it is not.
+      const digits = percent >= 100 || percent <= 0 ? 0 : percent > 99.99 ? 3 : percent > 99 ? 2 : 1;
+      const least = 10 ** -digits;
+      const shown = percent < 100 && percent > 100 - least / 2 ? 100 - least : percent;
+      return `${decimal(shown, digits)}${NARROW}%`;
+    },
     count: (value) => decimal(value, 0),
     short: (value) => (value === null || value <= 99_999 ? decimal(value, 0) : scaled(value, 1000, ['', 'k', 'M', 'G', 'T'])),
     decimal,

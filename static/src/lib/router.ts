@@ -19,12 +19,67 @@ export const router = {
     scrollTo(0, 0);
     for (const reader of [...readers]) reader();
   },
+  search: (): string => location.search,
+  /** Changes what a link to this page carries: each value by its name, `null` takes it away. Where one has scrolled to stays. */
+  adjust(values: Readonly<Record<string, string | null>>, how: 'push' | 'replace' = 'replace'): void {
+    const search = new URLSearchParams(location.search);
+    for (const [name, value] of Object.entries(values)) {
+      if (value === null || value === '') search.delete(name);
+      else search.set(name, value);
+    }
+    const next = search.size === 0 ? location.pathname : `${location.pathname}?${search}`;
+    if (next === location.pathname + location.search) return;
+    if (how === 'push') history.pushState(null, '', next);
+    else history.replaceState(null, '', next);
+    for (const reader of [...readers]) reader();
+  },
 };
 
 export const LIVE = '/';
 export const LOGIN = '/login';
 export const ACCOUNT = '/account';
 export const CONNECTION_TEST = '/connection-test';
+export const OVERVIEW = '/overview';
+
+/** The views of the dashboard; what follows the name in an address says which of its things is meant. */
+export const VIEWS = [
+  'overview',
+  'channels',
+  'sessions',
+  'upstreams',
+  'alerts',
+  'reports',
+  'audit',
+  'console',
+  'access',
+  'settings',
+] as const;
+export type View = (typeof VIEWS)[number];
+
+export interface Place {
+  readonly view: View;
+  /** `null`: the view itself. */
+  readonly thing: string | null;
+}
+
+/** Which view of the dashboard an address means; `null`: none. */
+export function placeOf(path: string): Place | null {
+  const [, name = '', ...rest] = path.split('/');
+  const view = VIEWS.find((known) => known === name);
+  if (view === undefined) return null;
+  const thing = rest.join('/');
+  if (thing === '') return { view, thing: null };
+  try {
+    return { view, thing: decodeURIComponent(thing) };
+  } catch {
+    // A per cent sign that begins nothing: the name is as it stands.
+    return { view, thing };
+  }
+}
+
+export function pathOf(view: View, thing: string | null = null): string {
+  return thing === null ? `/${view}` : `/${view}/${encodeURIComponent(thing)}`;
+}
 
 /** Where somebody is after signing in who wanted nothing in particular. */
 const WANTED = 'next';

@@ -7,7 +7,7 @@ import { Icon } from '../../components/Icon';
 import { Link } from '../../components/Link';
 import { Menu } from '../../components/Menu';
 import { useWords } from '../../components/words';
-import { ACCOUNT, CONNECTION_TEST, loginPath } from '../../lib/router';
+import { ACCOUNT, CONNECTION_TEST, loginPath, OVERVIEW } from '../../lib/router';
 import { visible } from '../../lib/text';
 
 export function UserMenu({
@@ -55,6 +55,9 @@ export function UserMenu({
         </>
       }
     >
+      <Link role="menuitem" href={OVERVIEW}>
+        {t('menu.dashboard')}
+      </Link>
       <Link role="menuitem" href={ACCOUNT}>
         {t('menu.account')}
       </Link>

@@ -1,8 +1,8 @@
+import type { ChosenChannel, Presence } from '../../components/messages/chosen_channel';
 import { Panel, Skeleton } from '../../components/Panel';
 import { useWords } from '../../components/words';
 import { useSignal } from '../../lib/hooks';
 import { middleCut, visible } from '../../lib/text';
-import type { ChosenChannel, Presence } from './chosen_channel';
 
 const SHOWN_MAX = 8;
 

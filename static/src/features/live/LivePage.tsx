@@ -3,6 +3,7 @@
 import { type ReactNode, useEffect, useMemo, useState } from 'react';
 import type { LiveConfig } from '../../client/config';
 import type { HubOptions } from '../../client/hub';
+import type { ChosenChannel } from '../../components/messages/chosen_channel';
 import { StatusBar, StatusMark, useStatus } from '../../components/Status';
 import { TopBar } from '../../components/TopBar';
 import { useWords } from '../../components/words';
@@ -10,7 +11,6 @@ import { useSignal } from '../../lib/hooks';
 import { visible } from '../../lib/text';
 import { Channels } from './Channels';
 import { Connection } from './Connection';
-import type { ChosenChannel } from './chosen_channel';
 import { Snippets, Steps } from './Guide';
 import { Here } from './Here';
 import { Hero } from './Hero';

@@ -2,13 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { parseConfig } from '../../client/config';
 import type { ConnectionState, Message, Recovery } from '../../client/hub';
 import { freshness } from '../../components/freshness';
+import { MessageFeed, SHOWN_PER_SECOND } from '../../components/messages/message_feed';
 import { reasonOf } from '../../components/reasons';
 import { createWords } from '../../lib/i18n';
 import { en } from '../../lib/i18n/en';
 import { ChatLog, parseSaid } from './chat_log';
 import { parseHostFigures } from './host_figures';
 import { Journal, summarize } from './journal';
-import { MessageFeed, SHOWN_PER_SECOND } from './message_feed';
 import { gaps, type Measurement, PulseSeries, parseMeasurement } from './pulse_series';
 import { curl, nodeSend } from './snippets';
 

@@ -1,6 +1,8 @@
+import { deDesk } from './de_desk';
 import type { Catalogue } from './index';
 
 export const de: Catalogue = {
+  ...deDesk,
   'page.title': 'Live · Aether',
   'page.skip': 'Zum Inhalt springen',
   'theme.switch': 'Darstellung wechseln',

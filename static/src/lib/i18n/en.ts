@@ -1,6 +1,8 @@
+import { enDesk } from './en_desk';
 import type { Text } from './index';
 
 export const en = {
+  ...enDesk,
   'page.title': 'Live · Aether',
   'page.skip': 'Skip to the page',
   'theme.switch': 'Switch theme',

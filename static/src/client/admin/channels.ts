@@ -1,0 +1,129 @@
+import { count, type Fields, fields, list, text } from '../parse';
+import type { Admin } from './admin';
+
+export interface ChannelFacts {
+  readonly name: string;
+  readonly subscribers: number;
+  /** Publications a second. */
+  readonly rate: number;
+  /** `null`: the channel keeps no history. */
+  readonly history: StreamFacts | null;
+}
+
+export interface StreamFacts {
+  readonly publications: number;
+  readonly bytes: number;
+  readonly offset: number | null;
+  readonly epoch: string;
+  /** Why it could not be looked at. */
+  readonly trouble: string | null;
+}
+
+export interface ChannelPage {
+  readonly rows: readonly ChannelFacts[];
+  /** All that match, and their subscribers. */
+  readonly count: number;
+  readonly subscribers: number;
+  /** Where the next page begins; `null`: there is none. */
+  readonly next: string | null;
+}
+
+export interface ChannelDetail extends ChannelFacts {
+  /** `null`: nobody keeps account of who is present. */
+  readonly present: { readonly count: number; readonly first: readonly Present[] } | null;
+  readonly options: Fields;
+}
+
+export interface Present {
+  readonly user: string;
+  readonly session: string;
+}
+
+function parseStream(value: unknown): StreamFacts | null {
+  const stream = fields(value);
+  if (stream === null) return null;
+  return {
+    publications: count(stream['publications']) ?? 0,
+    bytes: count(stream['bytes']) ?? 0,
+    offset: count(stream['offset']),
+    epoch: text(stream['epoch']) ?? '',
+    trouble: text(stream['error']),
+  };
+}
+
+function parseFacts(value: unknown): ChannelFacts | null {
+  const row = fields(value);
+  const name = text(row?.['channel']);
+  if (row === null || name === null) return null;
+  return {
+    name,
+    subscribers: count(row['subscribers']) ?? 0,
+    rate: count(row['publications_per_second']) ?? 0,
+    history: parseStream(row['history']),
+  };
+}
+
+export function parseChannelPage(value: unknown): ChannelPage | null {
+  const answer = fields(value);
+  if (answer === null || !Array.isArray(answer['channels'])) return null;
+  const rows = list(answer['channels']).flatMap((entry) => parseFacts(entry) ?? []);
+  return {
+    rows,
+    count: count(answer['count']) ?? rows.length,
+    subscribers: count(answer['subscribers']) ?? 0,
+    next: text(answer['next']),
+  };
+}
+
+export function parseChannelDetail(value: unknown): ChannelDetail | null {
+  const facts = parseFacts(value);
+  const answer = fields(value);
+  if (facts === null || answer === null) return null;
+  const present = fields(answer['present']);
+  return {
+    ...facts,
+    present:
+      present === null
+        ? null
+        : {
+            count: count(present['count']) ?? 0,
+            first: list(present['first']).flatMap((entry) => {
+              const one = fields(entry);
+              const session = text(one?.['session']);
+              return session === null ? [] : [{ session, user: text(one?.['user']) ?? '' }];
+            }),
+          },
+    options: fields(answer['options']) ?? {},
+  };
+}
+
+/** What a person types becomes a pattern: a text without signs of one is looked for anywhere in the name. */
+export function patternOf(typed: string): string | null {
+  const wanted = typed.trim();
+  if (wanted === '') return null;
+  return /[*?[{]/.test(wanted) ? wanted : `*${wanted}*`;
+}
+
+export function channelsByName(admin: Admin, typed: string, after: string | null, limit: number): Promise<ChannelPage> {
+  return admin.ask('channels.list', { pattern: patternOf(typed), after, limit }, parseChannelPage);
+}
+
+export function busiestChannels(admin: Admin, typed: string, by: 'rate' | 'subscribers', limit: number): Promise<ChannelPage> {
+  return admin.ask('channels.top', { by, pattern: patternOf(typed), limit }, parseChannelPage);
+}
+
+export function showChannel(admin: Admin, channel: string): Promise<ChannelDetail> {
+  return admin.ask('channels.show', { channel }, parseChannelDetail);
+}
+
+/** Where it stands in the stream; `null` where the channel keeps none. */
+export function publishTo(admin: Admin, channel: string, data: unknown): Promise<{ readonly offset: number | null }> {
+  return admin.ask('channels.publish', { channel, data }, (value) => {
+    const answer = fields(value);
+    return answer === null ? null : { offset: count(answer['offset']) };
+  });
+}
+
+export function purgeHistory(admin: Admin, channel: string): Promise<void> {
+  return admin.tell('history.purge', { channel, confirm: true });
+}

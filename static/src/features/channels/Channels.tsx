@@ -1,0 +1,229 @@
+/** Which channels carry the load, and does mine exist? */
+
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { busiestChannels, type ChannelFacts, type ChannelPage, channelsByName } from '../../client/admin/channels';
+import { Reading, useAsk, useDesk } from '../../components/dashboard/desk';
+import { type Column, Table } from '../../components/dashboard/Table';
+import { SearchField, Segments } from '../../components/dashboard/Tools';
+import { Link } from '../../components/Link';
+import { Notice } from '../../components/Panel';
+import { useWords } from '../../components/words';
+import { useInAddress } from '../../lib/hooks';
+import { pathOf, router } from '../../lib/router';
+import { visible } from '../../lib/text';
+import { ChannelView } from './ChannelView';
+import { namespaceOf } from './namespace';
+import './channels.css';
+
+const EVERY_MS = 3_000;
+/** By load, the first so many; by name, pages of so many. */
+const TOP = 500;
+const PAGE = 200;
+
+const ORDERS = ['rate', 'subscribers', 'name'] as const;
+type Order = (typeof ORDERS)[number];
+
+export default function Channels({ thing }: { thing: string | null }) {
+  return thing === null ? <List /> : <ChannelView key={thing} name={thing} />;
+}
+
+function List() {
+  const { t, format } = useWords();
+  const [text, setText] = useInAddress('q');
+  const [orderText, setOrder] = useInAddress('order');
+  const order: Order = ORDERS.find((known) => known === orderText) ?? 'rate';
+  const isByName = order === 'name';
+  const top = useAsk(['channels', 'top', order, text], (admin) => busiestChannels(admin, text, isByName ? 'rate' : order, TOP), {
+    everyMs: EVERY_MS,
+    isWanted: !isByName,
+  });
+  const named = usePages(text, isByName);
+  const asked = isByName ? named.asked : top;
+  const columns = useColumns();
+  const rows = isByName ? named.rows : top.kind === 'ready' ? top.value.rows : [];
+
+  return (
+    <>
+      <div className="tools">
+        <SearchField label={t('chans.search')} value={text} onChange={setText} />
+        <Segments
+          label={t('chans.order')}
+          chosen={order}
+          onChoose={(next) => setOrder(next === 'rate' ? '' : next)}
+          choices={ORDERS.map((id) => ({ id, label: t(`chans.by.${id}`) }))}
+        />
+      </div>
+      <section className="panel list-panel" aria-label={t('view.channels')}>
+        <Reading asked={asked} title={t('chans.failed')} right="channels.read">
+          {(answer) =>
+            answer.count === 0 ? (
+              <div className="panel-pad">
+                {text === '' ? (
+                  <Notice title={t('chans.noneTitle')}>{t('chans.none')}</Notice>
+                ) : (
+                  <Notice
+                    title={t('channels.noMatchTitle', { q: visible(text) })}
+                    action={
+                      <button type="button" className="button" onClick={() => router.adjust({ q: null })}>
+                        {t('search.clearAll')}
+                      </button>
+                    }
+                  >
+                    {t('chans.noMatch')}
+                  </Notice>
+                )}
+              </div>
+            ) : (
+              <Table
+                label={t('view.channels')}
+                columns={columns}
+                count={isByName ? answer.count : rows.length}
+                rowAt={(index) => rows[index]}
+                keyOf={(row) => row.name}
+                onChoose={(row) => router.go(pathOf('channels', row.name))}
+                onVisible={named.onVisible}
+                small={(row) => <SmallRow row={row} />}
+              />
+            )
+          }
+        </Reading>
+      </section>
+      <div className="view-foot">
+        <span>
+          {asked.kind !== 'ready'
+            ? '\u00a0'
+            : !isByName && asked.value.count > rows.length
+              ? t('chans.shownTop', { shown: format.count(rows.length), n: asked.value.count })
+              : t('chans.shown', { n: asked.value.count, subscribers: format.count(asked.value.subscribers) })}
+        </span>
+        <span className="is-keys">
+          <kbd>↑</kbd>
+          <kbd>↓</kbd> {t('foot.move')} <kbd>↵</kbd> {t('foot.open')} <kbd>/</kbd> {t('foot.search')}
+        </span>
+      </div>
+    </>
+  );
+}
+
+/** All of them in the order of their names, a page at a time, as far as the reader has scrolled. The first page is read again and again. */
+function usePages(text: string, isWanted: boolean) {
+  const { admin } = useDesk();
+  const [more, setMore] = useState<{ text: string; rows: readonly ChannelFacts[]; next: string | null } | null>(null);
+  const isAsking = useRef(false);
+  const asked = useAsk<ChannelPage>(['channels', 'named', text], () => channelsByName(admin, text, null, PAGE), {
+    everyMs: EVERY_MS * 2,
+    isWanted,
+  });
+  const first = asked.kind === 'ready' && !asked.isPrevious ? asked.value : null;
+  const own = more?.text === text ? more : null;
+  const rows = useMemo(() => {
+    const head = first?.rows ?? [];
+    const last = head.at(-1)?.name;
+    // The first page may have grown or shrunk since the others were read.
+    return own === null ? head : [...head, ...own.rows.filter(({ name }) => last === undefined || name > last)];
+  }, [first, own]);
+  const next = own === null ? (first?.next ?? null) : own.next;
+  const onVisible = useCallback(
+    (_: number, last: number) => {
+      if (!isWanted || next === null || isAsking.current || last < rows.length - PAGE / 4) return;
+      isAsking.current = true;
+      channelsByName(admin, text, next, PAGE)
+        .then((page) =>
+          setMore((before) => ({ text, rows: [...(before?.text === text ? before.rows : []), ...page.rows], next: page.next })),
+        )
+        // What cannot be had now is asked for when the reader scrolls on.
+        .catch(() => {})
+        .finally(() => {
+          isAsking.current = false;
+        });
+    },
+    [admin, isWanted, next, rows.length, text],
+  );
+  useEffect(() => {
+    if (!isWanted) setMore(null);
+  }, [isWanted]);
+  return { asked, rows, onVisible };
+}
+
+function useColumns(): readonly Column<ChannelFacts>[] {
+  const { t, format } = useWords();
+  return useMemo(() => {
+    const nought = (value: number) => (value === 0 ? 'is-nought' : undefined);
+    return [
+      {
+        id: 'name',
+        head: t('chans.name'),
+        width: 'minmax(140px, 2.4fr)',
+        cell: (row) => (
+          <Link className="mono" data-stop="" href={pathOf('channels', row.name)} title={visible(row.name)}>
+            <bdi>{visible(row.name)}</bdi>
+          </Link>
+        ),
+      },
+      {
+        id: 'namespace',
+        head: t('chans.namespace'),
+        width: 'minmax(80px, 1fr)',
+        from: 'wide',
+        cell: (row) => <span className="t2">{visible(namespaceOf(row.name)) || '–'}</span>,
+      },
+      {
+        id: 'subscribers',
+        head: t('chans.subscribers'),
+        width: '96px',
+        isNumber: true,
+        cell: (row) => <span className={nought(row.subscribers)}>{format.short(row.subscribers)}</span>,
+      },
+      {
+        id: 'rate',
+        head: t('chans.rate'),
+        width: '84px',
+        isNumber: true,
+        cell: (row) => <span className={nought(row.rate)}>{format.perSecond(row.rate)}</span>,
+      },
+      {
+        id: 'delivered',
+        head: t('chans.delivered'),
+        width: '104px',
+        isNumber: true,
+        from: 'medium',
+        cell: (row) => <span className={nought(row.rate)}>{format.perSecond(row.rate * row.subscribers)}</span>,
+      },
+      {
+        id: 'history',
+        head: t('chans.history'),
+        width: '112px',
+        isNumber: true,
+        from: 'medium',
+        cell: (row) =>
+          row.history === null ? <span className="is-nought">–</span> : t('chans.kept', { n: row.history.publications }),
+      },
+      {
+        id: 'bytes',
+        head: t('chans.size'),
+        width: '84px',
+        isNumber: true,
+        from: 'wide',
+        cell: (row) => (row.history === null ? <span className="is-nought">–</span> : format.bytes(row.history.bytes)),
+      },
+    ];
+  }, [t, format]);
+}
+
+function SmallRow({ row }: { row: ChannelFacts }) {
+  const { t, format } = useWords();
+  return (
+    <>
+      <div>
+        <Link className="mono" data-stop="" href={pathOf('channels', row.name)}>
+          <bdi>{visible(row.name)}</bdi>
+        </Link>
+        <span className="num">{format.short(row.subscribers)}</span>
+      </div>
+      <div className="is-second">
+        <span>{t('chans.rateOf', { rate: format.perSecond(row.rate) })}</span>
+        <span>{row.history === null ? t('chans.noHistory') : t('chans.kept', { n: row.history.publications })}</span>
+      </div>
+    </>
+  );
+}
