@@ -98,8 +98,7 @@ for (const next of ['//evil.example/', 'https://evil.example/', '/\\evil.example
     const name = await newUser();
     const view = await open(t, browser, `${hub.url}/login?next=${encodeURIComponent(next)}`);
     await fillIn(view, name);
-    await at(view, '/');
-    await connected(view);
+    await at(view, '/overview');
     assert.equal(new URL(view.page.url()).origin, hub.url);
     assert.equal(await view.page.evaluate(() => window.pwned), undefined);
   });
@@ -119,7 +118,7 @@ test('a wrong password and a name that nobody has are told in the same words, an
   assert.equal(words[1], words[0]);
   assert.match(words[2], /^Name or password is wrong\./);
   await fillIn(view, name);
-  await at(view, '/');
+  await at(view, '/overview');
 });
 
 test('too many tries bring a pause that counts down, and end with it', async (t) => {
@@ -135,7 +134,7 @@ test('too many tries bring a pause that counts down, and end with it', async (t)
   await eventually('that it counts down', async () => (await seconds()) < first);
   await eventually('its end', async () => (await view.page.locator('.problem').count()) === 0);
   await fillIn(view, name);
-  await at(view, '/');
+  await at(view, '/overview');
 });
 
 test('a hub that does not answer is said to be silent, and the form keeps what was typed', async (t) => {
@@ -151,8 +150,8 @@ test('a hub that does not answer is said to be silent, and the form keeps what w
   await view.shoot('login-no-hub-1440');
   wire.mend();
   await view.page.click('text=Try again');
-  await at(view, '/');
-  await connected(view);
+  await at(view, '/overview');
+  await eventually('connected', async () => (await view.text('.status-mark')) === 'Live');
 });
 
 test('without its store the hub says why nobody can sign in', async (t) => {
@@ -416,7 +415,7 @@ test('what operators tell everybody is shown as text, put away by a click, and n
 
 test('everything goes by the keyboard', async (t) => {
   const name = await newUser();
-  const view = await open(t, browser, `${hub.url}/login`);
+  const view = await open(t, browser, `${hub.url}/login?next=/`);
   await eventually('the form', () => view.page.locator('input[name=username]').isVisible());
   const { keyboard } = view.page;
   await keyboard.type(name);
@@ -460,16 +459,16 @@ test('everything goes by the keyboard', async (t) => {
   view.assertQuiet();
 });
 
-test('without a Live page there is the account, without accounts there is nothing to sign in to', async (t) => {
+test('without a Live page there is the dashboard, without accounts there is nothing to sign in to', async (t) => {
   const [closed, open_] = await Promise.all([startHub({ AETHER_LIVE_ENABLED: 'false' }), startHub({ AETHER_ACCOUNTS_ENABLED: 'false' })]);
   t.after(() => Promise.all([closed.end('SIGTERM'), open_.end('SIGTERM')]));
   const name = await newUser('viewer', closed);
   const view = await open(t, browser, closed.url, { expected: SAID_NO });
-  await at(view, '/login?next=%2Faccount');
+  await at(view, '/login?next=%2Foverview');
   assert.equal(await view.page.locator('text=See the hub live').count(), 0);
   await fillIn(view, name);
-  await at(view, '/account');
-  await connected(view);
+  await at(view, '/overview');
+  await eventually('connected', async () => (await view.text('.status-mark')) === 'Live');
 
   const free = await open(t, browser, open_.url);
   await connected(free);

@@ -1,0 +1,291 @@
+// The dashboard: each of its views on a real hub, what a role may not see, what a lost connection does, and lists that are long.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { WebSocket } from 'ws';
+import { eventually, launch, open } from './support/browser.mjs';
+import { startHub } from './support/hub.mjs';
+import { assertClean, assertNoSidewaysScroll } from './support/looks.mjs';
+import { layWire } from './support/wire.mjs';
+
+const PASSWORD = 'correct horse battery';
+const HOSTILE = '<img src=x onerror=alert(1)>';
+const VIEWS = ['overview', 'channels', 'sessions', 'upstreams', 'alerts', 'reports', 'audit', 'console', 'access', 'settings'];
+
+let browser;
+let hub;
+
+before(async () => {
+  [browser, hub] = await Promise.all([launch(), startHub()]);
+  await hub.addUser('mara', PASSWORD, 'admin');
+  await hub.addUser('vera', PASSWORD, 'viewer');
+});
+
+after(async () => {
+  await browser?.close();
+  await hub?.end('SIGTERM');
+});
+
+/** A browser that is signed in and shows a view. */
+async function signedIn(t, path, { name = 'mara', on = hub.url, ...options } = {}) {
+  const view = await open(t, browser, `${on}/login?next=${encodeURIComponent(path)}`, options);
+  await view.page.fill('input[name=username]', name);
+  await view.page.fill('input[name=password]', PASSWORD);
+  await view.page.keyboard.press('Enter');
+  await eventually('live', async () => (await view.text('.status-mark')) === 'Live');
+  return view;
+}
+
+/** Until nothing on the page is being read for the first time. */
+const read = (view) => eventually('everything is read', async () => (await view.page.locator('.desk-page [aria-busy=true], .desk-page > .skeleton').count()) === 0);
+
+for (const theme of ['dark', 'light'])
+  for (const [width, height] of [
+    [390, 844],
+    [820, 1180],
+    [1440, 900],
+  ])
+    test(`every view is clean at ${width} in the ${theme} theme`, async (t) => {
+      const view = await signedIn(t, '/settings', { width, height, theme });
+      for (const name of VIEWS) {
+        await view.page.goto(`${hub.url}/${name}`);
+        await eventually('the view', async () => (await view.page.locator(`.desk-page[data-view=${name}] .panel`).count()) > 0);
+        await read(view);
+        await assertClean(view);
+        await assertNoSidewaysScroll(view);
+        await view.shoot(`${name}-${theme}-${width}`);
+      }
+      view.assertQuiet();
+    });
+
+test('the views hold together at 320 px and in German, which is longer', async (t) => {
+  const view = await signedIn(t, '/settings', { width: 320, height: 640, theme: 'light', locale: 'de-DE' });
+  for (const name of VIEWS) {
+    await view.page.goto(`${hub.url}/${name}`);
+    await eventually('the view', async () => (await view.page.locator(`.desk-page[data-view=${name}] .panel`).count()) > 0);
+    await read(view);
+    await assertNoSidewaysScroll(view).catch((error) => assert.fail(`${name}: ${error.message}`));
+  }
+  assert.equal(await view.text('.desk-crumb h1'), 'Einstellungen');
+  view.assertQuiet();
+});
+
+test('who may not see something is told which right it needs, and is offered nothing that would be refused', async (t) => {
+  const view = await signedIn(t, '/audit', { name: 'vera' });
+  await eventually('the right', async () => /It needs the right audit\.read\. Your role is viewer/.test(await view.text('.desk-page')));
+  await assertClean(view);
+  await view.page.goto(`${hub.url}/access`);
+  await eventually('the right', async () => /It needs the right users\.read/.test(await view.text('.desk-page')));
+  assert.ok(await view.page.locator('.tools .is-primary').isDisabled());
+  await view.page.goto(`${hub.url}/upstreams/demo`);
+  await eventually('the feed', async () => /demo/.test(await view.text('.head h2')));
+  assert.ok(await view.page.locator('.head-actions .is-primary').isDisabled());
+  view.assertQuiet();
+});
+
+test('a session is found by its name, looked into, traced and closed', async (t) => {
+  // Another page, whose user is to be found.
+  const guest = await signedIn(t, '/channels/demo%3Achat', { name: 'vera' });
+  const view = await signedIn(t, '/sessions');
+  await view.page.keyboard.press('/');
+  await view.page.keyboard.type('vera');
+  await eventually('the address carries the search', () => view.page.url().includes('q=vera'));
+  await eventually('only vera', async () => (await view.page.locator('.table-scroll [role=row]').count()) === 1);
+  await view.page.keyboard.press('Tab');
+  await view.page.locator('.table-scroll [data-stop]').first().focus();
+  await view.page.keyboard.press('Enter');
+  await eventually('the details', async () => /vera/.test(await view.text('.detail h2')));
+  await eventually('its channels', async () => /demo:chat/.test(await view.text('.detail')));
+  await view.page.click('text=Start trace');
+  await eventually('the trace runs', async () => /stops by itself in/.test(await view.text('.detail')));
+  await assertClean(view);
+  await view.shoot('session-detail-1440');
+  await view.page.click('text=Kick…');
+  await view.page.fill('#kick-reason', 'the lesson is over');
+  await assertClean(view);
+  await view.page.click('text=Kick session');
+  await eventually('it is said', async () => /The session of vera is closed/.test(await view.text('.toasts')));
+  await eventually('the page says that it was closed', async () => /^Your session ended/.test(await guest.text('.status-bar')));
+  await eventually('the trace ended with it, or the session is shown as gone', async () => /It has left|This session is over/.test(await view.text('.detail')));
+  view.assertQuiet();
+});
+
+test('ten thousand sessions are one list: few rows in the document, any of them in reach, in the order that is asked for', { timeout: 180_000 }, async (t) => {
+  const COUNT = Number(process.env.AETHER_MANY ?? 2_000);
+  const sockets = [];
+  t.after(() => sockets.forEach((socket) => socket.terminate()));
+  const connect = (n) =>
+    new Promise((resolve, reject) => {
+      const socket = new WebSocket(`${hub.url.replace('http', 'ws')}/connection/websocket`);
+      sockets.push(socket);
+      socket.on('open', () => socket.send(JSON.stringify({ id: 1, connect: { name: `n${n}` } })));
+      socket.on('message', (data) => (String(data) === '{}' ? socket.send('{}') : resolve()));
+      socket.on('error', reject);
+    });
+  for (let n = 0; n < COUNT; n += 100) await Promise.all(Array.from({ length: 100 }, (_, at) => connect(n + at)));
+  const view = await signedIn(t, '/sessions?sort=user');
+  await eventually('all of them', async () => Number((await view.text('.filter b')).replace(/\D/g, '')) > COUNT);
+  const rows = await view.page.locator('.table-scroll [role=row]').count();
+  assert.ok(rows < 80, `${rows} rows are in the document`);
+  assert.equal(Number(await view.page.locator('[role=table]').getAttribute('aria-rowcount')), Number((await view.text('.filter b')).replace(/\D/g, '')) + 1);
+  await view.page.locator('.table-scroll [data-stop]').first().focus();
+  const began = Date.now();
+  await view.page.keyboard.press('End');
+  // The names come last, behind all who have none.
+  await eventually('the last row', async () => /mara/.test(await view.page.locator('.table-scroll').innerText()));
+  t.diagnostic(`the end of ${COUNT} sessions was there after ${Date.now() - began} ms`);
+  await eventually('the focus is there', async () => /mara/.test(await view.page.evaluate(() => document.activeElement.closest('[role=row]')?.textContent ?? '')));
+  view.assertQuiet();
+});
+
+test('what is published stands there as text, whatever it is called and holds', async (t) => {
+  const name = `demo:${HOSTILE}`;
+  const view = await signedIn(t, `/channels/${encodeURIComponent(name)}`);
+  await eventually('the name', async () => (await view.text('.head h2')).includes(HOSTILE));
+  await eventually('subscribed', async () => /Waiting for the next message/.test(await view.text('.channel-live')));
+  await view.page.fill('textarea', JSON.stringify({ text: HOSTILE }));
+  await view.page.click('text=/Publish to/');
+  await eventually('the message', async () => (await view.text('.messages-body')).includes(HOSTILE));
+  await eventually('it is said', async () => /^Published/.test(await view.text('.toasts')));
+  await view.page.fill('textarea', '{ no json');
+  assert.ok(await view.page.locator('text=/Publish to/').isDisabled());
+  // The page itself is what keeps the channel in the list.
+  const list = await view.tab(`${hub.url}/channels?order=name`);
+  await eventually('the list', async () => (await list.text('.table-scroll')).includes(HOSTILE));
+  await assertClean(list);
+  view.assertQuiet();
+});
+
+test('a feed is added, paused, resumed, rotated and removed, and each of its moves is told with its reason', async (t) => {
+  const view = await signedIn(t, '/upstreams');
+  await view.page.click('text=Add feed…');
+  await view.page.fill('#feed-name', 'gone');
+  await view.page.fill('#feed-url', 'http://127.0.0.1:9/none');
+  await view.page.fill('#feed-channel', 'demo:gone');
+  await assertClean(view);
+  await view.page.click('button[type=submit]:has-text("Add feed")');
+  await eventually('its page', () => new URL(view.page.url()).pathname === '/upstreams/gone');
+  await eventually('why it is down', async () => /refused/.test(await view.text('.moves')));
+  await eventually('the sentence', async () => /^Down for .*refused/.test(await view.text('.head p')));
+  await assertClean(view);
+  await view.shoot('feed-down-1440');
+  await view.page.click('text=Pause');
+  await eventually('paused', async () => /Paused/.test(await view.text('.head h2')));
+  await view.page.click('text=Resume');
+  await eventually('read again', async () => !/Paused/.test(await view.text('.head h2')));
+  await view.page.click('text=Remove…');
+  await view.page.click('.dialog .is-danger');
+  await eventually('the list', () => new URL(view.page.url()).pathname === '/upstreams');
+  await view.page.goto(`${hub.url}/upstreams/demo`);
+  await eventually('open', async () => /Open/.test(await view.text('.head h2')));
+  await view.page.click('text=Rotate');
+  await eventually('rotated', async () => /Draining|rotated/.test(await view.text('.moves')), 20_000);
+  view.assertQuiet();
+});
+
+test('the console completes, says what is wrong, shows rows, and asks before what cannot be taken back', async (t) => {
+  const view = await signedIn(t, '/console');
+  const prompt = view.page.locator('.console-prompt input');
+  const enter = async (text) => {
+    await prompt.fill(text);
+    await prompt.press('Enter');
+  };
+  await prompt.fill('sessions.li');
+  await prompt.press('Tab');
+  assert.equal(await prompt.inputValue(), 'sessions.list ');
+  await prompt.pressSequentially('--lim');
+  await prompt.press('Tab');
+  assert.equal(await prompt.inputValue(), 'sessions.list --limit ');
+  await prompt.pressSequentially('5');
+  await prompt.press('Enter');
+  await eventually('a table', async () => /websocket/.test(await view.text('.console-table')));
+  await enter('sesions.list');
+  await eventually('which command', async () => /There is no command sesions\.list/.test(await view.text('.console-log')));
+  await enter('sessions.kick --user');
+  await eventually('which value', async () => /--user has no value/.test(await view.text('.console-log')));
+  await enter('history.purge --channel demo:chat');
+  await eventually('the question', async () => /Type history\.purge to go on/.test(await view.text('.console-log')));
+  await assertClean(view);
+  await view.page.keyboard.press('Escape');
+  await eventually('nothing was done', async () => (await view.page.locator('.console-confirm').count()) === 0);
+  await prompt.press('ArrowUp');
+  assert.equal(await prompt.inputValue(), 'history.purge --channel demo:chat');
+  await view.shoot('console-1440');
+  view.assertQuiet();
+});
+
+test('the audit log is whole, is narrowed down, and looking at a list again and again is one entry', async (t) => {
+  const view = await signedIn(t, '/audit?action=sessions.kick');
+  await view.page.click('.audit-head button:has-text("Verify")');
+  await eventually('whole', async () => /^The chain is whole: /.test(await view.text('.audit-verdict')));
+  const begun = view.page.waitForEvent('download');
+  await view.page.click('text=CSV');
+  assert.equal((await begun).suggestedFilename(), 'audit.csv');
+  await view.page.goto(`${hub.url}/sessions`);
+  await eventually('rows', async () => (await view.page.locator('.table-scroll [role=row]').count()) > 0);
+  // Long enough for the list to have been asked for several times.
+  await eventually('time goes by', async () => /1\d\ss|[2-9]\d\ss|min/.test(await view.text('.table-scroll')), 30_000);
+  await view.page.goto(`${hub.url}/audit?action=sessions.browse&actor=mara`);
+  await eventually('entries', async () => (await view.page.locator('.audit-list .table-scroll [role=row]').count()) > 0);
+  const entries = await view.page.locator('.audit-list .table-scroll [role=row]').count();
+  assert.ok(entries < 20, `${entries} entries for looking`);
+  view.assertQuiet();
+});
+
+test('a user and a key are made; what is told once is told once', async (t) => {
+  const view = await signedIn(t, '/access');
+  await view.page.click('text=Add user…');
+  await view.page.fill('#user-name', 'nils');
+  await view.page.selectOption('#role', 'operator');
+  await view.page.click('button[type=submit]:has-text("Add user")');
+  const password = await eventually('the password', () => view.text('.once code'));
+  assert.ok(password.length >= 12);
+  await assertClean(view);
+  await view.page.click('text=I have kept it');
+  await eventually('the user', async () => /nils/.test(await view.text('.access-list')));
+  assert.ok(!(await view.page.content()).includes(password), 'it is gone from the page');
+  await view.page.click('text=API keys');
+  await view.page.click('text=Make key…');
+  await view.page.fill('#key-name', 'shop');
+  await view.page.click('button[type=submit]:has-text("Make key")');
+  await eventually('the key', () => view.text('.once code'));
+  await view.page.click('text=I have kept it');
+  await eventually('the key in the list', async () => /shop/.test(await view.text('.access-list')));
+  view.assertQuiet();
+});
+
+test('a lost connection is said, what was read stays, and it all comes back', async (t) => {
+  const wire = await layWire(hub.port);
+  t.after(() => wire.remove());
+  const view = await signedIn(t, '/upstreams', { on: wire.url, expected: [/WebSocket|ERR_|Failed to load/] });
+  await eventually('the feed', async () => /demo/.test(await view.text('.table-scroll')));
+  wire.cut();
+  await eventually('how old it is', async () => /^Last update .* ago\. Reconnecting/.test(await view.text('.status-bar')), 20_000);
+  assert.match(await view.text('.table-scroll'), /demo/);
+  await assertClean(view);
+  await view.shoot('stale-1440');
+  wire.mend();
+  await eventually('live again', async () => (await view.text('.status-mark')) === 'Live', 30_000);
+  await eventually('the bar is gone', async () => (await view.page.locator('.status-bar').count()) === 0);
+});
+
+test('keys go from view to view, and the palette finds what is on the hub', async (t) => {
+  const view = await signedIn(t, '/settings');
+  await view.page.keyboard.press('g');
+  await view.page.keyboard.press('s');
+  await eventually('sessions', () => new URL(view.page.url()).pathname === '/sessions');
+  await view.page.keyboard.press('Control+k');
+  await view.page.keyboard.type('demo');
+  await eventually('the feed', async () => /feed, Open/.test(await view.text('.palette-list')));
+  await assertClean(view);
+  await view.page.keyboard.press('Enter');
+  await eventually('its page', () => new URL(view.page.url()).pathname === '/upstreams/demo');
+  await view.page.keyboard.press('?');
+  await eventually('the keys', async () => /Go to Overview/.test(await view.text('.keys')));
+  await assertClean(view);
+  await view.page.keyboard.press('Escape');
+  const before = await view.page.evaluate(() => document.documentElement.dataset.theme);
+  await view.page.keyboard.press('l');
+  await eventually('the other theme', async () => (await view.page.evaluate(() => document.documentElement.dataset.theme)) !== before);
+  view.assertQuiet();
+});
