@@ -39,11 +39,11 @@ const HATCH_PX = 6;
 /** All charts of the page share it. */
 const SYNC = 'desk';
 
-/** The next value above that reads well: 1, 2, 2.5 or 5 times a power of ten. */
+/** The next value above that reads well, and whose half does. */
 export function niceTop(max: number): number {
   if (!(max > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(max));
-  const found = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= max * 1.000_001);
+  const found = [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((factor) => factor * power >= max * 1.000_001);
   return (found ?? 10) * power;
 }
 
