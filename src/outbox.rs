@@ -17,7 +17,7 @@ use bytes::Bytes;
 use rustls::ServerConnection;
 use socket2::SockRef;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
@@ -147,12 +147,21 @@ struct Backlog {
     bytes: usize,
     /// Whether the first frame has been written in part: then its rest must go out before anything else may.
     head_is_partial: bool,
+    /// Frames that have left: the number of the first one that waits.
+    gone: u64,
+    /// The numbers of the frames that wait for a place of their own, each of which a newer one takes.
+    places: HashMap<*const Cell<u32>, u64>,
 }
 
 struct Waiting {
     bytes: Bytes,
     since: Millis,
+    /// Whose newest it is; kept, so that nobody else can be taken for it.
+    of: Option<PlaceOf>,
 }
+
+/// Somebody of whose frames only the newest waits. Two are the same if they are the same cell.
+pub type PlaceOf = Rc<Cell<u32>>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
@@ -247,6 +256,32 @@ impl Outbox {
             Ok(written) => self.keep(frame.slice(written..), written > 0),
             Err(_) => self.fail(),
         }
+    }
+
+    /// Sends one whole frame, in place of the one that waits for `of` already, if one does: then says so. A place that is taken over is not older than
+    /// its frame, so who reads slowly, and reads, is never cut for it.
+    pub fn send_latest(self: &Rc<Self>, frame: &Bytes, of: &PlaceOf) -> bool {
+        if !self.is_behind() || self.state.get() != State::Open {
+            self.send(frame);
+            return false;
+        }
+        let now = self.clock.now();
+        {
+            let mut guard = self.backlog.borrow_mut();
+            if let Some(backlog) = guard.as_mut()
+                && backlog.replace(frame, of, now, self.limits.bytes_max)
+            {
+                self.watch.expect_outbound(backlog.frames.front().map(|front| front.since + self.limits.age_ms_max));
+                return true;
+            }
+        }
+        self.keep(frame.clone(), false);
+        if self.state.get() == State::Open
+            && let Some(backlog) = self.backlog.borrow_mut().as_mut()
+        {
+            backlog.name_last(of);
+        }
+        false
     }
 
     /// Sends one whole frame that nobody else sends: it is copied only if the socket does not take it.
@@ -433,7 +468,7 @@ impl Outbox {
 impl Backlog {
     fn push(&mut self, bytes: Bytes, since: Millis) {
         self.add(bytes.len());
-        self.frames.push_back(Waiting { bytes, since });
+        self.frames.push_back(Waiting { bytes, since, of: None });
     }
 
     fn add(&mut self, bytes: usize) {
@@ -457,8 +492,40 @@ impl Backlog {
             }
             written -= front.bytes.len();
             self.head_is_partial = false;
+            if let Some(of) = front.of.take()
+                && self.places.get(&Rc::as_ptr(&of)) == Some(&self.gone)
+            {
+                self.places.remove(&Rc::as_ptr(&of));
+            }
             self.frames.pop_front();
+            self.gone += 1;
         }
+    }
+
+    /// The last frame is the newest of this one.
+    fn name_last(&mut self, of: &PlaceOf) {
+        if let Some(last) = self.frames.back_mut() {
+            last.of = Some(Rc::clone(of));
+            self.places.insert(Rc::as_ptr(of), self.gone + self.frames.len() as u64 - 1);
+        }
+    }
+
+    /// Puts `bytes` where an older frame of the same one waits, unless there is none, or the client has seen the beginning of it, or there would be
+    /// more than may wait.
+    fn replace(&mut self, bytes: &Bytes, of: &PlaceOf, now: Millis, bytes_max: usize) -> bool {
+        let Some(index) = self.places.get(&Rc::as_ptr(of)).and_then(|number| usize::try_from(number - self.gone).ok()) else { return false };
+        if index == 0 && self.head_is_partial {
+            return false;
+        }
+        let Some(waiting) = self.frames.get_mut(index) else { return false };
+        let before = waiting.bytes.len();
+        if self.bytes - before + bytes.len() > bytes_max {
+            return false;
+        }
+        (waiting.bytes, waiting.since) = (bytes.clone(), now);
+        self.sub(before);
+        self.add(bytes.len());
+        true
     }
 
     /// Keeps only the rest of a frame that the client has seen the beginning of.
@@ -466,6 +533,7 @@ impl Backlog {
         let kept = usize::from(self.head_is_partial);
         let dropped = self.frames.drain(kept.min(self.frames.len())..).map(|waiting| waiting.bytes.len()).sum();
         self.sub(dropped);
+        self.places.clear();
     }
 }
 
@@ -473,5 +541,79 @@ impl Drop for Backlog {
     fn drop(&mut self) {
         let left = self.bytes;
         self.sub(left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 20;
+
+    fn place() -> PlaceOf {
+        Rc::default()
+    }
+
+    fn waiting(backlog: &Backlog) -> Vec<&[u8]> {
+        backlog.frames.iter().map(|waiting| &waiting.bytes[..]).collect()
+    }
+
+    /// As the outbox does it.
+    fn send(backlog: &mut Backlog, frame: &'static [u8], of: &PlaceOf) -> bool {
+        let has_replaced = backlog.replace(&Bytes::from_static(frame), of, 0, MAX);
+        if !has_replaced {
+            backlog.push(Bytes::from_static(frame), 0);
+            backlog.name_last(of);
+        }
+        has_replaced
+    }
+
+    #[test]
+    fn a_newer_frame_takes_the_place_of_the_one_that_waits() {
+        let mut backlog = Backlog::default();
+        let (a, b) = (place(), place());
+        backlog.push(Bytes::from_static(b"first"), 0);
+        assert!(!send(&mut backlog, b"a1", &a) && !send(&mut backlog, b"b1", &b));
+        backlog.push(Bytes::from_static(b"reply"), 0);
+        assert!(send(&mut backlog, b"a2 ", &a), "in its place, though something else came behind it");
+        assert_eq!(waiting(&backlog), [&b"first"[..], b"a2 ", b"b1", b"reply"]);
+        assert_eq!(backlog.bytes, 15);
+        // What the client has seen the beginning of goes out as it is, and the newer one behind all others.
+        backlog.advance(6);
+        assert!(!send(&mut backlog, b"a3", &a) && send(&mut backlog, b"a4", &a));
+        assert_eq!(waiting(&backlog), [&b"2 "[..], b"b1", b"reply", b"a4"]);
+        backlog.advance(2);
+        assert!(send(&mut backlog, b"a5", &a), "the one that has gone out is not taken for the one that waits");
+        assert!(send(&mut backlog, b"b2", &b));
+        assert_eq!(waiting(&backlog), [&b"b2"[..], b"reply", b"a5"]);
+        backlog.advance(2 + 5 + 2);
+        assert!(backlog.frames.is_empty() && backlog.places.is_empty() && backlog.bytes == 0);
+        assert!(!send(&mut backlog, b"a6", &a));
+        assert_eq!(Rc::strong_count(&b), 1, "nobody is kept who has nothing waiting");
+    }
+
+    #[test]
+    fn there_is_never_more_than_may_wait() {
+        let mut backlog = Backlog::default();
+        let a = place();
+        send(&mut backlog, b"0123456789", &a);
+        backlog.push(Bytes::from_static(b"01234"), 0);
+        assert!(!backlog.replace(&Bytes::from_static(b"0123456789012345"), &a, 0, MAX), "16 and 5");
+        assert!(backlog.replace(&Bytes::from_static(b"012345678901234"), &a, 0, MAX), "15 and 5");
+        backlog.forget_whole_frames();
+        assert!(backlog.places.is_empty() && backlog.bytes == 0);
+        assert!(!backlog.replace(&Bytes::from_static(b"x"), &a, 0, MAX));
+    }
+
+    #[test]
+    fn whoever_comes_after_it_is_not_taken_for_who_has_left() {
+        let mut backlog = Backlog::default();
+        let first = place();
+        send(&mut backlog, b"1", &first);
+        drop(first);
+        // The frame keeps the place, so none that is made anew is the same.
+        for _ in 0..100 {
+            assert!(!backlog.replace(&Bytes::from_static(b"2"), &place(), 0, MAX));
+        }
     }
 }

@@ -44,7 +44,7 @@ fn goes_out(codec: Codec, channel: &str, data: bytes::Bytes) {
     let channel = ChannelName::new(channel);
     // Any text may stand where a patch stands.
     let patch = bytes::Bytes::copy_from_slice(&publication.data);
-    for body in [Body::Plain, Body::Whole, Body::Patch(&patch)] {
+    for body in [Body::Plain, Body::Whole, Body::Patch(&patch), Body::Under(&channel)] {
         told(|| Push::Publication { channel: &channel, publication: &publication, body }, is_json);
     }
 }

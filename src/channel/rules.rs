@@ -130,6 +130,11 @@ pub struct ChannelOptions {
     pub allow_publish_for_anonymous: bool,
     /// Clients are not given what they published themselves. It is in the history all the same, and in what they recover.
     pub exclude_publisher: bool,
+    /// The least time between two publications of a channel that its subscribers are given: of those that come in between, the newest, at its end. Kept
+    /// to within 100 ms. 0: all are given. What is published, history and recovery are as ever.
+    pub throttle_interval: HumanDuration,
+    /// For a client that is behind, only the newest publication of a channel waits, in the place of the one before it.
+    pub keep_latest: bool,
     /// Clients may ask who is present.
     pub allow_presence_for_client: bool,
     /// Subscribers of the channel may ask who is present.
@@ -211,6 +216,9 @@ impl ChannelOptions {
             allow_publish_for_subscriber: false,
             publish_proxy_enabled: false,
             allowed_delta_types: Vec::new(),
+            // The newest of one channel does not stand for the others.
+            throttle_interval: HumanDuration::default(),
+            keep_latest: false,
             ..self.clone()
         }
     }

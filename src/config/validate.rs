@@ -315,6 +315,15 @@ fn options(path: &str, config: &Config, options: &ChannelOptions, check: &mut Ch
         format!("{path}.allow_wildcard_for_client"),
         || "there are no patterns; set wildcard_subscriptions too",
     );
+    let throttle = options.throttle_interval;
+    check.that(throttle.is_zero() || (100..=60_000).contains(&throttle.ms()), format!("{path}.throttle_interval"), || {
+        format!("{throttle} must be from 100ms to 1m, or 0")
+    });
+    check.that(
+        throttle.is_zero() || !options.allow_tags_filter,
+        format!("{path}.allow_tags_filter"),
+        || "the publication that a client has asked for may give way to one that it has not; drop throttle_interval or this",
+    );
     check.regex(format!("{path}.channel_regex"), &options.channel_regex);
     payloads(path, options, check);
 }

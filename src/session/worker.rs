@@ -212,6 +212,7 @@ impl Worker {
             expected = now + TICK.as_millis() as Millis;
             self.expire(now);
             self.drain(now);
+            self.fan.release();
             if self.fan.revive() {
                 emit(SingletonRestarted { actor: "fanout" });
             }

@@ -17,6 +17,14 @@ static DROPPED: LazyLock<IntCounterVec> = LazyLock::new(|| {
         &[&["topic"], &["worker"]],
     )
 });
+static COALESCED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec(
+        "aether_publications_coalesced_total",
+        "Publications, counted for each subscriber, that were not given to it because a newer one of the channel took their place.",
+        &["by"],
+        &[&["throttle"], &["behind"]],
+    )
+});
 static RESYNCED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
         "aether_topic_resyncs_total",
@@ -64,6 +72,17 @@ pub struct DeliveryDropped {
 impl Event for DeliveryDropped {
     fn emit(self) {
         DROPPED.with_label_values(&[self.at]).inc();
+    }
+}
+
+/// Subscribers were not given publications, because newer ones took their place: `by` the channel's interval, or because the subscriber was behind.
+pub struct PublicationsCoalesced {
+    pub by: &'static str,
+    pub count: usize,
+}
+impl Event for PublicationsCoalesced {
+    fn emit(self) {
+        COALESCED.with_label_values(&[self.by]).inc_by(self.count as u64);
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Fan {
     dirty_bytes: Cell<usize>,
     /// Shards without subscribers, and since when.
     empty: RefCell<Vec<Rc<Shard>>>,
+    /// Shards that hold a publication back for a while.
+    holding: RefCell<Vec<Rc<Shard>>>,
     /// Shards that keep encoded histories for clients that come back together.
     with_histories: RefCell<Vec<Rc<Shard>>>,
 }
@@ -73,6 +75,7 @@ impl Fan {
             dirty: RefCell::default(),
             dirty_bytes: Cell::new(0),
             empty: RefCell::default(),
+            holding: RefCell::default(),
             with_histories: RefCell::default(),
         });
         fan.revive();
@@ -115,6 +118,22 @@ impl Fan {
         if shard.empty_since.replace(Some(self.clock.now())).is_none() {
             self.empty.borrow_mut().push(Rc::clone(shard));
         }
+    }
+
+    /// The shard holds a publication back: it is asked at every tick whether it is time.
+    pub(super) fn holds(&self, shard: &Rc<Shard>) {
+        self.holding.borrow_mut().push(Rc::clone(shard));
+    }
+
+    /// Gives out what has been held back for long enough. Called by the worker's timer.
+    pub fn release(&self) {
+        if self.holding.borrow().is_empty() {
+            return;
+        }
+        let now = self.clock.now();
+        let mut still = self.holding.take();
+        still.retain(|shard| shard.release(now));
+        self.holding.borrow_mut().append(&mut still);
     }
 
     /// The shard keeps an encoded history until the next sweep.

@@ -8,6 +8,7 @@ pub mod event;
 pub mod fanout;
 pub mod listing;
 pub mod meter;
+mod pace;
 mod prefixes;
 pub mod registry;
 pub mod shard;

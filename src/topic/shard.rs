@@ -6,6 +6,7 @@
 
 use super::event::{Encoded, merge};
 use super::fanout::Fan;
+use super::pace::{Held, Pace, Paced};
 use super::registry::Audience;
 use crate::broker::{Answer, BrokerError, ChannelEvent, Exclusion, History, HistoryFilter};
 use crate::channel::{ChannelName, ChannelOptions, Payload, Publication, StreamPosition, TagsFilter};
@@ -15,10 +16,11 @@ use crate::protocol::centrifuge::{Body, Codec, NotJson, Wire};
 use crate::protocol::codes::Disconnect;
 use crate::protocol::fossil;
 use crate::telemetry::emit;
-use crate::telemetry::topics::TopicResynced;
+use crate::telemetry::topics::{PublicationsCoalesced, TopicResynced};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -64,6 +66,11 @@ struct Member {
 const NONE_GIVEN: u32 = 0;
 
 impl Member {
+    /// Tells members apart that are here at the same time.
+    fn key(&self) -> usize {
+        Rc::as_ptr(&self.place).addr()
+    }
+
     /// Whether it is kept from one of the publications that these come from.
     fn is_among(&self, exclusions: &[&Exclusion]) -> bool {
         !exclusions.is_empty() && self.outbox.owner().is_some_and(|(client, user)| exclusions.iter().any(|exclusion| exclusion.covers(*client, user)))
@@ -104,6 +111,8 @@ pub struct Shard {
     /// Events that came in this turn and are not written yet.
     pending: RefCell<Vec<Arc<Encoded>>>,
     base: RefCell<Option<Base>>,
+    /// Where the namespace demands some time between two publications.
+    pace: Option<RefCell<Pace<Arc<Encoded>>>>,
     shared_histories: RefCell<Vec<SharedHistory>>,
     /// When the last member left, as long as the worker's list of empty shards names this one.
     pub(super) empty_since: Cell<Option<Millis>>,
@@ -133,7 +142,9 @@ impl Drop for Membership {
 
 impl Shard {
     pub(super) fn new(channel: ChannelName, options: Arc<ChannelOptions>, audience: Audience, fan: Weak<Fan>) -> Rc<Self> {
+        let throttle = options.throttle_interval;
         Rc::new(Self {
+            pace: throttle.is_positive().then(|| RefCell::new(Pace::new(throttle.ms()))),
             channel,
             options,
             audience,
@@ -196,6 +207,9 @@ impl Shard {
         let form = groups[index].form.clone();
         let members = &mut groups[index].members;
         let place = Rc::new(Cell::new(members.len() as u32));
+        if let Some(pace) = &self.pace {
+            pace.borrow_mut().joined(Rc::as_ptr(&place).addr());
+        }
         members.push(Member { outbox: Rc::clone(outbox), wants, place: Rc::clone(&place), given: Cell::new(given) });
         self.audience.joined();
         Membership { shard: Rc::clone(self), form, place }
@@ -246,7 +260,7 @@ impl Shard {
     }
 
     /// Writes out what came in.
-    pub(super) fn flush(&self) {
+    pub(super) fn flush(self: &Rc<Self>) {
         if matches!(*self.link.borrow(), Link::Attaching(_)) {
             // What comes before the position is told is either before it or read from history with it.
             return self.pending.borrow_mut().clear();
@@ -257,18 +271,18 @@ impl Shard {
             match self.follows(&pending[index]) {
                 Follows::Next => {}
                 Follows::Known => {
-                    self.write(&pending[start..index]);
+                    self.give(&pending[start..index]);
                     start = index + 1;
                 }
                 Follows::Gap => {
-                    self.write(&pending[start..index]);
+                    self.give(&pending[start..index]);
                     start = index + 1;
                     // The event that showed the gap is part of what is filled.
                     self.resync(pending[index].position().cloned());
                 }
             }
         }
-        self.write(&pending[start..]);
+        self.give(&pending[start..]);
         pending.clear();
         let mut slot = self.pending.borrow_mut();
         if slot.is_empty() && pending.capacity() <= 16 {
@@ -291,10 +305,47 @@ impl Shard {
         }
     }
 
-    fn write(&self, events: &[Arc<Encoded>]) {
+    /// Gives events to the members now, or where they come too fast, the newest publication of them when it is time. Who comes and goes is told at
+    /// once. What is held back counts as given: whoever joins has asked after it was published.
+    fn give(self: &Rc<Self>, events: &[Arc<Encoded>]) {
+        let Some(pace) = &self.pace else { return self.write(events, &HashSet::new()) };
+        let (told, publications): (Vec<_>, Vec<_>) = events.iter().cloned().partition(|event| event.is_about_presence());
+        let Some(newest) = publications.last() else { return self.write(&told, &HashSet::new()) };
+        let Some(fan) = self.fan.upgrade() else { return };
+        let mut gave_way = publications.len() - 1;
+        let paced = pace.borrow_mut().take(Arc::clone(newest), fan.clock.now());
+        match paced {
+            Paced::Given(newest) => self.write(&[told, vec![newest]].concat(), &HashSet::new()),
+            Paced::Held => {
+                fan.holds(self);
+                self.write(&told, &HashSet::new());
+            }
+            Paced::HeldInPlace => {
+                gave_way += 1;
+                self.write(&told, &HashSet::new());
+            }
+        }
+        if gave_way > 0 {
+            emit(PublicationsCoalesced { by: "throttle", count: gave_way * self.len() });
+        }
+    }
+
+    /// Gives what was held back, if it is time. Whether something is still held.
+    pub(super) fn release(&self, now: Millis) -> bool {
+        let Some(pace) = &self.pace else { return false };
+        let released = pace.borrow_mut().release(now);
+        if let Some(Held { newest, newcomers }) = released {
+            self.write(&[newest], &newcomers);
+        }
+        pace.borrow().is_holding()
+    }
+
+    /// Writes events to the members, but for `newcomers`, who are told by [`Member::key`].
+    fn write(&self, events: &[Arc<Encoded>], newcomers: &HashSet<usize>) {
         if events.is_empty() {
             return;
         }
+        let batch = Batch { keeps_latest: self.options.keep_latest, coalesced: Cell::new(0), newcomers };
         let groups = self.groups.borrow();
         let chain = groups.iter().any(|group| group.form.takes_deltas).then(|| self.chain(events));
         for groups in groups.chunk_by(|a, b| a.form.filter == b.form.filter) {
@@ -312,13 +363,16 @@ impl Shard {
             }
             for Group { form, members } in groups {
                 let chain = chain.as_ref().filter(|_| form.takes_deltas);
-                if write_group(form.wire, members, events, chain).is_err() {
+                if write_group(form.wire, members, events, chain, &batch).is_err() {
                     // Only JSON connections can be unable to take a payload, and they must not miss it silently.
                     for member in members {
                         member.outbox.tell(Notice::Disconnect(Disconnect::INAPPROPRIATE_PROTOCOL));
                     }
                 }
             }
+        }
+        if batch.coalesced.get() > 0 {
+            emit(PublicationsCoalesced { by: "behind", count: batch.coalesced.get() });
         }
     }
 
@@ -345,7 +399,7 @@ impl Shard {
     }
 
     /// The topic answered: from now on events follow `position`.
-    pub(super) fn attached(&self, position: Option<StreamPosition>) {
+    pub(super) fn attached(self: &Rc<Self>, position: Option<StreamPosition>) {
         let waiting = match std::mem::replace(&mut *self.link.borrow_mut(), Link::Live) {
             Link::Attaching(waiting) => {
                 *self.position.borrow_mut() = position;
@@ -366,7 +420,7 @@ impl Shard {
 
     /// Brings the members to where the stream stands now, ahead of events that are still on their way (which are known then, and skipped).
     /// So a subscriber that joins next has everything that was published before it asked, and nothing of that comes as new.
-    pub fn catch_up(&self) {
+    pub fn catch_up(self: &Rc<Self>) {
         if self.position.borrow().is_none() {
             return;
         }
@@ -384,7 +438,7 @@ impl Shard {
     }
 
     /// Events up to `target` were missed: gives them from history, in order, or tells the members that care.
-    fn resync(&self, target: Option<StreamPosition>) {
+    fn resync(self: &Rc<Self>, target: Option<StreamPosition>) {
         let (Some(target), Some(fan)) = (target, self.fan.upgrade()) else { return };
         if let Some(filled) = self.fill_up_to(&target, &fan) {
             emit(TopicResynced { channel: &self.channel, filled });
@@ -392,7 +446,7 @@ impl Shard {
     }
 
     /// `None`: there is nothing to fill. `Some(None)`: it could not be filled, and the members were told.
-    fn fill_up_to(&self, target: &StreamPosition, fan: &Fan) -> Option<Option<usize>> {
+    fn fill_up_to(self: &Rc<Self>, target: &StreamPosition, fan: &Fan) -> Option<Option<usize>> {
         let known = self.position()?;
         if known.epoch == target.epoch && known.offset >= target.offset {
             return None;
@@ -413,7 +467,7 @@ impl Shard {
                         Arc::new(Encoded::new(self.channel.clone(), ChannelEvent::Publication { publication, position: None, exclude: None }))
                     })
                     .collect();
-                self.write(&events);
+                self.give(&events);
             }
             None => {
                 for member in self.groups.borrow().iter().flat_map(|group| &group.members).filter(|member| member.wants.position) {
@@ -486,10 +540,64 @@ fn fill(known: &StreamPosition, target: &StreamPosition, history: History) -> Op
     is_whole.then_some(missed)
 }
 
+/// What holds for one write to all groups.
+struct Batch<'a> {
+    /// For who is behind, only the newest publication waits.
+    keeps_latest: bool,
+    /// Members that are not written to, by [`Member::key`].
+    newcomers: &'a HashSet<usize>,
+    /// Publications that gave way to newer ones, counted for each member.
+    coalesced: Cell<usize>,
+}
+
 /// Writes `events` to the members of a group; `chain` where they take deltas.
-fn write_group(wire: Wire, members: &[Member], events: &[Arc<Encoded>], chain: Option<&Chain>) -> Result<(), NotJson> {
+fn write_group(wire: Wire, members: &[Member], events: &[Arc<Encoded>], chain: Option<&Chain>, batch: &Batch) -> Result<(), NotJson> {
+    let here = members.iter().filter(|member| batch.newcomers.is_empty() || !batch.newcomers.contains(&member.key()));
+    if !batch.keeps_latest {
+        return write_members(wire, here, events, chain);
+    }
+    // First those who are behind: the others may be so too when they have been written to.
+    write_latest(wire, here.clone().filter(|member| member.outbox.is_behind()), events, chain, batch)?;
+    write_members(wire, here.filter(|member| !member.outbox.is_behind()), events, chain)
+}
+
+/// Writes to each of `members`, who are behind, who comes and goes, and the newest publication in place of the one that waits. It goes whole, because
+/// nobody knows yet what it will follow.
+fn write_latest<'a>(
+    wire: Wire,
+    members: impl Iterator<Item = &'a Member>,
+    events: &[Arc<Encoded>],
+    chain: Option<&Chain>,
+    batch: &Batch,
+) -> Result<(), NotJson> {
+    let (told, publications): (Vec<_>, Vec<_>) = events.iter().partition(|event| event.is_about_presence());
+    for member in members {
+        if member.wants.presence {
+            told.iter().try_for_each(|event| event.frame(wire).map(|frame| member.outbox.send(frame)))?;
+        }
+        let mut given = publications.iter().filter(|event| !member.is_among(event.exclusion().as_slice()));
+        let Some(newest) = given.next_back() else { continue };
+        let frame = if chain.is_some() { newest.frame_after(None, wire)? } else { newest.frame(wire)? };
+        let took_its_place = member.outbox.send_latest(frame, &member.place);
+        batch.coalesced.set(batch.coalesced.get() + given.count() + usize::from(took_its_place));
+        if let (Some(chain), Some(last)) = (chain, publications.last())
+            && Arc::ptr_eq(newest, last)
+        {
+            member.given.set(chain.after);
+        }
+    }
+    Ok(())
+}
+
+/// Writes to each of `members` all of `events` that are for it.
+fn write_members<'a>(
+    wire: Wire,
+    members: impl Iterator<Item = &'a Member> + Clone,
+    events: &[Arc<Encoded>],
+    chain: Option<&Chain>,
+) -> Result<(), NotJson> {
     let exclusions: SmallVec<[&Exclusion; 2]> = events.iter().filter_map(|event| event.exclusion()).collect();
-    let given_all = members.iter().filter(|member| !member.is_among(&exclusions));
+    let given_all = members.clone().filter(|member| !member.is_among(&exclusions));
     match chain {
         Some(chain) => write_deltas(wire, given_all, events, chain)?,
         None => write_all(wire, given_all, events)?,
@@ -497,7 +605,7 @@ fn write_group(wire: Wire, members: &[Member], events: &[Arc<Encoded>], chain: O
     if exclusions.is_empty() {
         return Ok(());
     }
-    write_some(wire, members.iter().filter(|member| member.is_among(&exclusions)), events, chain)
+    write_some(wire, members.filter(|member| member.is_among(&exclusions)), events, chain)
 }
 
 /// Writes the frames of `events` to every member with one write each.

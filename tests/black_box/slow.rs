@@ -5,7 +5,11 @@ use crate::support::{Canaries, Client, Codec, Dial, Ending, Hub, Stream, eventua
 use serde_json::json;
 use std::time::Duration;
 
-in_both_codecs!(a_client_that_never_reads_is_cut, a_client_that_comes_back_after_being_cut_recovers);
+in_both_codecs!(
+    a_client_that_never_reads_is_cut,
+    a_client_that_comes_back_after_being_cut_recovers,
+    who_is_behind_is_given_the_newest_where_that_is_all_that_counts,
+);
 
 async fn deaf(hub: &Hub, codec: Codec) -> Client {
     let dial = Dial { receive_buffer: Some(4_096), ..hub.dial() };
@@ -109,4 +113,84 @@ async fn a_pause_is_no_crime() {
     })
     .await
     .expect("everything within seconds");
+}
+
+/// With deltas as without: nothing that is read depends on what gave way.
+async fn who_is_behind_is_given_the_newest_where_that_is_all_that_counts(codec: Codec) {
+    let options = json!({
+        "name": "latest", "keep_latest": true, "history_size": 300, "history_ttl": "60s", "force_recovery": true, "allow_subscribe_for_client": true,
+    });
+    // Much less than what is published; what a few newest ones take.
+    let hub = Hub::start(json!({ "client": { "queue_max_size": 131_072 }, "channel": { "namespaces": [options] } })).await;
+    let mut slow = deaf(&hub, codec).await;
+    let mut quick = hub.connect(codec).await;
+    for client in [&mut slow, &mut quick] {
+        client.subscribe("latest:a").await;
+        client.subscribe("latest:b").await;
+    }
+    let publications = 250;
+    for number in 1..=publications {
+        for channel in ["latest:a", "latest:b"] {
+            hub.publish(channel, json!({ "n": number, "pad": "x".repeat(20_000) })).await;
+            assert_eq!(quick.publication(channel).await["data"]["n"], number, "who keeps up is given each");
+        }
+    }
+    let mut newest = std::collections::HashMap::new();
+    let mut count = 0;
+    while newest.len() < 2 || newest.values().any(|at| *at < publications) {
+        let push = slow.push().await;
+        let (channel, number) = (push["channel"].as_str().unwrap_or_default().to_owned(), push["pub"]["data"]["n"].as_u64().unwrap_or_default());
+        assert_eq!(push["pub"]["offset"], number, "{channel}");
+        assert!(newest.insert(channel.clone(), number).is_none_or(|before| before < number), "{channel} goes back to {number}");
+        count += 1;
+    }
+    slow.has_nothing_waiting().await;
+    let coalesced = hub.metric("aether_publications_coalesced_total", "behind").await;
+    assert!(coalesced > 0.0, "10 MB went through 4 KiB of buffer");
+    assert_eq!(f64::from(count) + coalesced, 2.0 * publications as f64, "each was given or counted");
+    // It was never cut, and goes on as if nothing had been.
+    hub.publish("latest:a", json!({ "n": publications + 1 })).await;
+    assert_eq!(slow.publication("latest:a").await["offset"], publications + 1);
+}
+
+#[tokio::test]
+async fn a_channel_that_is_throttled_gives_the_newest_at_the_end_of_each_interval() {
+    let options = json!({
+        "name": "calm", "throttle_interval": "1s", "history_size": 300, "history_ttl": "60s", "force_recovery": true, "allow_subscribe_for_client": true,
+        "presence": true, "join_leave": true,
+    });
+    let hub = Hub::start(json!({ "channel": { "namespaces": [options] } })).await;
+    let mut client = hub.connect(Codec::Json).await;
+    let subscribed = client.subscribe_with(json!({ "channel": "calm:a", "join_leave": false })).await;
+    let started = std::time::Instant::now();
+    for number in 1..=50 {
+        hub.publish("calm:a", number).await;
+    }
+    // Whoever comes now has asked after the last one was published.
+    let mut newcomer = hub.connect(Codec::Protobuf).await;
+    assert_eq!(newcomer.subscribe("calm:a").await["offset"], 50);
+    let mut given = Vec::new();
+    while given.last() != Some(&50) {
+        let publication = client.publication("calm:a").await;
+        assert_eq!(publication["data"], publication["offset"]);
+        given.extend(publication["data"].as_u64());
+    }
+    assert!(given.is_sorted() && given[0] == 1, "{given:?}");
+    assert!(given.len() as u64 <= started.elapsed().as_secs() + 2, "{given:?}");
+    let coalesced = hub.metric("aether_publications_coalesced_total", "throttle").await;
+    assert!(coalesced >= (50 - given.len()) as f64, "{coalesced} of {given:?}");
+    hub.publish("calm:a", 51).await;
+    hub.publish("calm:a", 52).await;
+    for client in [&mut client, &mut newcomer] {
+        let mut last = 0;
+        while last < 52 {
+            last = client.publication("calm:a").await["data"].as_u64().unwrap_or_default();
+            assert!(last > 50, "nothing twice, and nothing that it has not asked for");
+        }
+    }
+    // What was not given is not lost.
+    client.cut();
+    let mut client = hub.connect(Codec::Json).await;
+    let back = client.recover("calm:a", &json!({ "offset": 1, "epoch": subscribed["epoch"] })).await;
+    assert_eq!((back["publications"].as_array().map(Vec::len), &back["recovered"]), (Some(51), &json!(true)));
 }

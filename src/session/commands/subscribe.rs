@@ -228,7 +228,7 @@ impl Session {
     }
 
     /// Brings the channel up to date, and asks for what the client missed, if it is to be given any of it.
-    pub(in crate::session) fn read_missed(&self, shard: &Shard, grant: &Grant, asked: &Asked) -> Option<Answer<Result<History, BrokerError>>> {
+    pub(in crate::session) fn read_missed(&self, shard: &Rc<Shard>, grant: &Grant, asked: &Asked) -> Option<Answer<Result<History, BrokerError>>> {
         if grant.is_positioned {
             shard.catch_up();
         }

@@ -1,6 +1,7 @@
 // The official JavaScript SDK, unchanged, against the real hub: every scenario on every transport in every codec that it carries.
 
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, afterEach, before, describe, test as scenario } from 'node:test';
 import { Centrifuge as JsonCentrifuge } from 'centrifuge';
 import { Centrifuge as ProtobufCentrifuge } from 'centrifuge/build/protobuf';
@@ -281,6 +282,62 @@ for (const [line, { Centrifuge, write, read, transport: used }] of Object.entrie
       wrong.subscribe();
       assert.equal((await refused).code, 107);
     });
+
+    test('a pattern hears every channel that begins so, and a tag tells which', async () => {
+      const made = await connected();
+      const sub = await subscribed(made, 'wild:*', { recoverable: true, positioned: true });
+      assert.equal(sub.context.recoverable, false);
+      const seen = [];
+      sub.on('publication', ({ channel, data, tags }) => seen.push([channel, tags.$channel, read(data)]));
+      const publish = (channel, data) => hub.api('publish', { channel, data });
+      const heard = (expected) =>
+        eventually(`${JSON.stringify(expected)} arriving`, () => seen.length >= expected.length).then(() => assert.deepEqual(seen, expected));
+      for (const [channel, data] of [['wild:a', 1], ['news:a', 2], ['wild:b', 3]]) await publish(channel, data);
+      await heard([['wild:*', 'wild:a', 1], ['wild:*', 'wild:b', 3]]);
+      const back = once(sub, 'subscribed');
+      cut(made);
+      await back;
+      await publish('wild:c', 4);
+      await heard([['wild:*', 'wild:a', 1], ['wild:*', 'wild:b', 3], ['wild:*', 'wild:c', 4]]);
+      assert.equal(await codeOf(sub.history({ limit: 1 })), 108);
+      assert.ok([103, 107].includes(await codeOf(sub.publish(write(1)))));
+    });
+
+    test('a publisher is not told what it published, where its namespace says so', async () => {
+      const [alice, bob] = [await connected(), await connected()];
+      const [ofAlice, ofBob] = [await subscribed(alice, 'wild:x'), await subscribed(bob, 'wild:x')];
+      const [seenByAlice, seenByBob] = [listen(ofAlice), listen(ofBob)];
+      await ofAlice.publish(write(1));
+      await ofBob.publish(write(2));
+      await hub.api('publish', { channel: 'wild:x', data: 3 });
+      await seenAll(seenByAlice, [2, 3]);
+      await seenAll(seenByBob, [1, 3]);
+    });
+
+    if (used === 'websocket') {
+      test('who cannot keep up ends with the newest, is not cut, and deltas go on from there', async () => {
+        const made = await connected();
+        const sub = await subscribed(made, 'latest:a', { delta: 'fossil' });
+        const seen = listen(sub);
+        let cuts = 0;
+        made.on('connecting', () => cuts++);
+        const socket = made._transport._transport._socket;
+        socket.pause();
+        // More than both kernels buffer, and nothing that a delta could be made of.
+        const noise = () => randomBytes(36_000).toString('base64');
+        for (let number = 1; number <= 500; number++) await hub.api('publish', { channel: 'latest:a', data: { number, noise: noise() } });
+        socket.resume();
+        await eventually('the newest arriving', () => seen.at(-1)?.number === 500);
+        assert.ok(seen.length < 500, 'something gave way');
+        assert.deepEqual(seen.map(({ number }) => number), seen.map(({ number }) => number).sort((a, b) => a - b));
+        const before = seen.length;
+        const small = [501, 502, 503].map((number) => versionOf(number * 9));
+        for (const data of small) await hub.api('publish', { channel: 'latest:a', data });
+        await eventually('three more', () => seen.length >= before + 3);
+        assert.deepEqual(seen.slice(before), small);
+        assert.equal(cuts, 0);
+      });
+    }
 
     test('more than the history holds is not recovered, and said so', async () => {
       const made = await connected();
