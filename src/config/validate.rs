@@ -1249,7 +1249,7 @@ mod tests {
                 "channel.proxy.sub_refresh.endpoint: is not a complete address; write for instance \"https://app.example.org/hub/connect\"",
             ),
             (connect("timeout = \"0s\""), "client.proxy.connect.timeout: 0s must be longer than 0s and at most 20s"),
-            (connect("timeout = \"20001ms\""), "client.proxy.connect.timeout: 20001ms must be longer than 0s and at most 20s"),
+            (connect("timeout = \"20001ms\""), "client.proxy.connect.timeout: 20s1ms must be longer than 0s and at most 20s"),
             (
                 connect("http_headers = [\"Transfer-Encoding\"]"),
                 "client.proxy.connect.http_headers: \"Transfer-Encoding\" is not a header that can be passed on",
