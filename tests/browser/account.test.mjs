@@ -432,12 +432,14 @@ test('everything goes by the keyboard', async (t) => {
   await view.page.focus('.menu > button');
   await keyboard.press('ArrowDown');
   const focused = () => view.page.evaluate(() => document.activeElement.textContent);
-  assert.equal(await focused(), 'Account');
+  assert.equal(await focused(), 'Dashboard');
   await keyboard.press('ArrowUp');
   assert.equal(await focused(), 'Sign out');
   await keyboard.press('Escape');
   assert.equal(await view.page.evaluate(() => document.activeElement.getAttribute('aria-expanded')), 'false');
   await keyboard.press('Enter');
+  await keyboard.press('ArrowDown');
+  assert.equal(await focused(), 'Account');
   await keyboard.press('Enter');
   await at(view, '/account');
   await eventually('the focus is on the page', () => view.page.evaluate(() => document.activeElement.id === 'main'));

@@ -96,7 +96,9 @@ export function useAsk<T>(
     },
     enabled: isOpen && isWanted,
     placeholderData: keepPreviousData,
-    refetchInterval: () => (everyMs === 0 ? false : nextAskMs(everyMs, failures.current)),
+    // What is not there does not come back by being asked for, and each refused call is an entry of the audit log.
+    refetchInterval: ({ state }) =>
+      everyMs === 0 || state.error?.code === NOT_FOUND ? false : nextAskMs(everyMs, failures.current),
   });
   const again = useCallback(() => void query.refetch(), [query.refetch]);
   const { data, error, dataUpdatedAt, isPlaceholderData } = query;
