@@ -61,6 +61,9 @@ pub mod hooks;
 /// Actors, one a client connection; who is connected; what clients ask.
 #[cfg(feature = "server")]
 pub mod session;
+/// ACTOR that measures the hub, keeps what it measured, and says what is wrong.
+#[cfg(feature = "server")]
+pub mod metrics;
 /// ACTOR that carries out operators' commands; who may; the audit log.
 #[cfg(feature = "server")]
 pub mod admin;

@@ -11,6 +11,7 @@ use crate::broker::Publisher;
 use crate::channel::{ChannelName, ChannelOptions, Payload, SessionId};
 use crate::clock::{Clock, Millis};
 use crate::guard::maintenance::Maintenance;
+use crate::metrics::Observatory;
 use crate::session::hub::Hub;
 use crate::store::{AuditRecord, Store};
 use crate::telemetry::tap::{Kind, tap};
@@ -102,6 +103,8 @@ pub struct DeskParts {
     pub keyring: Keyring,
     pub api_keys: Arc<ApiKeys>,
     pub upstream: Upstream,
+    /// `None`: nothing is measured.
+    pub metrics: Option<Arc<Observatory>>,
     pub house: Arc<dyn House>,
     pub settings: AdminSettings,
 }

@@ -6,6 +6,7 @@ use super::arguments::BadArgument;
 use super::commands::Command;
 use crate::auth::{Right, Role};
 use crate::channel::SessionId;
+use crate::metrics::{ALERTS, FEEDS, OVERVIEW};
 use crate::protocol::codes::ErrorCode;
 use crate::session::procedures::CallError;
 use crate::telemetry::tap::Tap;
@@ -60,6 +61,7 @@ pub fn may_watch(role: Option<Role>, session: SessionId, channel: &str, tap: &Ta
     match channel {
         EVENTS => has(Right::SessionsRead),
         AUDIT => has(Right::AuditRead),
+        ALERTS | OVERVIEW | FEEDS => has(Right::MetricsRead),
         _ => match channel.strip_prefix(TRACE_PREFIX).and_then(|id| id.parse().ok()) {
             Some(id) => has(Right::DebugTrace) && tap.is_owner(id, session),
             None => false,
@@ -95,6 +97,11 @@ mod tests {
         let cases = [
             (EVENTS, owner, [false, true, true, true, true]),
             (AUDIT, owner, [false, false, false, false, true]),
+            (ALERTS, owner, [false, true, true, true, true]),
+            (OVERVIEW, owner, [false, true, true, true, true]),
+            (FEEDS, owner, [false, true, true, true, true]),
+            ("$metrics:", owner, [false; 5]),
+            ("$metrics:overview:x", owner, [false; 5]),
             ("$admin:trace:7", owner, [false, false, false, true, true]),
             ("$admin:trace:7", other, [false; 5]),
             ("$admin:trace:8", owner, [false; 5]),

@@ -3,7 +3,7 @@
 
 use super::settings;
 use super::state::{Memory, entries};
-use crate::channel::{ChannelName, ChannelRules, OWN_PREFIX};
+use crate::channel::{ChannelName, ChannelRules, is_own};
 use crate::clock::Clock;
 use crate::config::{Config, FeedConfig, feed_problems};
 use crate::hooks::{Events, Happened};
@@ -42,7 +42,7 @@ impl Listeners {
     /// The hub's own channels are nobody else's business.
     fn tell(&self, happened: Happened<'_>, channel: &ChannelName) {
         if let Some(events) = &self.events
-            && !channel.starts_with(OWN_PREFIX)
+            && !is_own(channel)
             && channel.as_str() != PROBE
         {
             events.tell(happened);

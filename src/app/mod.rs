@@ -7,6 +7,7 @@ mod care;
 mod drain;
 mod feeds;
 mod logins;
+mod measured;
 pub mod settings;
 pub mod state;
 mod steering;
@@ -26,7 +27,7 @@ use crate::guard::admission::Admission;
 use crate::guard::limits::Limits;
 use crate::guard::maintenance::Maintenance;
 use crate::guard::reaper::{Reaper, Watches};
-use crate::hooks::{Events, Hooks};
+use crate::hooks::{Courier, Events, Hooks};
 use crate::http::api::{self, ApiState, openapi};
 use crate::http::connection::{Connection, Deadlines};
 use crate::http::debug::DebugKey;
@@ -38,13 +39,15 @@ use crate::http::pages::Pages;
 use crate::http::routes::Routes;
 use crate::http::transports::websocket::{self, WebsocketSettings};
 use crate::mercure::{MercureHub, Tap};
+use crate::metrics::{Observatory, ObservatoryParts};
 use crate::outbox::OutboxLimits;
 use crate::session::hub::Hub;
 use crate::session::worker::{Shared, Worker};
 use crate::store::{self, Store};
-use crate::telemetry::emit;
 use crate::telemetry::http::ConnectionsReaped;
+use crate::telemetry::metrics::set_process_apart;
 use crate::telemetry::tokens::BlocksNotRead;
+use crate::telemetry::{emit, show_from_the_start};
 use crate::threads;
 use crate::tls::{CertificatePaths, CertificateWatch, ReloadingResolver, WatchTiming, server_config};
 use crate::topic::fanout::Fan;
@@ -60,6 +63,7 @@ use anyhow::{Context, anyhow};
 use drain::Draining;
 use feeds::{FeedWorkshop, Listeners};
 use logins::{AuditJournal, HubLogins};
+use measured::Measured;
 use parking_lot::{Mutex, RwLock};
 use settings::Verifiers;
 use state::State;
@@ -80,6 +84,9 @@ const HTTP_STOP_SECONDS: u64 = 2;
 
 /// Time for history that waits to be written when everybody is gone.
 const HISTORY_STOP_MAX: Duration = Duration::from_secs(5);
+
+/// Time for what was measured last to be written.
+const METRICS_STOP_MAX: Duration = Duration::from_secs(3);
 
 /// Time for the audit log to take what waits for it.
 const AUDIT_STOP_MAX: Duration = Duration::from_secs(3);
@@ -208,6 +215,12 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
     serving.await.context("the server's task")?.context("the server")?;
     drop(reaper);
     house.operators.stop();
+    house.watchman.stop();
+    if let Some(metrics) = &house.metrics
+        && tokio::time::timeout(METRICS_STOP_MAX, metrics.close()).await.is_err()
+    {
+        log::warn!("what was measured last was not written in time");
+    }
     if let Some(hooks) = &house.sessions.hooks {
         hooks.stop();
     }
@@ -264,12 +277,16 @@ pub struct House {
     desk: Arc<Desk>,
     port: Arc<Port>,
     operators: Arbiter,
+    /// `None`: nothing is measured.
+    metrics: Option<Arc<Observatory>>,
+    watchman: Arbiter,
     draining: Arc<Draining>,
     worker_indices: Mutex<Vec<bool>>,
 }
 
 impl House {
     fn build(config: &Config, Surroundings { clock, store, certificate, as_read, reread }: Surroundings) -> anyhow::Result<Arc<Self>> {
+        show_from_the_start();
         let rules: Arc<ChannelRules> = Arc::new(config.channel.rules().context("channel")?);
         let arbiters = (0..config.topic.threads.max(1)).map(|_| threads::arbiter("topics").handle()).collect();
         let topics = Topics::new(arbiters, Arc::clone(&rules), settings::topics(config), &clock);
@@ -326,6 +343,7 @@ impl House {
             store: Arc::clone(&store),
             history: history.clone(),
             mercure: mercure.clone(),
+            metrics: RwLock::default(),
         });
         let maintenance = Arc::new(Maintenance::default());
         let readiness =
@@ -334,6 +352,25 @@ impl House {
             let publisher = publisher.clone();
             Audit::start(Arc::clone(&store), clock.clone(), settings::audit(config), move |record| publish_record(&publisher, record))
         };
+        let courier = if config.metrics.enabled { Courier::start(&settings::alerts_courier(config), &clock)? } else { None };
+        let metrics = config.metrics.enabled.then(|| {
+            set_process_apart();
+            Observatory::new(ObservatoryParts {
+                courier,
+                clock: clock.clone(),
+                house: Arc::new(Measured {
+                    state: state.clone(),
+                    draining: Arc::clone(&draining),
+                    maintenance: Arc::clone(&maintenance),
+                    connections_max: connection_limit,
+                    feed_connections_max: config.upstream.pool.connections_max,
+                }),
+                topics: Arc::clone(&topics),
+                publisher: publisher.clone(),
+                store: Arc::clone(&store),
+                settings: settings::metrics(config, &node.name),
+            })
+        });
         let port = Arc::new(Port::new(audit.clone()));
         let api_keys = Arc::new(ApiKeys::new(ApiKey::new(config.http_api.key.expose()), Arc::clone(&store), clock.clone()));
         let house = Steering {
@@ -419,6 +456,7 @@ impl House {
             keyring: Keyring::new(Arc::clone(&store), clock.clone()),
             api_keys: Arc::clone(&api_keys),
             upstream: upstream.clone(),
+            metrics: metrics.clone(),
             house: Arc::new(house),
             settings: AdminSettings {
                 version: node.version,
@@ -461,6 +499,8 @@ impl House {
             desk: Arc::new(desk),
             port,
             operators: threads::arbiter("operators"),
+            metrics,
+            watchman: threads::arbiter("metrics"),
             draining,
             worker_indices: Mutex::default(),
         }))

@@ -16,7 +16,7 @@ use crate::config::{
 };
 use crate::content::{ContentRuleError, ContentRules};
 use crate::guard::limits::{LimitSettings, Limits, Rates};
-use crate::hooks::Hooks;
+use crate::hooks::{CourierSettings, Hooks};
 use crate::http::api::NodeInfo;
 use crate::http::connection::Deadlines;
 use crate::http::forwarded::{ForwardedBy, TrustedProxies};
@@ -29,6 +29,7 @@ use crate::http::transports::websocket::WebsocketSettings;
 use crate::mercure::log::LogSettings;
 use crate::mercure::names::TopicNames;
 use crate::mercure::{Drain, MercureHub, MercureSettings};
+use crate::metrics::MetricsSettings;
 use crate::outbox::OutboxLimits;
 use crate::protocol::event_stream::EventStreamLimits;
 use crate::protocol::mercure::{HUB_PATH, hub_base};
@@ -54,6 +55,40 @@ const BROKER_MS_MAX: Millis = 2_000;
 
 /// In the data folder: the key of the hub's own tokens.
 const ACCOUNTS_KEY_FILE: &str = "accounts-key";
+
+/// What is measured, and how often.
+pub fn metrics(config: &Config, node: &str) -> MetricsSettings {
+    let metrics = &config.metrics;
+    let objectives = &metrics.objectives;
+    MetricsSettings {
+        interval: metrics.interval.duration(),
+        canary_interval: metrics.canary_interval.duration(),
+        latency_goal: metrics.latency_goal.duration(),
+        goals: [objectives.connections, objectives.delivery, objectives.latency, objectives.errors, objectives.recovery],
+        keeps_history: metrics.history,
+        data_dir: Path::new(&config.data_dir).to_path_buf(),
+        has_alerts: config.alerts.enabled,
+        node: node.to_string(),
+    }
+}
+
+/// Where alerts are posted. One in a request would be as many requests as feeds when a host goes away.
+pub fn alerts_courier(config: &Config) -> CourierSettings<'_> {
+    const ALERTS_IN_A_REQUEST: usize = 100;
+    let webhook = &config.alerts.webhook;
+    CourierSettings {
+        path: "alerts.webhook",
+        endpoint: if config.alerts.enabled { &webhook.endpoint } else { "" },
+        secret: &webhook.secret,
+        static_headers: &webhook.static_headers,
+        timeout: webhook.timeout.duration(),
+        retry_initial: webhook.retry_initial.duration(),
+        retry_max: webhook.retry_max.duration(),
+        events_max: webhook.queue_max,
+        bytes_max: webhook.queue_size_max.bytes(),
+        batch_max: ALERTS_IN_A_REQUEST,
+    }
+}
 
 /// What payloads must be. Reads the schemas that stand in files.
 pub fn content(config: &Config) -> Result<ContentRules, ContentRuleError> {

@@ -4,6 +4,7 @@ use crate::broker::{DurableBroker, MemoryBroker};
 use crate::clock::Clock;
 use crate::guard::admission::Admission;
 use crate::mercure::MercureHub;
+use crate::metrics::Metrics;
 use crate::session::hub::Hub;
 use crate::store::Store;
 use crate::topic::fanout::WorkerCounts;
@@ -26,6 +27,7 @@ pub struct State {
     pub(super) store: Arc<dyn Store>,
     pub(super) history: Option<Arc<DurableBroker>>,
     pub(super) mercure: Option<Arc<MercureHub>>,
+    pub(super) metrics: RwLock<Option<Addr<Metrics>>>,
 }
 
 /// Everything that is counted, exact at its own moment.
@@ -163,6 +165,11 @@ impl State {
             feed_places: FeedPlaces { held, rotating, waiting, breakers_open },
             feeds: upstream.feeds.iter().map(feed).collect(),
         }
+    }
+
+    /// The actor that measures, while it lives.
+    pub fn metrics(&self) -> Option<Addr<Metrics>> {
+        self.metrics.read().clone()
     }
 
     pub fn upstream(&self) -> Option<Addr<UpstreamPool>> {

@@ -155,6 +155,7 @@ fn changes(old: &Config, new: &Config) -> Vec<String> {
         ("accounts", old.accounts != new.accounts),
         ("upstream", old.upstream != new.upstream),
         ("store", old.store != new.store),
+        ("alerts", old.alerts != new.alerts),
     ];
     for (section, differs) in sections {
         if differs && !changed.iter().any(|option| option.split('.').next() == Some(section)) {

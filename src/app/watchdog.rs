@@ -8,6 +8,7 @@ use super::House;
 use crate::admin::{self, Admin};
 use crate::auth::Jwks;
 use crate::clock::Millis;
+use crate::metrics::{self, Metrics};
 use crate::telemetry::emit;
 use crate::telemetry::watchdog::SingletonRestarted;
 use crate::upstream::{Ping, UpstreamPool};
@@ -31,7 +32,7 @@ const STABLE_MS: Millis = 60_000;
 const BROKER_BUDGET: usize = 16_384;
 
 pub async fn watch(house: Arc<House>) {
-    let (mut pool, mut admin) = (Singleton::default(), Singleton::default());
+    let (mut pool, mut admin, mut metrics) = (Singleton::default(), Singleton::default(), Singleton::default());
     let mut rounds = tokio::time::interval(INTERVAL);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -41,6 +42,7 @@ pub async fn watch(house: Arc<House>) {
         house.sessions.limits.sweep();
         watch_pool(&house, &mut pool).await;
         watch_admin(&house, &mut admin).await;
+        watch_metrics(&house, &mut metrics).await;
     }
 }
 
@@ -136,6 +138,25 @@ async fn watch_admin(house: &House, admin: &mut Singleton) {
         house.port.plug_in(Admin::start_in_arbiter(&house.operators.handle(), move |_: &mut Context<Admin>| Admin::new(desk)));
         if admin.started(now) {
             emit(SingletonRestarted { actor: "admin" });
+        }
+    }
+}
+
+async fn watch_metrics(house: &House, metrics: &mut Singleton) {
+    let Some(observatory) = &house.metrics else { return };
+    if let Some(addr) = house.state.metrics()
+        && addr.connected()
+        && matches!(tokio::time::timeout(ANSWER_MAX, addr.send(metrics::Ping)).await, Ok(Ok(_)))
+    {
+        return;
+    }
+    let now = house.clock.now();
+    if metrics.is_due(now) {
+        let observatory = Arc::clone(observatory);
+        let addr = Metrics::start_in_arbiter(&house.watchman.handle(), move |_: &mut Context<Metrics>| Metrics::new(observatory));
+        *house.state.metrics.write() = Some(addr);
+        if metrics.started(now) {
+            emit(SingletonRestarted { actor: "metrics" });
         }
     }
 }

@@ -100,6 +100,7 @@ rights! {
     DebugTrace "debug.trace" Operator;
     BansWrite "bans.write" Operator;
     LogWrite "log.write" Operator;
+    AlertsWrite "alerts.write" Operator;
     UsersRead "users.read" Admin;
     UsersWrite "users.write" Admin;
     AuditRead "audit.read" Admin;
@@ -321,6 +322,7 @@ mod tests {
             "debug.trace",
             "bans.write",
             "log.write",
+            "alerts.write",
         ];
         let admin = [
             "users.read",

@@ -11,8 +11,8 @@ pub use filter::{FilterError, FilterNode, TagsFilter};
 pub use payload::Payload;
 pub use presence::{PresenceSet, PresenceStats};
 pub use rules::{
-    ChannelError, ChannelOptions, ChannelRules, DELTA_BYTES_LIMIT, DeltaType, HistoryDurability, NameSyntax, Namespace, OWN_PREFIX, POINTERS_MAX,
-    PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode, SchemaSource,
+    ChannelError, ChannelOptions, ChannelRules, DELTA_BYTES_LIMIT, DeltaType, HistoryDurability, NameSyntax, Namespace, POINTERS_MAX,
+    PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode, SchemaSource, is_own,
 };
 
 use bytes::Bytes;

@@ -303,7 +303,12 @@ impl Default for NameSyntax {
 }
 
 /// What the names of the hub's own channels begin with, whatever the configuration makes of such names: operators watch them.
-pub const OWN_PREFIX: &str = "$admin:";
+const OWN_PREFIXES: [&str; 2] = ["$admin:", "$metrics:"];
+
+/// Whether a channel is one of the hub's own.
+pub fn is_own(channel: &str) -> bool {
+    OWN_PREFIXES.iter().any(|prefix| channel.starts_with(prefix))
+}
 
 /// The options of the hub's own channels: nothing is kept, and nobody may do anything by them.
 static OWN_OPTIONS: LazyLock<Arc<ChannelOptions>> = LazyLock::new(Arc::default);
@@ -361,7 +366,7 @@ impl ChannelRules {
     /// The options of one of the hub's own channels, or of any other: for those who carry publications, and those who have asked for the
     /// right to watch.
     pub fn options_of_any(&self, channel: &str) -> Result<&Arc<ChannelOptions>, ChannelError> {
-        if channel.starts_with(OWN_PREFIX) { Ok(&OWN_OPTIONS) } else { self.options(channel) }
+        if is_own(channel) { Ok(&OWN_OPTIONS) } else { self.options(channel) }
     }
 
     /// The options of `channel`, without judging its name further: what the server API needs.
@@ -400,7 +405,7 @@ impl ChannelRules {
     }
 
     fn find<'name>(&self, channel: &'name str) -> Result<(&Compiled, &'name str), ChannelError> {
-        if channel.starts_with(OWN_PREFIX) {
+        if is_own(channel) {
             return Err(ChannelError::Reserved { channel: channel.into() });
         }
         match self.split(channel) {

@@ -17,6 +17,7 @@ mod load;
 mod node;
 mod limits;
 mod mercure;
+mod metrics;
 mod observe;
 mod operators;
 mod secret;
@@ -41,6 +42,7 @@ pub use known::{Hint, UnknownOption};
 pub use limits::{ApiLimitsConfig, CommandLimitsConfig, ConnectLimitsConfig, LimitsConfig};
 pub use load::{ConfigError, Layers, Loaded, Problem, VARIABLE_PREFIX, unknown_warning};
 pub use mercure::{MercureConfig, MercureKeyConfig};
+pub use metrics::{AlertsConfig, AlertsWebhookConfig, MetricsConfig, ObjectivesConfig};
 pub use node::{NodeConfig, ShutdownConfig};
 pub use observe::{DebugConfig, HealthConfig, LiveConfig, LogConfig, LogFormat, LogLevel, PrometheusConfig, ReadyConfig};
 pub use operators::{AuditConfig, OperatorsConfig};
@@ -83,6 +85,8 @@ pub struct Config {
     pub health: HealthConfig,
     pub ready: ReadyConfig,
     pub prometheus: PrometheusConfig,
+    pub metrics: MetricsConfig,
+    pub alerts: AlertsConfig,
     pub live: LiveConfig,
     pub debug: DebugConfig,
     pub log: LogConfig,
@@ -122,6 +126,8 @@ impl Default for Config {
             health: HealthConfig::default(),
             ready: ReadyConfig::default(),
             prometheus: PrometheusConfig::default(),
+            metrics: MetricsConfig::default(),
+            alerts: AlertsConfig::default(),
             live: LiveConfig::default(),
             debug: DebugConfig::default(),
             log: LogConfig::default(),

@@ -6,7 +6,8 @@ use super::accounts::AccountsConfig;
 use super::client::TokenConfig;
 use super::load::Problem;
 use super::{
-    Config, DEFAULT_PROXY, FeedConfig, FeedHealthConfig, FeedPoolConfig, HookEventsConfig, ProxyConfig, Secret, StoreType, is_url_parameter,
+    AlertsWebhookConfig, Config, DEFAULT_PROXY, FeedConfig, FeedHealthConfig, FeedPoolConfig, HookEventsConfig, MetricsConfig, ProxyConfig, Secret,
+    StoreType, is_url_parameter,
 };
 use crate::channel::{
     ChannelOptions, DELTA_BYTES_LIMIT, HistoryDurability, POINTERS_MAX, PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode,
@@ -43,6 +44,8 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     check.that(config.audit.records_max == 0 || config.audit.records_max >= AUDIT_RECORDS_MIN, "audit.records_max", || {
         format!("{} must be 0, for any number, or at least {AUDIT_RECORDS_MIN}", config.audit.records_max)
     });
+    metrics(&config.metrics, &mut check);
+    alerts_webhook(&config.alerts.webhook, &mut check);
     upstream(config, &mut check);
     check.0
 }
@@ -55,6 +58,29 @@ pub fn feed_problems(config: &Config, feed: &FeedConfig) -> Vec<String> {
     upstream(&config, &mut check);
     let of_feed = |problem: Problem| Some(format!("{}: {}", problem.path.strip_prefix("upstream.feeds[0].")?, problem.message));
     check.0.into_iter().filter_map(of_feed).collect()
+}
+
+fn metrics(config: &MetricsConfig, check: &mut Check) {
+    let between = |value: HumanDuration, least: i64, most: i64| {
+        (HumanDuration::from_ms(least).ms()..=HumanDuration::from_ms(most).ms()).contains(&value.ms()) && !value.is_negative()
+    };
+    check.that(between(config.interval, 100, 60_000), "metrics.interval", || format!("{} must be from 100ms to 1m", config.interval));
+    check.that(
+        !config.canary_interval.is_positive() && !config.canary_interval.is_negative() || between(config.canary_interval, 10, 60_000),
+        "metrics.canary_interval",
+        || format!("{} must be 0s, for none, or from 10ms to 1m", config.canary_interval),
+    );
+    check.positive("metrics.latency_goal", config.latency_goal);
+    let objectives = &config.objectives;
+    for (name, goal) in [
+        ("connections", objectives.connections),
+        ("delivery", objectives.delivery),
+        ("latency", objectives.latency),
+        ("errors", objectives.errors),
+        ("recovery", objectives.recovery),
+    ] {
+        check.that((0.0..=1.0).contains(&goal), format!("metrics.objectives.{name}"), || format!("{goal} must be from 0 to 1, for instance 0.999"));
+    }
 }
 
 struct Check(Vec<Problem>);
@@ -445,6 +471,23 @@ fn hook_events(events: &HookEventsConfig, check: &mut Check) {
     check.within("hooks.events.batch_max", events.batch_max, 1, 1_000);
     check.within("hooks.events.queue_max", events.queue_max, 1, 10_000_000);
     check.that(events.queue_size_max >= ByteSize::new(65_536), "hooks.events.queue_size_max", || "must be at least 64KiB");
+}
+
+fn alerts_webhook(webhook: &AlertsWebhookConfig, check: &mut Check) {
+    if !webhook.endpoint.is_empty()
+        && let Err(why) = backend_url(&webhook.endpoint)
+    {
+        check.that(false, "alerts.webhook.endpoint", || why);
+    }
+    check.that(webhook.secret.is_empty() || webhook.secret.expose().len() >= 16, "alerts.webhook.secret", || "must have 16 bytes or more");
+    static_headers("alerts.webhook.static_headers", &webhook.static_headers, check);
+    check.positive("alerts.webhook.timeout", webhook.timeout);
+    check.positive("alerts.webhook.retry_initial", webhook.retry_initial);
+    check.that(webhook.retry_max >= webhook.retry_initial, "alerts.webhook.retry_max", || {
+        format!("{} must not be shorter than retry_initial, {}", webhook.retry_max, webhook.retry_initial)
+    });
+    check.within("alerts.webhook.queue_max", webhook.queue_max, 1, 100_000);
+    check.that(webhook.queue_size_max >= ByteSize::new(65_536), "alerts.webhook.queue_size_max", || "must be at least 64KiB");
 }
 
 /// What makes HTTP work is the hub's own, and a length that is not that of the request's own body could smuggle another request in.

@@ -7,11 +7,13 @@
 //! question (the client does that, since error 100 is temporary), and gRPC.
 
 pub mod backend;
+mod courier;
 mod events;
 mod report;
 pub mod wire;
 
 pub use backend::{Asker, Failure, Kind, Outcome, PassedHeaders, told};
+pub use courier::{Courier, CourierSettings};
 pub use events::{Events, Happened};
 pub use wire::{Accepted, Admitted, Allowed, Heard, Question, Refused, Renewed};
 

@@ -77,10 +77,12 @@ impl Event for EventsFailed<'_> {
 /// More events wait than may.
 pub struct EventsDropped {
     pub count: usize,
+    /// Whose events, as the configuration names it.
+    pub path: &'static str,
 }
 impl Event for EventsDropped {
     fn emit(self) {
-        log::debug!("{} events were dropped, since more wait than may (hooks.events.queue_max)", self.count);
+        log::debug!("{} events were dropped, since more wait than may ({}.queue_max)", self.count, self.path);
         EVENTS.with_label_values(&["dropped"]).inc_by(self.count as u64);
     }
 }

@@ -31,7 +31,7 @@ pub use hooks::panic;
 mod hooks {
     use super::{DebugKey, State};
     use crate::channel::SessionId;
-    use crate::{session, topic, upstream};
+    use crate::{metrics, session, topic, upstream};
     use actix_web::{HttpRequest, HttpResponse, web};
     use serde::Deserialize;
 
@@ -60,6 +60,7 @@ mod hooks {
             "topic" => state.topics.find(&target.channel).map(|topic| topic.do_send(topic::Panic)).is_some(),
             "fanout" => state.topics.worker(target.worker).map(|port| port.panic()).is_some(),
             "upstream" => state.upstream().map(|pool| pool.do_send(upstream::Panic { feed: target.feed.clone() })).is_some(),
+            "metrics" => state.metrics().map(|metrics| metrics.do_send(metrics::Panic)).is_some(),
             _ => false,
         };
         if asked { HttpResponse::Accepted().finish() } else { HttpResponse::NotFound().finish() }

@@ -1,6 +1,7 @@
 //! `/metrics`: everything that is counted, in the Prometheus text format, with the present state of things read at this moment.
 
 use crate::app::state::State;
+use crate::telemetry::metrics::gather_all;
 use actix_web::{HttpResponse, web};
 use prometheus::{Encoder, IntGauge, TextEncoder};
 use std::sync::LazyLock;
@@ -54,7 +55,7 @@ pub async fn metrics(state: web::Data<State>) -> HttpResponse {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     }
     let mut text = Vec::new();
-    match TextEncoder::new().encode(&prometheus::gather(), &mut text) {
+    match TextEncoder::new().encode(&gather_all(), &mut text) {
         Ok(()) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text),
         Err(error) => {
             log::error!("cannot write the metrics: {error}");

@@ -8,7 +8,7 @@
 //!
 //! Private updates go into the channel of the same name behind the private prefix, which other clients subscribe to with a token only.
 
-use crate::channel::{ChannelName, OWN_PREFIX};
+use crate::channel::{ChannelName, is_own};
 use crate::protocol::mercure::unescaped;
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -69,7 +69,7 @@ impl TopicNames {
 
     /// The topic of a channel. `None`: it is no topic's.
     pub fn topic(&self, channel: &str) -> Option<ChannelTopic> {
-        if channel.starts_with(OWN_PREFIX) {
+        if is_own(channel) {
             return None;
         }
         let bare = if self.private_prefix.is_empty() { None } else { channel.strip_prefix(&self.private_prefix) };

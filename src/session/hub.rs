@@ -4,7 +4,7 @@
 //! and addresses are looked for among all sessions, which takes about a millisecond for 25,000 and happens when somebody steers, never on the
 //! way of a message.
 
-use super::facts::SessionFacts;
+use super::facts::{SessionFacts, Transport};
 use super::{Disconnected, Session};
 use crate::auth::{Blocks, Evict, Role};
 use crate::channel::{SessionId, UserId};
@@ -28,6 +28,7 @@ pub struct Hub {
     users: [Mutex<HashMap<UserId, Vec<SessionId>>>; SHARDS],
     hasher: RandomState,
     anonymous: AtomicUsize,
+    by_transport: [AtomicUsize; Transport::ALL.len()],
 }
 
 struct Entry {
@@ -75,6 +76,7 @@ impl Default for Hub {
             users: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
             anonymous: AtomicUsize::new(0),
+            by_transport: Default::default(),
         }
     }
 }
@@ -94,6 +96,7 @@ impl Hub {
             sessions.reserve_exact(1);
             sessions.push(facts.session);
         }
+        self.by_transport[facts.peer.transport as usize].fetch_add(1, Ordering::Relaxed);
         self.session_shard(&facts.session).lock().insert(facts.session, Entry { addr, facts: Arc::clone(facts) });
         Some(HubGuard { hub: Arc::clone(self), facts: Arc::clone(facts) })
     }
@@ -196,6 +199,11 @@ impl Hub {
         named + usize::from(self.anonymous.load(Ordering::Relaxed) > 0)
     }
 
+    /// Sessions on a transport.
+    pub fn on(&self, transport: Transport) -> usize {
+        self.by_transport[transport as usize].load(Ordering::Relaxed)
+    }
+
     fn session_shard(&self, session: &SessionId) -> &Mutex<HashMap<SessionId, Entry>> {
         &self.sessions[(self.hasher.hash_one(session) % SHARDS as u64) as usize]
     }
@@ -246,6 +254,7 @@ pub struct HubGuard {
 impl Drop for HubGuard {
     fn drop(&mut self) {
         let SessionFacts { session, user, .. } = &*self.facts;
+        self.hub.by_transport[self.facts.peer.transport as usize].fetch_sub(1, Ordering::Relaxed);
         {
             let mut sessions = self.hub.session_shard(session).lock();
             sessions.remove(session);

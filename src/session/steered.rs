@@ -1,7 +1,7 @@
 //! What operators do to a session besides ending it: tell it something, look into it, follow it.
 
 use super::{Phase, Session};
-use crate::channel::{ChannelName, OWN_PREFIX};
+use crate::channel::{ChannelName, is_own};
 use crate::protocol::centrifuge::reply::Push;
 use crate::protocol::centrifuge::{Reply, Request};
 use crate::protocol::codes::{ErrorCode, Unsubscribed};
@@ -102,7 +102,7 @@ impl Handler<Describe> for Session {
 impl Session {
     /// The role has changed: whoever still may watch subscribes anew, as its SDK does by itself, and is judged anew.
     pub(super) fn leave_own_channels(&mut self) {
-        let own: Vec<_> = self.subscriptions.keys().filter(|channel| channel.starts_with(OWN_PREFIX)).cloned().collect();
+        let own: Vec<_> = self.subscriptions.keys().filter(|channel| is_own(channel)).cloned().collect();
         for channel in own {
             self.unsubscribe(&channel, Unsubscribed::INSUFFICIENT_STATE);
         }

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::auth::ServerSub;
 use crate::broker::Broker;
-use crate::channel::{ChannelName, ChannelOptions, ClientInfo, OWN_PREFIX, Payload, TagsFilter};
+use crate::channel::{ChannelName, ChannelOptions, ClientInfo, Payload, TagsFilter, is_own};
 use crate::hooks::Happened;
 use crate::outbox::Outbox;
 use crate::protocol::centrifuge::Reply;
@@ -176,7 +176,7 @@ impl Session {
     /// Tells the application, if it wants to know.
     pub(super) fn tell_unsubscribed(&self, channel: &ChannelName, why: Unsubscribed) {
         if let Some(events) = &self.worker.events
-            && !channel.starts_with(OWN_PREFIX)
+            && !is_own(channel)
         {
             events.tell(Happened::Unsubscribe { client: self.id, user: &self.user, channel, code: why.code, reason: why.reason });
         }

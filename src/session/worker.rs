@@ -17,7 +17,7 @@ use crate::protocol::websocket;
 use crate::session::hub::Hub;
 use crate::telemetry::emit;
 use crate::telemetry::watchdog::SingletonRestarted;
-use crate::topic::fanout::{Fan, OwnCounts};
+use crate::topic::fanout::{self, Fan, OwnCounts};
 use actix::WeakAddr;
 use bytes::BytesMut;
 use slab::Slab;
@@ -209,6 +209,7 @@ impl Worker {
             ticks.tick().await;
             let now = self.clock.now();
             self.lag_ms.set(now.saturating_sub(expected));
+            fanout::was_late(self.lag_ms.get());
             expected = now + TICK.as_millis() as Millis;
             self.expire(now);
             self.drain(now);

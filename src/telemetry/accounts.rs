@@ -17,6 +17,13 @@ static ENDED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec("aether_logins_ended_total", "Logins that ended, by reason.", &["reason"], reasons)
 });
 
+/// Shows what is counted here from the start.
+pub(super) fn show() {
+    LazyLock::force(&BEGAN);
+    LazyLock::force(&REFUSED);
+    LazyLock::force(&ENDED);
+}
+
 /// Somebody signed in.
 pub struct LoginBegan<'a> {
     pub user: &'a UserId,

@@ -13,6 +13,11 @@ static COMMANDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
+/// Shows what is counted here from the start.
+pub(super) fn show() {
+    LazyLock::force(&COMMANDS);
+}
+
 /// A command was carried out or refused. Who and what is in the audit log.
 pub struct CommandJudged {
     pub outcome: &'static str,

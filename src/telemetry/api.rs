@@ -44,6 +44,12 @@ static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
+/// Shows what is counted here from the start.
+pub(super) fn show() {
+    LazyLock::force(&CALLS);
+    LazyLock::force(&REFUSED);
+}
+
 /// A call was carried out, or failed with an error of the table.
 pub struct ApiCalled<'a> {
     /// One of [`METHODS`].

@@ -20,6 +20,13 @@ static LOST: LazyLock<IntCounter> = LazyLock::new(|| {
     counter("aether_audit_lost_total", "Notes and outcomes that never came into the audit log; a record there says how many, once it can be written.")
 });
 
+/// Shows what is counted here from the start.
+pub(super) fn show() {
+    LazyLock::force(&RECORDS);
+    LazyLock::force(&FAILED);
+    LazyLock::force(&LOST);
+}
+
 /// A record stands in the log. The process's own log gets its hash too, which is out of reach for whoever can only rewrite the store.
 pub struct AuditWritten<'a> {
     pub sequence: u64,

@@ -10,6 +10,11 @@ static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec("aether_publications_refused_total", "Payloads that were not what their namespace takes, by reason.", &["reason"], &reasons)
 });
 
+/// Shows what is counted here from the start.
+pub(super) fn show() {
+    LazyLock::force(&REFUSED);
+}
+
 /// A payload was not published because of what it is. Whoever sent it is told why, so the log is not.
 pub struct PublicationRefused {
     pub reason: &'static str,

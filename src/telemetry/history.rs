@@ -21,6 +21,13 @@ static OVERFLOWED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     by_lane("aether_history_overflowed_publications_total", "Publications that found no room to wait for the store: refused, or kept in memory only.")
 });
 
+/// Shows what is counted here from the start.
+pub(super) fn show() {
+    LazyLock::force(&WRITTEN);
+    LazyLock::force(&FAILED);
+    LazyLock::force(&OVERFLOWED);
+}
+
 /// Publications are in the store.
 pub struct HistoryWritten {
     pub lane: &'static str,

@@ -33,6 +33,14 @@ static REAPED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec("aether_connections_reaped_total", "Connections ended because a stage of theirs was overdue.", &["by"], &[&["reaper"]])
 });
 
+/// Shows what is counted here from the start.
+pub(super) fn show() {
+    LazyLock::force(&HANDSHAKES_REFUSED);
+    LazyLock::force(&CONNECTIONS_REFUSED);
+    LazyLock::force(&EMULATION_REFUSED);
+    LazyLock::force(&REAPED);
+}
+
 /// Why a handshake was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakeVerdict {

@@ -22,6 +22,7 @@ pub mod history;
 pub mod http;
 pub mod logs;
 pub mod mercure;
+pub mod metrics;
 pub mod sessions;
 pub mod store;
 pub mod tokens;
@@ -56,6 +57,25 @@ fn counter_vec(name: &str, help: &str, labels: &[&str], values: &[&[&str]]) -> I
 }
 
 static PANICS: std::sync::LazyLock<IntCounter> = std::sync::LazyLock::new(|| counter("aether_panics_total", "Panics: each a defect, each survived."));
+
+/// Shows everything that is counted from the start: a counter that is missing until something happens cannot be told from one of something that
+/// never does. Called once, by the app.
+pub fn show_from_the_start() {
+    std::sync::LazyLock::force(&PANICS);
+    accounts::show();
+    admin::show();
+    api::show();
+    audit::show();
+    content::show();
+    history::show();
+    http::show();
+    metrics::show();
+    sessions::show();
+    store::show();
+    tokens::show();
+    topics::show();
+    watchdog::show();
+}
 
 /// The process's panic hook: one line in the log, one on the counter. The task that panicked ends; the process does not.
 pub fn panicked(info: &std::panic::PanicHookInfo<'_>) {

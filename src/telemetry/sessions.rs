@@ -53,6 +53,18 @@ static FRAME_ERRORS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 static TOKENS_REFUSED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("aether_tokens_refused_total", "Connection and subscription tokens that were refused."));
 
+/// Shows what is counted here from the start.
+pub(super) fn show() {
+    LazyLock::force(&OPENED);
+    LazyLock::force(&CLOSED);
+    LazyLock::force(&COMMANDS);
+    LazyLock::force(&ERRORS);
+    LazyLock::force(&UNSUBSCRIBED);
+    LazyLock::force(&RECOVERIES);
+    LazyLock::force(&FRAME_ERRORS);
+    LazyLock::force(&TOKENS_REFUSED);
+}
+
 /// Stands for all errors that are the application's own: their codes are no closed set.
 const APPLICATION: &str = "application";
 

@@ -57,6 +57,13 @@ static COMMITS: LazyLock<IntCounter> =
     LazyLock::new(|| counter("aether_store_commits_total", "Transactions committed by SQLite; each holds all writes that waited for it."));
 static UP: LazyLock<IntGauge> = LazyLock::new(|| super::gauge("aether_store_up", "Whether the store did what it was last asked: 1, or 0."));
 
+/// Shows what is counted here from the start.
+pub(super) fn show() {
+    LazyLock::force(&CALLS);
+    LazyLock::force(&CALL_SECONDS);
+    LazyLock::force(&COMMITS);
+}
+
 static POOL: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let labels = ["created", "closed", "cleared", "checkout_failed"];
     let help = "What happened in the pool of connections to MongoDB.";

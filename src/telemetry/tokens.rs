@@ -52,6 +52,12 @@ impl Event for KeysOutOfDate<'_> {
 static BLOCK_LOOKS_FAILED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("aether_block_looks_failed_total", "Looks at the stored blocks (revoked tokens, bans) that failed."));
 
+/// Shows what is counted here from the start.
+pub(super) fn show() {
+    LazyLock::force(&FETCHES);
+    LazyLock::force(&BLOCK_LOOKS_FAILED);
+}
+
 /// The store did not say who is kept out. Those that are known stay so.
 pub struct BlocksNotRead<'a> {
     pub why: &'a dyn Display,

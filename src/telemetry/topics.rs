@@ -34,6 +34,49 @@ static RESYNCED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
+static PUBLISHED: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("aether_publications_total", "Publications of all channels, whether or not somebody listens."));
+static PUBLISHED_BYTES: LazyLock<IntCounter> = LazyLock::new(|| counter("aether_publication_bytes_total", "Bytes of their payloads."));
+static DELIVERED: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("aether_deliveries_total", "Events handed to the connections of subscribers, once for each of them."));
+static DELIVERED_BYTES: LazyLock<IntCounter> = LazyLock::new(|| counter("aether_delivery_bytes_total", "Bytes of these, before TLS."));
+
+/// Shows what is counted here from the start.
+pub(super) fn show() {
+    LazyLock::force(&STARTED);
+    LazyLock::force(&STOPPED);
+    LazyLock::force(&REPLACED);
+    LazyLock::force(&DROPPED);
+    LazyLock::force(&RESYNCED);
+    LazyLock::force(&PUBLISHED);
+    LazyLock::force(&PUBLISHED_BYTES);
+    LazyLock::force(&DELIVERED);
+    LazyLock::force(&DELIVERED_BYTES);
+}
+
+/// The broker handed on a publication.
+pub struct Published {
+    pub bytes: usize,
+}
+impl Event for Published {
+    fn emit(self) {
+        PUBLISHED.inc();
+        PUBLISHED_BYTES.inc_by(self.bytes as u64);
+    }
+}
+
+/// One worker handed events of one channel to its subscribers, all that a turn brought at once.
+pub struct Delivered {
+    pub events: u64,
+    pub bytes: u64,
+}
+impl Event for Delivered {
+    fn emit(self) {
+        DELIVERED.inc_by(self.events);
+        DELIVERED_BYTES.inc_by(self.bytes);
+    }
+}
+
 pub struct TopicStarted<'a> {
     pub channel: &'a ChannelName,
 }

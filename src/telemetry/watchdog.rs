@@ -9,9 +9,14 @@ static RESTARTED: LazyLock<IntCounterVec> = LazyLock::new(|| {
         "aether_actor_restarts_total",
         "Actors of which there is one and that had died, by actor.",
         &["actor"],
-        &[&["admin"], &["blocks"], &["fanout"], &["jwks"], &["timer"], &["upstream"]],
+        &[&["admin"], &["blocks"], &["fanout"], &["jwks"], &["metrics"], &["timer"], &["upstream"]],
     )
 });
+
+/// Shows what is counted here from the start.
+pub(super) fn show() {
+    LazyLock::force(&RESTARTED);
+}
 
 /// An actor (or a worker's timer) had died and was started anew.
 pub struct SingletonRestarted {

@@ -5,7 +5,7 @@
 
 use super::event::Encoded;
 use super::registry::{Topics, WorkerPort};
-use super::shard::Shard;
+use super::shard::{self, Shard};
 use crate::channel::{ChannelName, ChannelOptions, StreamPosition};
 use crate::clock::{Clock, Millis};
 use actix::prelude::*;
@@ -39,6 +39,29 @@ pub struct WorkerCounts {
     pub timers: usize,
     pub outbox_bytes: usize,
     pub lag_ms: Millis,
+}
+
+/// What of a worker can be told at once, however much there is on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerPulse {
+    pub channels: usize,
+    pub sessions: usize,
+    pub members: usize,
+    pub timers: usize,
+    pub outbox_bytes: usize,
+    /// How late the worker's timer was at most since it was asked before.
+    pub lag_ms_most: Millis,
+    /// Events handed to connections since the thread began.
+    pub delivered: u64,
+}
+
+thread_local! {
+    static LAG_MS_MOST: Cell<Millis> = const { Cell::new(0) };
+}
+
+/// The calling worker's timer was this late.
+pub fn was_late(lag_ms: Millis) {
+    LAG_MS_MOST.set(LAG_MS_MOST.get().max(lag_ms));
 }
 
 /// The channels that this worker has subscribers for.
@@ -180,6 +203,19 @@ impl Fan {
         WorkerCounts { channels: shards.len(), members: shards.values().map(|shard| shard.len()).sum(), sessions, timers, outbox_bytes, lag_ms }
     }
 
+    fn pulse(&self) -> WorkerPulse {
+        let OwnCounts { sessions, timers, outbox_bytes, .. } = self.own.get().map(|own| own()).unwrap_or_default();
+        WorkerPulse {
+            channels: self.shards.borrow().len(),
+            sessions,
+            members: shard::members(),
+            timers,
+            outbox_bytes,
+            lag_ms_most: LAG_MS_MOST.replace(0),
+            delivered: shard::delivered(),
+        }
+    }
+
     /// Subscribers of every channel attached here.
     pub fn for_each_shard(&self, mut each: impl FnMut(&Shard)) {
         self.shards.borrow().values().for_each(|shard| each(shard));
@@ -285,6 +321,20 @@ impl Handler<Count> for Fanout {
 
     fn handle(&mut self, _: Count, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.fan.counts())
+    }
+}
+
+// === Feel ===
+/// Answered with the worker's pulse.
+#[derive(Message)]
+#[rtype(result = "WorkerPulse")]
+pub struct Feel;
+
+impl Handler<Feel> for Fanout {
+    type Result = MessageResult<Feel>;
+
+    fn handle(&mut self, _: Feel, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.fan.pulse())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::protocol::centrifuge::{Body, Codec, NotJson, Wire};
 use crate::protocol::codes::Disconnect;
 use crate::protocol::fossil;
 use crate::telemetry::emit;
-use crate::telemetry::topics::{PublicationsCoalesced, TopicResynced};
+use crate::telemetry::topics::{Delivered, PublicationsCoalesced, TopicResynced};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
@@ -30,6 +30,29 @@ const SHARED_HISTORIES_MAX: usize = 4;
 /// Bytes of publications in one history that are compared with the one before them, to give them as deltas: a worker does it in one turn, and
 /// takes some milliseconds for it. The ones behind are given whole.
 const HISTORY_DELTA_BYTES_MAX: usize = 512 * 1_024;
+
+thread_local! {
+    /// Members of all shards of the calling worker.
+    static MEMBERS: Cell<usize> = const { Cell::new(0) };
+    /// Events that its members were given, and their bytes.
+    static GIVEN: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+/// A member was given a frame that holds so many events.
+fn count_given(frame: &Bytes, events: usize) {
+    let (count, bytes) = GIVEN.get();
+    GIVEN.set((count + events as u64, bytes + frame.len() as u64));
+}
+
+/// Members of all shards of the calling worker.
+pub(super) fn members() -> usize {
+    MEMBERS.get()
+}
+
+/// Events that the members of the calling worker's shards were given since the thread began.
+pub(super) fn delivered() -> u64 {
+    GIVEN.get().0
+}
 
 /// What a member wants to be told besides publications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +92,12 @@ impl Member {
     /// Tells members apart that are here at the same time.
     fn key(&self) -> usize {
         Rc::as_ptr(&self.place).addr()
+    }
+
+    /// Gives a frame that holds so many events.
+    fn give(&self, frame: &Bytes, events: usize) {
+        self.outbox.send(frame);
+        count_given(frame, events);
     }
 
     /// Whether it is kept from one of the publications that these come from.
@@ -212,6 +241,7 @@ impl Shard {
         }
         members.push(Member { outbox: Rc::clone(outbox), wants, place: Rc::clone(&place), given: Cell::new(given) });
         self.audience.joined();
+        MEMBERS.set(MEMBERS.get() + 1);
         Membership { shard: Rc::clone(self), form, place }
     }
 
@@ -230,6 +260,7 @@ impl Shard {
         let members = &mut groups[index].members;
         members.swap_remove(place as usize);
         self.audience.left();
+        MEMBERS.set(MEMBERS.get().saturating_sub(1));
         if let Some(moved) = members.get(place as usize) {
             moved.place.set(place);
         }
@@ -346,6 +377,7 @@ impl Shard {
             return;
         }
         let batch = Batch { keeps_latest: self.options.keep_latest, coalesced: Cell::new(0), newcomers };
+        let before = GIVEN.get();
         let groups = self.groups.borrow();
         let chain = groups.iter().any(|group| group.form.takes_deltas).then(|| self.chain(events));
         for groups in groups.chunk_by(|a, b| a.form.filter == b.form.filter) {
@@ -373,6 +405,10 @@ impl Shard {
         }
         if batch.coalesced.get() > 0 {
             emit(PublicationsCoalesced { by: "behind", count: batch.coalesced.get() });
+        }
+        let after = GIVEN.get();
+        if after != before {
+            emit(Delivered { events: after.0 - before.0, bytes: after.1 - before.1 });
         }
     }
 
@@ -573,12 +609,16 @@ fn write_latest<'a>(
     let (told, publications): (Vec<_>, Vec<_>) = events.iter().partition(|event| event.is_about_presence());
     for member in members {
         if member.wants.presence {
-            told.iter().try_for_each(|event| event.frame(wire).map(|frame| member.outbox.send(frame)))?;
+            told.iter().try_for_each(|event| event.frame(wire).map(|frame| member.give(frame, 1)))?;
         }
         let mut given = publications.iter().filter(|event| !member.is_among(event.exclusion().as_slice()));
         let Some(newest) = given.next_back() else { continue };
         let frame = if chain.is_some() { newest.frame_after(None, wire)? } else { newest.frame(wire)? };
         let took_its_place = member.outbox.send_latest(frame, &member.place);
+        // What takes the place of another one is given in place of it.
+        if !took_its_place {
+            count_given(frame, 1);
+        }
         batch.coalesced.set(batch.coalesced.get() + given.count() + usize::from(took_its_place));
         if let (Some(chain), Some(last)) = (chain, publications.last())
             && Arc::ptr_eq(newest, last)
@@ -614,21 +654,22 @@ fn write_all<'a>(wire: Wire, members: impl Iterator<Item = &'a Member>, events: 
         let frame = event.frame(wire)?;
         for member in members {
             if member.wants.presence || !event.is_about_presence() {
-                member.outbox.send(frame);
+                member.give(frame, 1);
             }
         }
         return Ok(());
     }
     let frames = events.iter().map(|event| event.frame(wire).map(|frame| (event, frame))).collect::<Result<Vec<_>, _>>()?;
     let publications = || frames.iter().filter(|(event, _)| !event.is_about_presence()).map(|(_, frame)| *frame);
-    let is_mixed = publications().count() < frames.len();
+    let publication_count = publications().count();
+    let is_mixed = publication_count < frames.len();
     let everything = merge(frames.iter().map(|(_, frame)| *frame));
     let publications_only = if is_mixed { merge(publications()) } else { everything.clone() };
     for member in members {
         if member.wants.presence {
-            member.outbox.send(&everything);
+            member.give(&everything, frames.len());
         } else if !publications_only.is_empty() {
-            member.outbox.send(&publications_only);
+            member.give(&publications_only, publication_count);
         }
     }
     Ok(())
@@ -657,6 +698,7 @@ fn write_deltas<'a>(wire: Wire, members: impl Iterator<Item = &'a Member>, event
         let frames = frames.collect::<Result<Vec<_>, _>>()?;
         Ok(if let [frame] = frames[..] { frame.clone() } else { merge(frames.into_iter()) })
     };
+    let publication_count = events.iter().filter(|event| !event.is_about_presence()).count();
     // At most four kinds of members: who has the publication before or not, who wants to know who comes and goes or not.
     let mut made: [Option<Bytes>; 4] = Default::default();
     for member in members {
@@ -667,7 +709,7 @@ fn write_deltas<'a>(wire: Wire, members: impl Iterator<Item = &'a Member>, event
             None => made[kind].insert(frames(has_base, member.wants.presence)?),
         };
         if !frame.is_empty() {
-            member.outbox.send(frame);
+            member.give(frame, if member.wants.presence { events.len() } else { publication_count });
         }
         if whole_one.is_some() {
             member.given.set(chain.after);
@@ -687,7 +729,8 @@ fn write_some<'a>(wire: Wire, members: impl Iterator<Item = &'a Member>, events:
         });
         let frames = frames.collect::<Result<Vec<_>, _>>()?;
         if !frames.is_empty() {
-            member.outbox.send(&merge(frames.into_iter()));
+            let count = frames.len();
+            member.give(&merge(frames.into_iter()), count);
         }
         // Who was not given the last one cannot be given the next one as a delta of it.
         if let (Some(chain), Some(last)) = (chain, events.iter().rfind(|event| !event.is_about_presence()))

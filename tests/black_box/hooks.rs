@@ -534,6 +534,34 @@ async fn events_that_are_not_taken_come_again_with_the_same_ids() {
 }
 
 #[tokio::test]
+async fn alerts_are_told_signed_until_they_are_taken() {
+    let refusals = Mutex::new(2);
+    let backend = Backend::start(move |_| {
+        let mut left = refusals.lock().expect("nobody panicked with it");
+        *left -= i32::from(*left > 0);
+        Reply::Raw(if *left > 0 { 500 } else { 204 }, "", String::new())
+    });
+    let webhook = json!({ "endpoint": backend.url("/events"), "secret": "a secret of the tests", "retry_initial": "20ms", "retry_max": "50ms" });
+    let hub = Hub::start(json!({
+        "client": { "token": { "role_claim": "role" } }, "metrics": { "interval": "200ms" }, "alerts": { "webhook": webhook },
+    }))
+    .await;
+    let mut operator = hub.open(Codec::Json).await;
+    operator.connect(json!({ "token": super::support::token::token(&json!({ "sub": "olga", "role": "operator" })) })).await;
+    let rule =
+        json!({ "name": "somebody", "metric": "sessions.open", "condition": "above", "value": 0, "severity": "info", "title": "Somebody is here" });
+    super::support::operators::done(&mut operator, "admin.alerts.set_rule", json!({ "rule": rule })).await;
+    let events = until_events(&backend, 2).await;
+    assert!(events.iter().all(|event| event["id"] == events[0]["id"]), "the first was refused: {events:?}");
+    let event = &events[1];
+    assert_eq!((&event["type"], &event["what"], &event["alert"]["rule"]), (&json!("alert"), &json!("firing"), &json!("somebody")), "{event}");
+    let asked = backend.asked("/events");
+    assert!(asked.iter().all(|asked| asked.header("x-aether-signature").is_some_and(|signature| signature.contains(",v1="))));
+    assert!(!hub.log().contains("a secret of the tests"));
+    operator.leave().await;
+}
+
+#[tokio::test]
 async fn the_last_events_are_told_before_the_hub_is_gone() {
     let backend = Backend::start(|_| Reply::Raw(200, "", String::new()));
     let config = json!({ "endpoint": backend.url("/events"), "types": ["disconnect"] });

@@ -29,6 +29,7 @@ mod hooks;
 mod http_api;
 mod limits;
 mod mercure;
+mod metrics;
 #[path = "../peers/nginx.rs"]
 mod nginx;
 mod operations;

@@ -5,7 +5,7 @@ use crate::admin::arguments::{Field, Page, Pattern, Payload, arguments, choices}
 use crate::admin::desk::Desk;
 use crate::auth::Right;
 use crate::broker::{HistoryFilter, Publish};
-use crate::channel::{ChannelName, OWN_PREFIX};
+use crate::channel::{ChannelName, is_own};
 use crate::protocol::codes::ClientError;
 use crate::session::procedures::Caller;
 use crate::topic::fanout::PROBE;
@@ -200,7 +200,7 @@ arguments! {
 }
 
 async fn publish(desk: Arc<Desk>, _: Caller, Send { channel, data, skip_history }: Send) -> Result<Value, Failure> {
-    if channel.starts_with(OWN_PREFIX) {
+    if is_own(&channel) {
         return Err(Failure::Bad("into these channels only the hub itself publishes".to_string()));
     }
     let data = crate::channel::Payload::from_json(Bytes::from(data.0.to_string()));

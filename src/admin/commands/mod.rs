@@ -3,6 +3,7 @@
 //! Called by the actor after `gate` has judged the caller, the arguments have been read and the audit log knows. A command looks into rooms
 //! or tells their actors; it decides nothing about rights.
 
+mod alerts;
 mod audit;
 mod bans;
 mod broadcast;
@@ -14,6 +15,7 @@ mod history;
 mod keys;
 mod log;
 mod maintenance;
+mod metrics;
 mod secrets;
 mod sessions;
 mod status;
@@ -23,6 +25,7 @@ mod upstream;
 mod users;
 
 pub use help::described as help_of;
+pub use upstream::listed as feeds_of;
 
 use super::arguments::{Argument, BadArgument, Members};
 use super::desk::Desk;
@@ -156,7 +159,8 @@ impl From<StoreError> for Failure {
 
 /// All of them, by name.
 static ALL: LazyLock<Vec<&'static Command>> = LazyLock::new(|| {
-    let families: [&[Command]; 18] = [
+    let families: [&[Command]; 20] = [
+        alerts::COMMANDS,
         audit::COMMANDS,
         bans::COMMANDS,
         broadcast::COMMANDS,
@@ -168,6 +172,7 @@ static ALL: LazyLock<Vec<&'static Command>> = LazyLock::new(|| {
         keys::COMMANDS,
         log::COMMANDS,
         maintenance::COMMANDS,
+        metrics::COMMANDS,
         secrets::COMMANDS,
         sessions::COMMANDS,
         status::COMMANDS,

@@ -49,7 +49,7 @@ async fn start(desk: Arc<Desk>, caller: Caller, arguments: Start) -> Result<Valu
         _ => return Err(Failure::Bad("say one of user, session and channel".to_string())),
     };
     // A trace of traces would feed itself.
-    if matches!(&target, Target::Channel(channel) if channel.starts_with(crate::channel::OWN_PREFIX)) {
+    if matches!(&target, Target::Channel(channel) if crate::channel::is_own(channel)) {
         return Err(Failure::Bad("the hub's own channels cannot be traced".to_string()));
     }
     if payloads && !desk.settings.trace_payloads {

@@ -7,7 +7,8 @@ use crate::auth::Right;
 use crate::config::FeedConfig;
 use crate::session::procedures::Caller;
 use crate::upstream::{
-    Declare, EmergencyKind, FeedReport, Incident, MOVES_KEPT, Pause, Reason, Reconnect, RosterError, RotateFeed, UpstreamPool, day_page, week_page,
+    Declare, EmergencyKind, FeedReport, Incident, MOVES_KEPT, Pause, PoolReport, Reason, Reconnect, RosterError, RotateFeed, UpstreamPool, day_page,
+    week_page,
 };
 use actix::{Handler, Message};
 use serde_json::{Map, Value, json};
@@ -49,14 +50,18 @@ arguments! {
 }
 
 async fn list(desk: Arc<Desk>, _: Caller, _: List) -> Result<Value, Failure> {
-    let report = desk.upstream.report(desk.clock.now());
+    Ok(listed(&desk.upstream.report(desk.clock.now())))
+}
+
+/// The feeds as the command and the channel that shows them have them.
+pub fn listed(report: &PoolReport) -> Value {
     let places = report.places;
-    Ok(json!({
+    json!({
         "feeds": report.feeds.iter().map(described).collect::<Vec<_>>(),
         "max": report.feeds_max,
         "connections": { "held": places.held, "rotating": places.rotating, "waiting": places.waiting },
         "hosts_left_alone": places.breakers_open,
-    }))
+    })
 }
 
 arguments! {

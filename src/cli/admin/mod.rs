@@ -40,7 +40,7 @@ const END_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(200);
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Admin {
-    /// The command, such as sessions.list; `help` says which there are, `watch` follows events, the audit log or a trace
+    /// The command, such as sessions.list; `help` says which there are, `watch` follows events, the audit log, alerts, metrics or a trace
     #[arg(value_name = "COMMAND")]
     command: String,
 

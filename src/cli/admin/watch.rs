@@ -1,6 +1,6 @@
-//! `aether admin watch`: what happens, as it happens: events of the house, the audit log, or one trace.
+//! `aether admin watch`: what happens, as it happens: events of the house, the audit log, alerts, measurements, or one trace.
 //!
-//! Events and audit go on over a lost connection, which is said, as what happened meanwhile is not told again. A trace belongs to its connection and
+//! All but traces go on over a lost connection, which is said, as what happened meanwhile is not told again. A trace belongs to its connection and
 //! ends with it.
 
 use super::arguments::{self, BadWords};
@@ -31,8 +31,10 @@ pub async fn follow(way: &Way, identity: &Identity, words: &[String], as_json: b
         match words.split_first() {
             Some((what, [])) if what == "events" => again_and_again(way, identity, "$admin:events", as_json).await,
             Some((what, [])) if what == "audit" => again_and_again(way, identity, "$admin:audit", as_json).await,
+            Some((what, [])) if what == "alerts" => again_and_again(way, identity, "$admin:alerts", as_json).await,
+            Some((what, [])) if what == "metrics" => again_and_again(way, identity, "$metrics:overview", as_json).await,
             Some((what, words)) if what == "trace" => trace(way, identity, words, as_json).await,
-            _ => Err(Misspoken("watch: say what: events, audit, or trace with --user, --channel or --session".to_string()).into()),
+            _ => Err(Misspoken("watch: say what: events, audit, alerts, metrics, or trace with --user, --channel or --session".to_string()).into()),
         }
     };
     tokio::select! {
@@ -127,7 +129,7 @@ fn line(data: &Value) -> String {
     for (name, value) in members {
         match (name.as_str(), value) {
             ("at" | "sequence" | "kind" | "what" | "actor" | "action" | "object" | "outcome" | "hash" | "previous", _) => {}
-            ("data" | "details", Value::Object(inner)) => parts.extend(inner.iter().map(|(name, value)| pair(name, value))),
+            ("data" | "details" | "alert" | "values", Value::Object(inner)) => parts.extend(inner.iter().map(|(name, value)| pair(name, value))),
             (name, value) => parts.push(pair(name, value)),
         }
     }

@@ -4,7 +4,7 @@ use super::hooked::Verdict;
 use super::{Session, Step, ttl};
 use crate::auth::{SubscribeRefused, SubscribeVerdict, may_read_history, may_see_presence, may_subscribe};
 use crate::broker::{Answer, BrokerError, History};
-use crate::channel::{ChannelName, ChannelOptions, DeltaType, Epoch, OWN_PREFIX, Payload, RecoveryMode, StreamPosition, TagsFilter};
+use crate::channel::{ChannelName, ChannelOptions, DeltaType, Epoch, Payload, RecoveryMode, StreamPosition, TagsFilter, is_own};
 use crate::hooks::backend::Backend;
 use crate::hooks::{Allowed, Question, Refused};
 use crate::outbox::Outbox;
@@ -122,7 +122,7 @@ impl Session {
         if self.subscriptions.len() >= self.worker.settings.channel_limit {
             return Err(NoGrant::error(ErrorCode::LIMIT_EXCEEDED));
         }
-        if request.channel.starts_with(OWN_PREFIX) {
+        if is_own(&request.channel) {
             return self.grant_own(&request.channel).map_err(NoGrant::error);
         }
         let options = self.options(&request.channel).map_err(NoGrant::error)?;
@@ -279,7 +279,7 @@ impl Session {
         if asked.rejects_unrecovered && result.was_recovering && !result.recovered {
             return self.refuse(id, COMMAND, ErrorCode::UNRECOVERABLE_POSITION);
         }
-        if grant.channel.starts_with(OWN_PREFIX)
+        if is_own(&grant.channel)
             && let Some(identity) = self.identity()
         {
             self.worker.procedures.watches(&Caller::of(&identity.facts), &grant.channel);

@@ -255,6 +255,7 @@ export const de: Catalogue = {
   'right.debug.trace': 'Benutzer und Kanäle verfolgen',
   'right.bans.write': 'Benutzer und Adressen sperren',
   'right.log.write': 'Protokollstufen setzen',
+  'right.alerts.write': 'Warnungen stummschalten, quittieren und ihre Regeln ändern',
   'right.users.read': 'Benutzer sehen',
   'right.users.write': 'Benutzer ändern',
   'right.audit.read': 'Das Audit-Protokoll lesen',

@@ -249,6 +249,7 @@ export const en = {
   'right.debug.trace': 'Trace users and channels',
   'right.bans.write': 'Ban users and addresses',
   'right.log.write': 'Set log levels',
+  'right.alerts.write': 'Silence and acknowledge alerts, change their rules',
   'right.users.read': 'See users',
   'right.users.write': 'Change users',
   'right.audit.read': 'Read the audit log',

@@ -1,0 +1,107 @@
+//! Measuring: how often, and what is promised; who is told when something is wrong.
+
+use super::Secret;
+use crate::units::{ByteSize, HumanDuration};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the hub measures of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MetricsConfig {
+    pub enabled: bool,
+    /// Between two looks. Under load the hub looks less often.
+    pub interval: HumanDuration,
+    /// Between two canaries: publications of the hub's own that tell how long messages take and whether they arrive. 0: none.
+    pub canary_interval: HumanDuration,
+    /// Keep what was measured in the store, for a year.
+    pub history: bool,
+    /// The time in which a message should be with every worker.
+    pub latency_goal: HumanDuration,
+    pub objectives: ObjectivesConfig,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval: HumanDuration::from_secs(1),
+            canary_interval: HumanDuration::from_ms(200),
+            history: true,
+            latency_goal: HumanDuration::from_ms(50),
+            objectives: ObjectivesConfig::default(),
+        }
+    }
+}
+
+/// What is promised, as a share of 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ObjectivesConfig {
+    /// Connections that are let in, of those that are not refused for what they are.
+    pub connections: f64,
+    /// Canaries that arrive.
+    pub delivery: f64,
+    /// Canaries that arrive within `latency_goal`.
+    pub latency: f64,
+    /// Commands that do not fail by the hub's fault.
+    pub errors: f64,
+    /// Clients that come back and miss nothing.
+    pub recovery: f64,
+}
+
+impl Default for ObjectivesConfig {
+    fn default() -> Self {
+        Self { connections: 0.999, delivery: 0.9999, latency: 0.99, errors: 0.999, recovery: 0.999 }
+    }
+}
+
+/// Rules that say what is wrong; they are changed while the hub runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AlertsConfig {
+    pub enabled: bool,
+    pub webhook: AlertsWebhookConfig,
+}
+
+impl Default for AlertsConfig {
+    fn default() -> Self {
+        Self { enabled: true, webhook: AlertsWebhookConfig::default() }
+    }
+}
+
+/// Who is told of alerts over HTTP, at least once and in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AlertsWebhookConfig {
+    /// Where alerts are posted: http or https, without user and password. Empty: nobody is told.
+    pub endpoint: String,
+    /// The key that requests are signed with (HMAC-SHA256). Empty: they are not signed.
+    pub secret: Secret,
+    /// Headers of every request. Their values are secret.
+    pub static_headers: BTreeMap<String, Secret>,
+    /// For one request.
+    pub timeout: HumanDuration,
+    /// Alerts that may wait. Beyond it the oldest is dropped.
+    pub queue_max: usize,
+    /// Their bytes. Beyond it the oldest is dropped.
+    pub queue_size_max: ByteSize,
+    /// The longest first wait before a request is repeated; doubled with every failure.
+    pub retry_initial: HumanDuration,
+    pub retry_max: HumanDuration,
+}
+
+impl Default for AlertsWebhookConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: String::new(),
+            secret: Secret::default(),
+            static_headers: BTreeMap::new(),
+            timeout: HumanDuration::from_secs(5),
+            queue_max: 1_000,
+            queue_size_max: ByteSize::mib(1),
+            retry_initial: HumanDuration::from_secs(1),
+            retry_max: HumanDuration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Carries events to one address: a queue, and one task that empties it.
+//!
+//! At least once, in order: an event stays at the head of the queue until the other side has said that it has it, and one that it had already may
+//! come again. Taken in on any thread, without waiting. Bounded in number and bytes: at the bound the oldest one that is not on its way is dropped and
+//! counted, because of two events about one thing the later one is the truth.
+
+use super::HooksError;
+use super::report::{EventsDelivered, EventsDropped, EventsFailed, EventsLeft};
+use crate::clock::Clock;
+use crate::config::Secret;
+use crate::outbound::is_loopback;
+use crate::telemetry::emit;
+use crate::threads;
+use crate::upstream::Backoff;
+use actix_rt::Arbiter;
+use aws_lc_rs::hmac;
+use bytes::{BufMut, Bytes};
+use parking_lot::Mutex;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Url};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// `t=<Unix seconds>,v1=<hex of HMAC-SHA256 over "<Unix seconds>.<body>">`.
+const SIGNATURE: HeaderName = HeaderName::from_static("x-aether-signature");
+
+/// Between two looks at whether the queue is empty when the hub stops.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
+
+/// Where events go, and how much of them may wait.
+pub struct CourierSettings<'a> {
+    /// Where in the configuration this stands.
+    pub path: &'static str,
+    pub endpoint: &'a str,
+    /// Empty: requests are not signed.
+    pub secret: &'a Secret,
+    pub static_headers: &'a BTreeMap<String, Secret>,
+    /// For one request.
+    pub timeout: Duration,
+    pub retry_initial: Duration,
+    pub retry_max: Duration,
+    pub events_max: usize,
+    pub bytes_max: usize,
+    pub batch_max: usize,
+}
+
+/// What waits to be told. Pure.
+#[derive(Debug, Default)]
+struct Queue {
+    events: VecDeque<Bytes>,
+    bytes: usize,
+    /// So many at the head are on their way, and stay until they have arrived.
+    sending: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    events: usize,
+    bytes: usize,
+    batch: usize,
+}
+
+impl Queue {
+    /// How many were dropped for it; the new one itself, where nothing else can be.
+    fn push(&mut self, event: Bytes, bounds: Bounds) -> usize {
+        self.bytes += event.len();
+        self.events.push_back(event);
+        let mut dropped = 0;
+        while (self.events.len() > bounds.events || self.bytes > bounds.bytes)
+            && let Some(event) = self.events.remove(self.sending)
+        {
+            self.bytes -= event.len();
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// The body of the next request; `None`: there is nothing to tell.
+    fn batch(&mut self, bounds: Bounds) -> Option<Vec<u8>> {
+        self.sending = self.events.len().min(bounds.batch);
+        if self.sending == 0 {
+            return None;
+        }
+        let mut body = b"{\"events\":[".to_vec();
+        for (index, event) in self.events.iter().take(self.sending).enumerate() {
+            if index > 0 {
+                body.put_u8(b',');
+            }
+            body.extend_from_slice(event);
+        }
+        body.extend_from_slice(b"]}");
+        Some(body)
+    }
+
+    /// Those that were on their way have arrived; how many they are.
+    fn arrived(&mut self) -> usize {
+        let arrived = std::mem::take(&mut self.sending);
+        self.bytes -= self.events.drain(..arrived).map(|event| event.len()).sum::<usize>();
+        if self.events.is_empty() {
+            self.events = VecDeque::new();
+        }
+        arrived
+    }
+}
+
+pub struct Courier {
+    path: &'static str,
+    bounds: Bounds,
+    queue: Mutex<Queue>,
+    wanted: Notify,
+    is_ending: AtomicBool,
+    thread: Arbiter,
+    clock: Clock,
+}
+
+/// How the events are sent.
+struct Post {
+    url: Url,
+    shown: String,
+    headers: HeaderMap,
+    /// `None`: requests are not signed.
+    key: Option<hmac::Key>,
+    timeout: Duration,
+    retry_initial: Duration,
+    retry_max: Duration,
+    client: Client,
+}
+
+impl Courier {
+    /// `None`: there is no address, and nobody is told anything.
+    pub fn start(settings: &CourierSettings<'_>, clock: &Clock) -> Result<Option<Arc<Self>>, HooksError> {
+        if settings.endpoint.is_empty() {
+            return Ok(None);
+        }
+        let path = settings.path;
+        let url = Url::parse(settings.endpoint).map_err(|_| HooksError::Url { path: path.to_string(), url: settings.endpoint.to_string() })?;
+        let mut shown = url.clone();
+        shown.set_query(None);
+        let key = settings.secret.expose();
+        let post = Post {
+            headers: super::static_headers(path, settings.static_headers)?,
+            key: (!key.is_empty()).then(|| hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes())),
+            timeout: settings.timeout,
+            retry_initial: settings.retry_initial,
+            retry_max: settings.retry_max,
+            client: super::client(is_loopback(&url)).map_err(HooksError::Client)?,
+            shown: shown.into(),
+            url,
+        };
+        let courier = Arc::new(Self {
+            path,
+            bounds: Bounds { events: settings.events_max, bytes: settings.bytes_max, batch: settings.batch_max },
+            queue: Mutex::default(),
+            wanted: Notify::new(),
+            is_ending: AtomicBool::new(false),
+            thread: threads::arbiter("events"),
+            clock: clock.clone(),
+        });
+        let (sending, post) = (Arc::clone(&courier), Arc::new(post));
+        courier.thread.spawn(async move {
+            // A task that panicked gives its join handle an error; what it had on its way is still in the queue.
+            while actix_rt::spawn(Arc::clone(&sending).send(Arc::clone(&post))).await.is_err() {
+                log::error!("the task that carries the events of {path} has died; another one goes on");
+            }
+        });
+        Ok(Some(courier))
+    }
+
+    /// Takes one event, a JSON object, to be told. Never waits.
+    pub fn take(&self, event: Bytes) {
+        let dropped = self.queue.lock().push(event, self.bounds);
+        if dropped > 0 {
+            emit(EventsDropped { count: dropped, path: self.path });
+        }
+        self.wanted.notify_one();
+    }
+
+    /// Events that the other side has not got yet.
+    pub fn waiting(&self) -> usize {
+        self.queue.lock().events.len()
+    }
+
+    /// The hub stops: what waits is told as far as `deadline` allows, and what is left is counted.
+    pub async fn close(&self, deadline: Duration) {
+        self.is_ending.store(true, Ordering::Release);
+        self.wanted.notify_one();
+        let told = async {
+            while self.waiting() > 0 {
+                tokio::time::sleep(DRAIN_POLL).await;
+            }
+        };
+        let _ = tokio::time::timeout(deadline, told).await;
+        let left = self.waiting();
+        if left > 0 {
+            emit(EventsLeft { count: left });
+        }
+        self.thread.stop();
+    }
+
+    /// Tells, for as long as the process lives.
+    async fn send(self: Arc<Self>, post: Arc<Post>) {
+        let mut waits = Backoff::full_jitter(Duration::ZERO, post.retry_initial, post.retry_max);
+        let mut dice = SmallRng::from_os_rng();
+        let mut has_failed = false;
+        loop {
+            let batch = self.queue.lock().batch(self.bounds);
+            let Some(body) = batch else {
+                self.wanted.notified().await;
+                continue;
+            };
+            match tokio::time::timeout(post.timeout, post.send(body, self.clock.wall_seconds())).await {
+                Ok(Ok(())) => {
+                    let count = self.queue.lock().arrived();
+                    emit(EventsDelivered { count, url: &post.shown, had_failed: std::mem::take(&mut has_failed) });
+                    waits.reset();
+                }
+                Ok(Err(_)) | Err(_) => {
+                    emit(EventsFailed { url: &post.shown, is_first: !std::mem::replace(&mut has_failed, true) });
+                    // There is little time left when the hub stops.
+                    let wait = waits.next(&mut dice);
+                    let wait = if self.is_ending.load(Ordering::Acquire) { wait.min(post.retry_initial) } else { wait };
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = self.ending() => tokio::time::sleep(DRAIN_POLL).await,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ready when the hub begins to stop; never, when that has begun already.
+    async fn ending(&self) {
+        if self.is_ending.load(Ordering::Acquire) {
+            return std::future::pending().await;
+        }
+        while !self.is_ending.load(Ordering::Acquire) {
+            self.wanted.notified().await;
+        }
+    }
+}
+
+impl Post {
+    /// An error: the application has not said that it has them.
+    async fn send(&self, body: Vec<u8>, wall_seconds: i64) -> Result<(), ()> {
+        let mut headers = self.headers.clone();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(key) = &self.key {
+            headers.insert(SIGNATURE, HeaderValue::from_str(&signature(key, wall_seconds, &body)).map_err(drop)?);
+        }
+        let answer = self.client.post(self.url.clone()).headers(headers).body(body).send().await.map_err(drop)?;
+        if answer.status().is_success() { Ok(()) } else { Err(()) }
+    }
+}
+
+fn signature(key: &hmac::Key, wall_seconds: i64, body: &[u8]) -> String {
+    let mut context = hmac::Context::with_key(key);
+    context.update(wall_seconds.to_string().as_bytes());
+    context.update(b".");
+    context.update(body);
+    let mut text = format!("t={wall_seconds},v1=");
+    for byte in context.sign().as_ref() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { events: 3, bytes: 100, batch: 2 };
+
+    fn event(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
+    }
+
+    #[test]
+    fn at_the_bound_the_oldest_that_is_not_on_its_way_is_dropped() {
+        let mut queue = Queue::default();
+        assert_eq!(queue.batch(BOUNDS), None);
+        assert_eq!(["1", "2", "3"].map(|text| queue.push(event(text), BOUNDS)), [0, 0, 0]);
+        assert_eq!(queue.batch(BOUNDS).as_deref(), Some(&b"{\"events\":[1,2]}"[..]));
+        assert_eq!(queue.push(event("4"), BOUNDS), 1, "3 goes: 1 and 2 are on their way");
+        assert_eq!(queue.batch(BOUNDS).as_deref(), Some(&b"{\"events\":[1,2]}"[..]), "what has not arrived is sent again");
+        assert_eq!(queue.arrived(), 2);
+        assert_eq!(queue.batch(BOUNDS).as_deref(), Some(&b"{\"events\":[4]}"[..]));
+        assert_eq!((queue.arrived(), queue.bytes, queue.events.len()), (1, 0, 0));
+    }
+
+    #[test]
+    fn bytes_are_bounded_too_and_what_fits_nowhere_is_dropped_itself() {
+        let mut queue = Queue::default();
+        let sixty = || Bytes::from(vec![b'1'; 60]);
+        assert_eq!((queue.push(sixty(), BOUNDS), queue.push(sixty(), BOUNDS)), (0, 1));
+        assert_eq!((queue.events.len(), queue.bytes), (1, 60));
+        queue.batch(BOUNDS);
+        assert_eq!(queue.push(sixty(), BOUNDS), 1, "the one on its way stays");
+        assert_eq!((queue.arrived(), queue.bytes), (1, 0));
+        assert_eq!(queue.push(Bytes::from(vec![b'1'; 101]), BOUNDS), 1);
+        assert_eq!((queue.events.len(), queue.bytes), (0, 0));
+    }
+
+    #[test]
+    fn a_signature_covers_time_and_body() {
+        // RFC 4231, 4.3 (test case 2): key "Jefe" over "what do ya want for nothing?" checks the arithmetic; here only how it is put together.
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"Jefe");
+        let one = signature(&key, 7, b"{}");
+        assert!(one.starts_with("t=7,v1=") && one.len() == "t=7,v1=".len() + 64, "{one}");
+        let by_hand = hmac::sign(&key, b"7.{}");
+        assert_eq!(one, format!("t=7,v1={}", by_hand.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>()));
+        assert_ne!(one[4..], signature(&key, 8, b"{}")[4..]);
+    }
+}

@@ -1,0 +1,195 @@
+//! Canaries: publications of the hub's own that fly the whole way to every worker, several in a second. What they tell is what users get: how long
+//! it takes, and whether it arrives. Pure: the actor lets them fly and brings the news.
+
+use hdrhistogram::Histogram;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// After this time a canary is lost.
+const LOST_AFTER: Duration = Duration::from_secs(2);
+
+/// Canaries on their way at most; beyond it the oldest is given up. Ten a second for [`LOST_AFTER`], with much room.
+const FLYING_MAX: usize = 256;
+
+/// The percentiles are those of so many steps: of a single one there are too few canaries to say what one in a hundred does.
+const STEPS: usize = 60;
+
+/// The longest time that is told apart, microseconds.
+const LONGEST_US: u64 = 60_000_000;
+
+struct Flying {
+    since: Instant,
+    /// Workers that it has not come to.
+    left: usize,
+}
+
+/// What the canaries of a step tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Told {
+    /// Each once for every worker.
+    pub sent: u64,
+    pub lost: u64,
+    pub arrived: u64,
+    /// Of these, within the goal.
+    pub in_time: u64,
+    /// Milliseconds, over the last steps.
+    pub percentiles: Option<Percentiles>,
+    /// Milliseconds, in this step.
+    pub max: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Percentiles {
+    pub p50: f64,
+    pub p95: f64,
+    pub p99: f64,
+}
+
+pub struct Canaries {
+    goal: Duration,
+    next: u64,
+    flying: BTreeMap<u64, Flying>,
+    step: Told,
+    step_max: Option<Duration>,
+    step_us: Vec<u64>,
+    /// Of the last steps, oldest first.
+    steps: VecDeque<Vec<u64>>,
+    histogram: Histogram<u32>,
+}
+
+impl Canaries {
+    /// `goal`: the time within which a message should be there.
+    pub fn new(goal: Duration) -> Self {
+        Self {
+            goal,
+            next: 0,
+            flying: BTreeMap::new(),
+            step: Told::default(),
+            step_max: None,
+            step_us: Vec::new(),
+            steps: VecDeque::with_capacity(STEPS),
+            histogram: Histogram::new_with_bounds(1, LONGEST_US, 2).expect("the bounds are good ones"),
+        }
+    }
+
+    /// The next one's number.
+    pub fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// It is on its way to so many workers.
+    pub fn flies(&mut self, number: u64, workers: usize, now: Instant) {
+        self.step.sent += workers as u64;
+        if workers > 0 {
+            self.flying.insert(number, Flying { since: now, left: workers });
+        }
+        while self.flying.len() > FLYING_MAX
+            && let Some((_, given_up)) = self.flying.pop_first()
+        {
+            self.step.lost += given_up.left as u64;
+        }
+    }
+
+    /// The broker did not take it: nobody will get it.
+    pub fn refused(&mut self, workers: usize) {
+        self.step.sent += workers as u64;
+        self.step.lost += workers as u64;
+    }
+
+    /// It came to a worker. Too late, or twice: it counts as nothing.
+    pub fn came(&mut self, number: u64, at: Instant) {
+        let Some(flying) = self.flying.get_mut(&number) else { return };
+        let took = at.saturating_duration_since(flying.since);
+        flying.left -= 1;
+        if flying.left == 0 {
+            self.flying.remove(&number);
+        }
+        self.step.arrived += 1;
+        self.step.in_time += u64::from(took <= self.goal);
+        self.step_max = Some(self.step_max.unwrap_or_default().max(took));
+        let us = u64::try_from(took.as_micros()).unwrap_or(LONGEST_US).clamp(1, LONGEST_US);
+        self.step_us.push(us);
+    }
+
+    /// A step is over.
+    pub fn step(&mut self, now: Instant) -> Told {
+        while let Some(oldest) = self.flying.first_entry()
+            && now.saturating_duration_since(oldest.get().since) >= LOST_AFTER
+        {
+            self.step.lost += oldest.remove().left as u64;
+        }
+        self.steps.push_back(std::mem::take(&mut self.step_us));
+        if self.steps.len() > STEPS {
+            self.steps.pop_front();
+        }
+        // Made anew from some hundred values: cheaper than to remember what goes out of it.
+        self.histogram.reset();
+        self.steps.iter().flatten().for_each(|us| self.histogram.saturating_record(*us));
+        let ms = |quantile: f64| self.histogram.value_at_quantile(quantile) as f64 / 1_000.0;
+        let percentiles = (!self.histogram.is_empty()).then(|| Percentiles { p50: ms(0.5), p95: ms(0.95), p99: ms(0.99) });
+        let max = self.step_max.take().map(|took| took.as_secs_f64() * 1_000.0);
+        Told { percentiles, max, ..std::mem::take(&mut self.step) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOAL: Duration = Duration::from_millis(50);
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn what_arrives_is_timed_and_what_does_not_is_lost_after_two_seconds() {
+        let (mut canaries, start) = (Canaries::new(GOAL), Instant::now());
+        let (first, second) = (canaries.number(), canaries.number());
+        assert_eq!((first, second), (1, 2));
+        canaries.flies(first, 2, start);
+        canaries.came(first, start + ms(10));
+        canaries.came(first, start + ms(80));
+        canaries.came(first, start + ms(90));
+        canaries.came(77, start + ms(90));
+        let told = canaries.step(start + ms(1_000));
+        assert_eq!((told.sent, told.arrived, told.in_time, told.lost), (2, 2, 1, 0), "a third arrival, and that of a stranger, count as nothing");
+        assert_eq!(told.max, Some(80.0));
+        let percentiles = told.percentiles.unwrap();
+        assert!((9.9..10.2).contains(&percentiles.p50) && (79.0..81.0).contains(&percentiles.p99), "{percentiles:?}");
+        canaries.flies(second, 2, start + ms(1_000));
+        canaries.came(second, start + ms(1_001));
+        assert_eq!(canaries.step(start + ms(2_999)).lost, 0);
+        let late = canaries.step(start + ms(3_000));
+        assert_eq!((late.sent, late.lost, late.max), (0, 1, None));
+        canaries.came(second, start + ms(3_001));
+        assert_eq!(canaries.step(start + ms(4_000)).arrived, 0, "too late is lost");
+    }
+
+    #[test]
+    fn a_broker_that_takes_nothing_loses_them_all_and_nothing_grows() {
+        let (mut canaries, start) = (Canaries::new(GOAL), Instant::now());
+        canaries.refused(2);
+        assert_eq!(canaries.step(start), Told { sent: 2, lost: 2, ..Told::default() });
+        for _ in 0..10 * FLYING_MAX {
+            let number = canaries.number();
+            canaries.flies(number, 1, start);
+        }
+        assert_eq!(canaries.flying.len(), FLYING_MAX);
+        assert_eq!(canaries.step(start).lost, 9 * FLYING_MAX as u64);
+    }
+
+    #[test]
+    fn percentiles_forget_what_is_a_minute_old() {
+        let (mut canaries, start) = (Canaries::new(GOAL), Instant::now());
+        for step in 0..STEPS as u64 + 1 {
+            let number = canaries.number();
+            let at = start + ms(step * 1_000);
+            canaries.flies(number, 1, at);
+            canaries.came(number, at + ms(if step == 0 { 500 } else { 5 }));
+            let percentiles = canaries.step(at + ms(999)).percentiles.unwrap();
+            assert_eq!(percentiles.p99 > 400.0, step < STEPS as u64, "step {step}: {percentiles:?}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What happens to what is measured.
+
+use super::{Event, counter, counter_vec};
+use crate::store::StoreError;
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounter, IntCounterVec};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static KEPT_BYTES: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("aether_metrics_history_bytes_total", "Bytes of measurements written to the store."));
+static NOT_KEPT: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("aether_metrics_history_failures_total", "Times that measurements could not be written; they are written later."));
+static GIVEN_UP: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("aether_metrics_history_lost_blocks_total", "Blocks of measurements that never came into the store."));
+
+static ALERTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let values: Vec<[&str; 2]> =
+        ["firing", "repeated", "resolved"].iter().flat_map(|what| ["info", "warning", "critical"].map(|severity| [*what, severity])).collect();
+    let values: Vec<&[&str]> = values.iter().map(<[_; 2]>::as_slice).collect();
+    counter_vec("aether_alerts_total", "Alerts that were written to the log, by what became of them and severity.", &["what", "severity"], &values)
+});
+
+/// Shows what is counted here from the start.
+pub(super) fn show() {
+    LazyLock::force(&KEPT_BYTES);
+    LazyLock::force(&NOT_KEPT);
+    LazyLock::force(&GIVEN_UP);
+    LazyLock::force(&ALERTS);
+}
+
+/// Whether the store took what it was last given.
+static IS_KEPT: AtomicBool = AtomicBool::new(true);
+
+/// Measurements are in the store.
+pub struct HistoryKept {
+    pub blocks: usize,
+    pub bytes: usize,
+}
+impl Event for HistoryKept {
+    fn emit(self) {
+        if !IS_KEPT.swap(true, Ordering::Relaxed) {
+            log::info!("measurements are written to the store again");
+        }
+        log::trace!("{} blocks of measurements with {} bytes are written", self.blocks, self.bytes);
+        KEPT_BYTES.inc_by(self.bytes as u64);
+    }
+}
+
+/// They are not; the newest stay in memory. Said once, until they are.
+pub struct HistoryNotKept<'a> {
+    pub error: &'a StoreError,
+}
+impl Event for HistoryNotKept<'_> {
+    fn emit(self) {
+        if IS_KEPT.swap(false, Ordering::Relaxed) {
+            log::warn!("measurements are not written: {}; the newest stay in memory", self.error);
+        }
+        NOT_KEPT.inc();
+    }
+}
+
+/// Memory is for the newest: older measurements that the store has not taken are gone.
+pub struct HistoryGivenUp {
+    pub blocks: usize,
+}
+impl Event for HistoryGivenUp {
+    fn emit(self) {
+        GIVEN_UP.inc_by(self.blocks as u64);
+    }
+}
+
+/// Something is wrong, is still wrong, or is right again.
+pub struct AlertTold<'a> {
+    pub what: &'static str,
+    pub severity: &'static str,
+    pub title: &'a str,
+    pub text: &'a str,
+}
+impl Event for AlertTold<'_> {
+    fn emit(self) {
+        let Self { what, severity, title, text } = self;
+        log::log!(level(what, severity), "alert {what} ({severity}): {title}. {text}");
+        ALERTS.with_label_values(&[what, severity]).inc();
+    }
+}
+
+/// More of the same at the same moment.
+pub struct AlertsTold<'a> {
+    pub what: &'static str,
+    pub severity: &'static str,
+    pub rule: &'a str,
+    pub more: usize,
+}
+impl Event for AlertsTold<'_> {
+    fn emit(self) {
+        let Self { what, severity, rule, more } = self;
+        log::log!(level(what, severity), "alert {what} ({severity}): {more} more of the rule {rule}");
+        ALERTS.with_label_values(&[what, severity]).inc_by(more as u64);
+    }
+}
+
+fn level(what: &str, severity: &str) -> log::Level {
+    match (what, severity) {
+        ("resolved", _) | (_, "info") => log::Level::Info,
+        (_, "critical") => log::Level::Error,
+        _ => log::Level::Warn,
+    }
+}
+
+/// The figures of the process under the names that Prometheus has for them, out of the default registry: counting the descriptors of a hub with 10,000
+/// clients takes milliseconds, which those who read the counters every second must not pay.
+static PROCESS: LazyLock<ProcessCollector> = LazyLock::new(|| {
+    // Fails where it is not registered, which is as well.
+    let _ = prometheus::unregister(Box::new(ProcessCollector::for_self()));
+    ProcessCollector::for_self()
+});
+
+/// Takes the figures of the process out of what [`prometheus::gather`] gives.
+pub fn set_process_apart() {
+    LazyLock::force(&PROCESS);
+}
+
+/// Everything that is counted, the process included.
+pub fn gather_all() -> Vec<MetricFamily> {
+    let process = PROCESS.collect();
+    let mut families = prometheus::gather();
+    families.extend(process);
+    families
+}

@@ -1,0 +1,286 @@
+//! The hub measures itself: over its own channels, by commands, over a restart.
+
+use crate::support::operators::{ask, done};
+use crate::support::token::token;
+use crate::support::{Client, Codec, Feed, Hub, eventually, merged};
+use serde_json::{Map, Value, json};
+use std::time::{Duration, Instant};
+
+/// A hub that measures five times as often as usual, so that tests need not wait.
+async fn hub(changes: Value) -> Hub {
+    Hub::start(config(changes)).await
+}
+
+fn config(changes: Value) -> Value {
+    merged(json!({ "client": { "token": { "role_claim": "role" } }, "metrics": { "interval": "200ms", "canary_interval": "50ms" } }), changes)
+}
+
+async fn person(hub: &Hub, role: &str) -> Client {
+    let mut client = hub.open(Codec::Json).await;
+    let claims = if role.is_empty() { json!({ "sub": "nobody" }) } else { json!({ "sub": format!("the-{role}"), "role": role }) };
+    client.connect(json!({ "token": token(&claims) })).await;
+    client
+}
+
+/// Follows the overview until the values that it has told by then are as wanted.
+async fn until(viewer: &mut Client, what: &str, is: impl Fn(&Map<String, Value>) -> bool) -> Map<String, Value> {
+    let mut values = Map::new();
+    eventually(what, async || {
+        let told = viewer.publication("$metrics:overview").await["data"].clone();
+        for (name, value) in told["values"].as_object().expect("an object") {
+            values.insert(name.clone(), value.clone());
+        }
+        if is(&values) { Ok(values.clone()) } else { Err(format!("{values:?}")) }
+    })
+    .await
+}
+
+fn number(values: &Map<String, Value>, name: &str) -> f64 {
+    values.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN)
+}
+
+#[tokio::test]
+async fn a_viewer_sees_what_happens_as_it_happens_and_others_see_nothing() {
+    let hub = hub(json!({})).await;
+    let mut stranger = person(&hub, "").await;
+    for channel in ["$metrics:overview", "$metrics:feeds", "$admin:alerts"] {
+        assert_eq!(stranger.error_of("subscribe", json!({ "channel": channel })).await, 103, "{channel}");
+    }
+    for command in ["admin.metrics.now", "admin.metrics.list", "admin.metrics.history"] {
+        assert_eq!(ask(&mut stranger, command, json!({})).await.expect_err(command).0, 103);
+    }
+    let mut viewer = person(&hub, "viewer").await;
+    assert_eq!(viewer.error_of("subscribe", json!({ "channel": "$metrics:nothing" })).await, 103);
+    assert_eq!(viewer.error_of("publish", json!({ "channel": "$metrics:overview", "data": 1 })).await, 103);
+    viewer.subscribe("$metrics:overview").await;
+    let before = until(&mut viewer, "canaries", |values| number(values, "latency.p99_ms") > 0.0).await;
+    assert_eq!((number(&before, "sessions.open"), number(&before, "sessions.websocket")), (2.0, 2.0));
+    for name in ["memory.resident", "descriptors.open", "threads", "store.up", "channels.open", "host.cpu"] {
+        assert!(number(&before, name) > 0.0, "{name}: {before:?}");
+    }
+    assert!(before["certificate.ends_in_seconds"].is_null(), "there is no TLS here");
+    stranger.subscribe("news:x").await;
+    for count in 0..5 {
+        hub.publish("news:x", count).await;
+    }
+    until(&mut viewer, "the publications", |values| number(values, "messages.published") > 0.0 && number(values, "messages.delivered") > 0.0).await;
+    stranger.leave().await;
+    until(&mut viewer, "who left", |values| number(values, "sessions.open") == 1.0).await;
+
+    let now = done(&mut viewer, "admin.metrics.now", json!({})).await;
+    assert_eq!(now["verdict"]["state"], "working", "{now}");
+    assert_eq!(now["workers"].as_array().map(Vec::len), Some(2), "{now}");
+    let delivery = now["objectives"].as_array().and_then(|all| all.iter().find(|one| one["name"] == "delivery")).expect("an objective");
+    assert_eq!((&delivery["now"], &delivery["budget_left"]), (&json!(1.0), &json!(1.0)), "{now}");
+    let listed = done(&mut viewer, "admin.metrics.list", json!({})).await;
+    let names: Vec<_> = listed["metrics"].as_array().expect("a list").iter().filter(|one| one["by"].is_null()).map(|one| &one["name"]).collect();
+    assert_eq!(names.len(), now["values"].as_object().expect("an object").len());
+    viewer.leave().await;
+}
+
+#[tokio::test]
+async fn the_feeds_are_shown_to_those_who_follow_them() {
+    let hub = hub(json!({})).await;
+    let mut viewer = person(&hub, "viewer").await;
+    viewer.subscribe("$metrics:feeds").await;
+    let told = viewer.publication("$metrics:feeds").await["data"].clone();
+    let listed = done(&mut viewer, "admin.upstream.list", json!({})).await;
+    assert_eq!((&told["feeds"], &told["max"], told["at"].is_u64()), (&listed["feeds"], &listed["max"], true), "{told}");
+    viewer.leave().await;
+}
+
+#[tokio::test]
+async fn what_was_measured_is_there_after_a_restart() {
+    let hub = hub(json!({})).await;
+    let history = json!({ "metrics": ["sessions.open", "process.cpu"], "step_ms": 1000 });
+    let mut viewer = person(&hub, "viewer").await;
+    let known = |answer: &Value| -> Vec<f64> {
+        answer["metrics"]["sessions.open"]["max"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
+    };
+    eventually("two seconds of history", async || {
+        let answer = done(&mut viewer, "admin.metrics.history", history.clone()).await;
+        assert_eq!(answer["is_whole"], true, "{answer}");
+        if known(&answer).len() >= 2 { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await;
+    viewer.leave().await;
+    let hub = hub.again(config(json!({ "metrics": { "interval": "1m" } }))).await;
+    let mut viewer = person(&hub, "viewer").await;
+    let answer = done(&mut viewer, "admin.metrics.history", history.clone()).await;
+    assert!(known(&answer).contains(&1.0), "the new hub has measured nothing yet: {answer}");
+    for (arguments, says) in [
+        (json!({}), "\"metrics\" is missing"),
+        (json!({ "metrics": ["nothing"] }), "\"metrics\" must be"),
+        (json!({ "metrics": ["panics"], "from": 5, "to": 5 }), "before"),
+        (json!({ "metrics": ["panics"], "from": 0, "step_ms": 1 }), "longer steps"),
+    ] {
+        let (code, message) = ask(&mut viewer, "admin.metrics.history", arguments.clone()).await.expect_err("refused");
+        assert!(code == 107 && message.contains(says), "{arguments}: {code} {message}");
+    }
+    viewer.leave().await;
+}
+
+#[tokio::test]
+async fn a_hub_that_measures_nothing_says_so() {
+    let hub = hub(json!({ "metrics": { "enabled": false } })).await;
+    let mut viewer = person(&hub, "viewer").await;
+    for (command, arguments) in [("admin.metrics.now", json!({})), ("admin.metrics.history", json!({ "metrics": ["panics"] }))] {
+        let (code, message) = ask(&mut viewer, command, arguments).await.expect_err(command);
+        assert!(code == 108 && message.contains("metrics.enabled"), "{code} {message}");
+    }
+    viewer.leave().await;
+}
+
+/// Whoever measures may die too: somebody else takes over where it was, and nobody else notices.
+#[cfg(feature = "test-hooks")]
+#[tokio::test]
+async fn a_panic_of_the_one_who_measures_is_survived() {
+    use crate::support::request;
+    let mut hub = hub(json!({})).await;
+    hub.expect_panics();
+    let mut viewer = person(&hub, "viewer").await;
+    viewer.subscribe("$metrics:overview").await;
+    until(&mut viewer, "a measurement", |values| number(values, "sessions.open") == 1.0).await;
+    let answer = request(&hub.dial(), "POST", "/debug/panic?target=metrics", &[("X-API-Key", "the-api-key-of-the-tests")], b"").await;
+    assert_eq!(answer.status(), 202, "{}", answer.text());
+    eventually("another actor", async || match hub.metric("aether_actor_restarts_total", "actor=\"metrics\"").await {
+        1.0 => Ok(()),
+        other => Err(format!("{other} restarts")),
+    })
+    .await;
+    until(&mut viewer, "what the new one measures", |values| number(values, "latency.p50_ms") > 0.0 && number(values, "process.cpu") >= 0.0).await;
+    viewer.leave().await;
+}
+
+/// Waits for the next notice of an alert of this rule.
+async fn notice(client: &mut Client, rule: &str, what: &str) -> Value {
+    loop {
+        let told = client.publication("$admin:alerts").await["data"].clone();
+        if told["alert"]["rule"] == rule && told["what"] == what {
+            return told["alert"].clone();
+        }
+    }
+}
+
+/// Trouble is named within this time, whatever it is.
+const NAMED_IN: Duration = Duration::from_secs(15);
+
+#[tokio::test]
+async fn a_feed_and_a_store_that_go_away_are_named_in_time_and_are_well_again() {
+    let feed = Feed::start();
+    let feeds = json!([{ "name": "market", "url": feed.url(), "channel": "news:market" }]);
+    let mut hub = hub(json!({ "upstream": { "feeds": feeds } })).await;
+    let mut operator = person(&hub, "operator").await;
+    let mut viewer = person(&hub, "viewer").await;
+    viewer.subscribe("$admin:alerts").await;
+    assert_eq!(done(&mut viewer, "admin.alerts.list", json!({})).await["alerts"], json!([]));
+
+    let since = Instant::now();
+    drop(feed);
+    let alert = notice(&mut viewer, "feed_down", "firing").await;
+    assert!(since.elapsed() < NAMED_IN, "{:?}", since.elapsed());
+    assert_eq!((&alert["subject"], &alert["title"], &alert["state"]), (&json!("market"), &json!("Feed market is down"), &json!("firing")));
+    let now = done(&mut viewer, "admin.metrics.now", json!({})).await;
+    assert_eq!((&now["verdict"]["state"], &now["verdict"]["reasons"][0]), (&json!("warned"), &json!("Feed market is down")), "{now}");
+    assert_eq!(now["values"]["feeds.down"], json!(1.0));
+    assert!(hub.log().contains("alert firing (warning): Feed market is down"), "{}", hub.log());
+
+    let (code, _) = ask(&mut viewer, "admin.alerts.ack", json!({ "alert": alert["id"] })).await.expect_err("a viewer only looks");
+    assert_eq!(code, 103);
+    done(&mut operator, "admin.alerts.ack", json!({ "alert": alert["id"] })).await;
+    assert_eq!(notice(&mut viewer, "feed_down", "acknowledged").await["acknowledged_by"], "the-operator");
+    let known = json!({ "rule": "feed_down", "subject": "market", "lasting": "1h", "why": "known" });
+    let silence = done(&mut operator, "admin.alerts.silence", known).await;
+    let listed = done(&mut viewer, "admin.alerts.list", json!({})).await;
+    assert_eq!((&listed["silences"][0]["id"], &listed["silences"][0]["by"]), (&silence["silence"], &json!("the-operator")), "{listed}");
+    assert!(listed["alerts"][0]["silenced_until"].is_i64(), "{listed}");
+    assert_eq!(done(&mut viewer, "admin.metrics.now", json!({})).await["verdict"]["state"], "working", "it is known");
+    done(&mut operator, "admin.alerts.unsilence", silence).await;
+    done(&mut operator, "admin.upstream.pause", json!({ "feed": "market" })).await;
+    assert!(notice(&mut viewer, "feed_down", "resolved").await["resolved_at"].is_i64(), "what is paused is not down");
+    let history = done(&mut viewer, "admin.alerts.history", json!({})).await;
+    assert_eq!((history["alerts"].as_array().map(Vec::len), &history["alerts"][0]["id"]), (Some(1), &alert["id"]), "{history}");
+
+    let other = rusqlite::Connection::open(hub.directory.path().join("data/aether.db")).expect("the file can be opened");
+    let since = Instant::now();
+    other.execute_batch("BEGIN IMMEDIATE").expect("the lock is free");
+    let alert = notice(&mut viewer, "store_down", "firing").await;
+    assert!(since.elapsed() < NAMED_IN, "{:?}", since.elapsed());
+    assert!(alert["severity"] == "critical" && alert["text"].as_str().is_some_and(|text| text.contains("sqlite store")), "{alert}");
+    assert_eq!(done(&mut viewer, "admin.metrics.now", json!({})).await["verdict"]["state"], "affected");
+    other.execute_batch("ROLLBACK").expect("the lock can be given back");
+    notice(&mut viewer, "store_down", "resolved").await;
+    other.close().expect("it can be closed");
+    // A feed that is not there any more is not the baseline.
+    hub.terminate();
+    assert!(hub.exit().await.success());
+}
+
+#[tokio::test]
+async fn rules_are_tried_set_and_kept_over_a_restart() {
+    let hub = hub(json!({})).await;
+    let mut operator = person(&hub, "operator").await;
+    operator.subscribe("$admin:alerts").await;
+    let rule = |value: f64| json!({ "name": "somebody", "metric": "sessions.open", "condition": "above", "value": value, "severity": "info", "title": "Somebody is here" });
+    let defaults = done(&mut operator, "admin.alerts.rules", json!({})).await["rules"].as_array().map(Vec::len).expect("a list");
+    eventually("some history", async || {
+        let tried = done(&mut operator, "admin.alerts.preview", json!({ "rule": rule(0.0) })).await;
+        if tried["fired"] == 1 { Ok(()) } else { Err(tried.to_string()) }
+    })
+    .await;
+    let tried = done(&mut operator, "admin.alerts.preview", json!({ "rule": rule(100.0) })).await;
+    assert_eq!((&tried["fired"], &tried["saved"]), (&json!(0), &Value::Null), "{tried}");
+    for (command, arguments, code, says) in [
+        ("admin.alerts.set_rule", json!({ "rule": { "name": "x" } }), 107, "\"rule\" must be"),
+        ("admin.alerts.set_rule", json!({ "rule": merged(rule(1.0), json!({ "metric": "nothing" })) }), 107, "no metric nothing"),
+        ("admin.alerts.preview", json!({ "rule": merged(rule(1.0), json!({ "metric": "feed.down_seconds" })) }), 107, "single feeds"),
+        ("admin.alerts.remove_rule", json!({ "rule": "nothing" }), 104, "no rule nothing"),
+        ("admin.alerts.ack", json!({ "alert": "nothing" }), 104, "nothing"),
+        ("admin.alerts.silence", json!({ "lasting": "721h", "why": "x" }), 107, "30 days"),
+    ] {
+        let (said, message) = ask(&mut operator, command, arguments.clone()).await.expect_err(command);
+        assert!(said == code && message.contains(says), "{command} {arguments}: {said} {message}");
+    }
+    done(&mut operator, "admin.alerts.set_rule", json!({ "rule": rule(0.0) })).await;
+    let alert = notice(&mut operator, "somebody", "firing").await;
+    operator.leave().await;
+
+    let hub = hub.again(config(json!({}))).await;
+    let mut operator = person(&hub, "operator").await;
+    eventually("what was known before", async || {
+        let history = done(&mut operator, "admin.alerts.history", json!({})).await;
+        let known = |alert: &Value, list: &Value| list["alerts"].as_array().into_iter().flatten().any(|known| known["id"] == alert["id"]);
+        if known(&alert, &history) || known(&alert, &done(&mut operator, "admin.alerts.list", json!({})).await) {
+            Ok(())
+        } else {
+            Err(history.to_string())
+        }
+    })
+    .await;
+    let rules = done(&mut operator, "admin.alerts.rules", json!({})).await["rules"].as_array().cloned().expect("a list");
+    assert_eq!(rules.len(), defaults + 1);
+    let own = rules.iter().find(|rule| rule["name"] == "somebody").expect("it is kept");
+    assert_eq!((&own["is_default"], &own["value"]), (&json!(false), &json!(0.0)), "{own}");
+    done(&mut operator, "admin.alerts.remove_rule", json!({ "rule": "somebody" })).await;
+    operator.leave().await;
+}
+
+/// What the files for Prometheus and Grafana ask for is what a running hub has.
+#[tokio::test]
+async fn the_files_for_prometheus_and_grafana_name_what_there_is() {
+    let feed = Feed::start();
+    let hub = hub(json!({ "upstream": { "feeds": [{ "name": "market", "url": feed.url(), "channel": "news:market" }] } })).await;
+    let exposed = hub.metrics().await;
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    let mut count = 0;
+    for file in ["prometheus/aether-rules.yml", "grafana/aether.json"] {
+        let text = std::fs::read_to_string(folder.join(file)).expect("it is there");
+        let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
+        for word in text.split(|c| !is_part(c)).filter(|word| word.starts_with("aether_") || word.starts_with("process_")) {
+            let family = word.strip_suffix("_bucket").unwrap_or(word);
+            assert!(exposed.contains(&format!("# TYPE {family} ")), "{file}: a hub has no {word}");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
+}
