@@ -12,6 +12,7 @@ use super::transports::streams::{self, StreamSettings};
 use super::transports::websocket;
 use super::{metrics, respond};
 use crate::app::state::State;
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use std::sync::Arc;
 
@@ -74,6 +75,11 @@ impl Routes {
         if let Some(pages) = &self.pages {
             pages.clone().configure(service);
         }
+        // Nothing here is for search engines (RFC 9309, 2.2).
+        service.route(
+            "/robots.txt",
+            web::get().to(|| std::future::ready(respond::secured(respond::text(StatusCode::OK, "User-agent: *\nDisallow: /")))),
+        );
         if self.is_debug_served {
             service.route("/debug/state", web::get().to(debug::state));
             #[cfg(feature = "test-hooks")]

@@ -12,6 +12,8 @@ async fn health_and_readiness() {
     assert_eq!((health.status(), health.json()), (200, json!({})));
     let ready = hub.get("/ready").await;
     assert_eq!(ready.status(), 200, "{}", ready.text());
+    let robots = hub.get("/robots.txt").await;
+    assert_eq!((robots.status(), robots.text().trim_end()), (200, "User-agent: *\nDisallow: /"));
 }
 
 /// The names and labels of all series, without their values.
