@@ -210,7 +210,7 @@ fn client(config: &Config, check: &mut Check) {
     check.not_negative("client.idle_timeout", client.idle_timeout);
     check.not_negative("client.session_max_age", client.session_max_age);
     check.within("client.channel_limit", client.channel_limit, 1, 1_000_000);
-    check.within("client.wildcard_limit", client.wildcard_limit, 0, client.channel_limit);
+    check.within("client.wildcard_limit", client.wildcard_limit, 0, 1_000_000);
     check.within("client.history_max_publication_limit", client.history_max_publication_limit, 1, 1_000_000);
     check.within("client.recovery_max_publication_limit", client.recovery_max_publication_limit, 1, 1_000_000);
     check.that(client.connection_limit <= config.http_server.connection_limit, "client.connection_limit", || {
