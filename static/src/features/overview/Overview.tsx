@@ -208,9 +208,11 @@ function Verdict({ step }: { step: MetricsStep }) {
       <div className="verdict-head">
         <Glyph status={VERDICT_STATUS[verdict.state]} />
         <div>
-          <h2 role="status">
-            {verdict.state === 'warned' ? t('over.warned', { n: Math.max(1, verdict.warning) }) : t(`over.${verdict.state}`)}
-          </h2>
+          <div role="status">
+            <h2>
+              {verdict.state === 'warned' ? t('over.warned', { n: Math.max(1, verdict.warning) }) : t(`over.${verdict.state}`)}
+            </h2>
+          </div>
           <p>{sentence}</p>
         </div>
       </div>
