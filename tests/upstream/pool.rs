@@ -17,17 +17,16 @@ pub async fn store_in(folder: &Path) -> Arc<dyn Store> {
     store::open(&StoreConfig::default(), folder).await.unwrap()
 }
 
-#[actix_rt::test]
-async fn a_feed_goes_on_where_the_last_hub_left_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let source = Source::start(Duration::from_millis(3)).await;
+/// Three hubs, one after the other, on one store. Each takes up the positions of as many feeds as `restored` says of its number and
+/// reads until more than 20 events came; nothing is lost or repeated from one to the next. `begun` hears of each pool as it begins.
+async fn goes_on_over_two_restarts(folder: &Path, settings: impl Fn() -> PoolSettings, restored: impl Fn(usize) -> usize, begun: impl Fn(&World)) {
     let mut all = Vec::new();
     for round in 0..3 {
-        let store = store_in(folder.path()).await;
-        let settings = PoolSettings { feeds: vec![feed("feed", &source.url(), quick())], ..pool_settings() };
-        let world = World::prepare(settings);
-        assert_eq!(world.upstream.keep(Arc::clone(&store), Arc::new(Shop::default())).await.unwrap(), usize::from(round > 0));
+        let store = store_in(folder).await;
+        let world = World::prepare(settings());
+        assert_eq!(world.upstream.keep(Arc::clone(&store), Arc::new(Shop::default())).await.unwrap(), restored(round));
         let world = world.begin();
+        begun(&world);
         let more = || (world.broker.data().len() > 20).then_some(());
         eventually("flowing", || world.show(), more).await;
         let broker = Arc::clone(&world.broker);
@@ -37,6 +36,14 @@ async fn a_feed_goes_on_where_the_last_hub_left_it() {
     }
     let numbers: Vec<u64> = all.iter().map(|data| data.parse().unwrap()).collect();
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "over two restarts: {numbers:?}");
+}
+
+#[actix_rt::test]
+async fn a_feed_goes_on_where_the_last_hub_left_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Source::start(Duration::from_millis(3)).await;
+    let settings = || PoolSettings { feeds: vec![feed("feed", &source.url(), quick())], ..pool_settings() };
+    goes_on_over_two_restarts(folder.path(), settings, |round| usize::from(round > 0), |_| {}).await;
     // Under the same name but elsewhere it is another feed.
     let store = store_in(folder.path()).await;
     let elsewhere = PoolSettings { feeds: vec![feed("feed", "http://127.0.0.1:1/other", quick())], ..pool_settings() };
@@ -188,22 +195,10 @@ async fn a_feed_on_demand_runs_from_the_first_listener_to_some_time_after_the_la
 async fn a_feed_on_demand_goes_on_where_the_last_hub_left_it() {
     let folder = tempfile::tempdir().unwrap();
     let source = Source::start(Duration::from_millis(3)).await;
-    let mut all = Vec::new();
-    for _ in 0..3 {
-        let store = store_in(folder.path()).await;
-        let world = World::prepare(PoolSettings { templates: vec![quotes(&source)], ..pool_settings() });
-        assert_eq!(world.upstream.keep(Arc::clone(&store), Arc::new(Shop::default())).await.unwrap(), 0, "none that always runs");
-        let world = world.begin();
-        world.upstream.wanted(&ChannelName::new("ticks:ACME"));
-        let more = || (world.broker.data().len() > 20).then_some(());
-        eventually("flowing", || world.show(), more).await;
-        let broker = Arc::clone(&world.broker);
-        world.stop().await;
-        store.close().await.unwrap();
-        all.extend(broker.data());
-    }
-    let numbers: Vec<u64> = all.iter().map(|data| data.parse().unwrap()).collect();
-    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "over two restarts: {numbers:?}");
+    let settings = || PoolSettings { templates: vec![quotes(&source)], ..pool_settings() };
+    let listen = |world: &World| world.upstream.wanted(&ChannelName::new("ticks:ACME"));
+    // Only those that always run are counted.
+    goes_on_over_two_restarts(folder.path(), settings, |_| 0, listen).await;
 }
 
 /// Sixty symbols come and go at random, a hundred times a second. With fifty places nearly all are wanted at once, with twenty half of them.

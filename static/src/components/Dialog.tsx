@@ -2,6 +2,24 @@ import { type ReactNode, useEffect, useId, useRef } from 'react';
 import { useWords } from './words';
 
 /**
+ * A dialog over the page as long as it is there. Where it has nothing to fill in, the focus begins on Cancel; at its end it goes back to where it
+ * was.
+ */
+export function useModal() {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const cancel = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    const opener = document.activeElement;
+    dialog.current?.showModal();
+    if (dialog.current?.querySelector('input, textarea, select') === null) cancel.current?.focus();
+    return () => {
+      if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
+    };
+  }, []);
+  return { dialog, cancel };
+}
+
+/**
  * A question before something that cannot be undone: the title asks, the text says what will happen, the button is the verb. The browser's
  * own dialog keeps the focus inside and gives it back to where it was.
  */
@@ -25,16 +43,7 @@ export function Confirm({
 }) {
   const { t } = useWords();
   const id = useId();
-  const dialog = useRef<HTMLDialogElement>(null);
-  const cancel = useRef<HTMLButtonElement>(null);
-  useEffect(() => {
-    const opener = document.activeElement;
-    dialog.current?.showModal();
-    cancel.current?.focus();
-    return () => {
-      if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
-    };
-  }, []);
+  const { dialog, cancel } = useModal();
   return (
     <dialog
       ref={dialog}

@@ -5,10 +5,11 @@ import type { Account } from '../../client/account';
 import { listAlerts } from '../../client/admin/alerts';
 import { readStatus } from '../../client/admin/status';
 import { wallMs } from '../../client/clock';
-import { roleName, whyNot } from '../../components/account_words';
+import { roleName } from '../../components/account_words';
 import { useAsk, useDesk, useRight } from '../../components/dashboard/desk';
 import { Icon, type IconName, Logo } from '../../components/Icon';
 import { Link } from '../../components/Link';
+import { useSignOut } from '../../components/sign_out';
 import { useWords } from '../../components/words';
 import { useMedia } from '../../lib/hooks';
 import { ACCOUNT, CONNECTION_TEST, LIVE, pathOf, type View } from '../../lib/router';
@@ -158,14 +159,7 @@ function Own({ account, hasLive, failed }: { account: Account; hasLive: boolean;
   const words = useWords();
   const { t } = words;
   const { user } = useDesk();
-  const [isBusy, setIsBusy] = useState(false);
-  const signOut = async () => {
-    if (isBusy) return;
-    setIsBusy(true);
-    const failure = await account.signOut();
-    setIsBusy(false);
-    if (failure !== null) failed(t('menu.signOutFailed', { cause: whyNot(failure, words) }));
-  };
+  const signOut = useSignOut(account, failed);
   return (
     <>
       {hasLive && (

@@ -6,6 +6,7 @@ import type { Account } from '../../client/account';
 import { Admin } from '../../client/admin/admin';
 import { HubClock } from '../../client/clock';
 import { Hub, type HubOptions } from '../../client/hub';
+import { watchQuiet } from '../../components/quiet';
 import type { Watched } from '../../components/Status';
 
 /** The hub gives a command 20 s; verifying a long audit log takes some of them. */
@@ -39,30 +40,11 @@ export function useConnection({
       name: 'aether-dashboard',
       answerMs: ANSWER_MS,
     });
-    let lostMs: number | null = null;
-    const stop = hub.state.subscribe(() => {
-      const isOpen = hub.state.get().kind === 'connected';
-      // What was read before may be anything by now.
-      if (isOpen && lostMs !== null) void queries.invalidateQueries();
-      if (isOpen) lostMs = null;
-      else if (lostMs === null && hub.clientId !== null) lostMs = Date.now();
-    });
-    hub.connect();
-    setConnected({
-      admin: new Admin(hub),
-      clock: new HubClock(),
-      watched: {
-        hub,
-        roundTripMs: null,
-        // Views ask when they need to, and pings tell whether the connection lives: while it is open, it is fresh.
-        get updatedMs() {
-          return hub.clientId === null ? null : (lostMs ?? Date.now());
-        },
-      },
-    });
+    // What was read before may be anything by now.
+    const { watched, stop } = watchQuiet(hub, () => void queries.invalidateQueries());
+    setConnected({ admin: new Admin(hub), clock: new HubClock(), watched });
     return () => {
       stop();
-      hub.close();
       setConnected(null);
     };
   }, [account, url, noticed, queries]);

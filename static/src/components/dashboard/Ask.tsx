@@ -1,5 +1,6 @@
 import { type ReactNode, useEffect, useId, useRef } from 'react';
 import type { HubError } from '../../client/hub';
+import { useModal } from '../Dialog';
 import { Problem } from '../Problem';
 import { useWords } from '../words';
 import { useWhy } from './desk';
@@ -34,16 +35,7 @@ export function Ask({
   const { t } = useWords();
   const why = useWhy();
   const id = useId();
-  const dialog = useRef<HTMLDialogElement>(null);
-  const cancel = useRef<HTMLButtonElement>(null);
-  useEffect(() => {
-    const opener = document.activeElement;
-    dialog.current?.showModal();
-    if (dialog.current?.querySelector('input, textarea, select') === null) cancel.current?.focus();
-    return () => {
-      if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
-    };
-  }, []);
+  const { dialog, cancel } = useModal();
   return (
     <dialog
       ref={dialog}
@@ -78,6 +70,35 @@ export function Ask({
         </div>
       </form>
     </dialog>
+  );
+}
+
+/** Asks whether something is to be done that cannot be undone; `act` is what `useTell` gave. */
+export function Sure({
+  title,
+  verb,
+  act,
+  children,
+  onClose,
+}: {
+  title: string;
+  verb: string;
+  act: { readonly run: (values: undefined) => void; readonly isBusy: boolean; readonly error: HubError | null };
+  children: ReactNode;
+  onClose: () => void;
+}) {
+  return (
+    <Ask
+      title={title}
+      verb={verb}
+      isDangerous
+      isBusy={act.isBusy}
+      error={act.error}
+      onDone={() => act.run(undefined)}
+      onClose={onClose}
+    >
+      <p>{children}</p>
+    </Ask>
   );
 }
 

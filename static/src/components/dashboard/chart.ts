@@ -2,6 +2,7 @@
 
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { faded, hatch, token } from '../plot';
 
 /** A line, and nothing; an area, where there is one series only; or bars that stand on each other. */
 export type ChartKind = 'line' | 'area' | 'bars';
@@ -35,7 +36,6 @@ export interface ChartOptions {
 }
 
 const AXIS_PX = 50;
-const HATCH_PX = 6;
 /** All charts of the page share it. */
 const SYNC = 'desk';
 
@@ -165,7 +165,7 @@ export class Chart {
           sync: { key: SYNC },
         },
         hooks: {
-          drawClear: [(plot) => this.#hatch(plot)],
+          drawClear: [(plot) => hatch(plot, this.#gaps, token('--line-strong'))],
           draw: [(plot) => this.#goal(plot)],
           setCursor: [
             (plot) =>
@@ -230,32 +230,6 @@ export class Chart {
     ).format(date);
   }
 
-  #hatch(plot: uPlot): void {
-    if (this.#gaps.length === 0) return;
-    const { ctx, bbox } = plot;
-    const step = HATCH_PX * devicePixelRatio;
-    ctx.save();
-    ctx.strokeStyle = token('--line-strong');
-    ctx.lineWidth = devicePixelRatio;
-    for (const [from, to] of this.#gaps) {
-      const left = Math.max(bbox.left, plot.valToPos(from, 'x', true));
-      const right = Math.min(bbox.left + bbox.width, plot.valToPos(to, 'x', true));
-      if (!(right - left >= 2)) continue;
-      ctx.save();
-      ctx.beginPath();
-      ctx.rect(left, bbox.top, right - left, bbox.height);
-      ctx.clip();
-      ctx.beginPath();
-      for (let x = left - bbox.height; x < right; x += step) {
-        ctx.moveTo(x, bbox.top + bbox.height);
-        ctx.lineTo(x + bbox.height, bbox.top);
-      }
-      ctx.stroke();
-      ctx.restore();
-    }
-    ctx.restore();
-  }
-
   #goal(plot: uPlot): void {
     const { goal } = this.#options;
     if (goal === null || goal > this.#top) return;
@@ -273,16 +247,6 @@ export class Chart {
   }
 }
 
-function token(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
 function axisFont(): string {
-  const style = getComputedStyle(document.documentElement);
-  return `${style.getPropertyValue('--fs-micro').trim()} ${style.getPropertyValue('--font-ui').trim()}`;
-}
-
-function faded(colour: string): string {
-  const share = Math.round((Number.parseFloat(token('--area')) / 100) * 255);
-  return `${token(colour)}${(Number.isFinite(share) ? share : 26).toString(16).padStart(2, '0')}`;
+  return `${token('--fs-micro')} ${token('--font-ui')}`;
 }

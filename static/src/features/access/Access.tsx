@@ -15,8 +15,9 @@ import {
   type UserRow,
 } from '../../client/admin/people';
 import { roleName } from '../../components/account_words';
-import { Ask, Once } from '../../components/dashboard/Ask';
+import { Ask, Once, Sure } from '../../components/dashboard/Ask';
 import { Reading, useAsk, useDesk, useRight, useTell } from '../../components/dashboard/desk';
+import { TextField } from '../../components/dashboard/TextField';
 import { Segments, When } from '../../components/dashboard/Tools';
 import { Glyph, Icon } from '../../components/Icon';
 import { Notice } from '../../components/Panel';
@@ -188,17 +189,9 @@ function ChangePassword({ user, onClose }: { user: UserRow; onClose: () => void 
   if (made !== null)
     return <Once title={t('access.passwordMade', { name })} text={t('once.text')} secret={made} onClose={onClose} />;
   return (
-    <Ask
-      title={t('access.passwordTitle', { name })}
-      verb={t('access.passwordVerb')}
-      isDangerous
-      isBusy={change.isBusy}
-      error={change.error}
-      onDone={() => change.run(undefined)}
-      onClose={onClose}
-    >
-      <p>{t('access.passwordText')}</p>
-    </Ask>
+    <Sure title={t('access.passwordTitle', { name })} verb={t('access.passwordVerb')} act={change} onClose={onClose}>
+      {t('access.passwordText')}
+    </Sure>
   );
 }
 
@@ -211,17 +204,9 @@ function SignOut({ user, onClose }: { user: UserRow; onClose: () => void }) {
     onDone: onClose,
   });
   return (
-    <Ask
-      title={t('access.signOutTitle', { name })}
-      verb={t('access.signOutVerb')}
-      isDangerous
-      isBusy={end.isBusy}
-      error={end.error}
-      onDone={() => end.run(undefined)}
-      onClose={onClose}
-    >
-      <p>{t('access.signOutText')}</p>
-    </Ask>
+    <Sure title={t('access.signOutTitle', { name })} verb={t('access.signOutVerb')} act={end} onClose={onClose}>
+      {t('access.signOutText')}
+    </Sure>
   );
 }
 
@@ -234,17 +219,9 @@ function RemoveUser({ user, onClose }: { user: UserRow; onClose: () => void }) {
     onDone: onClose,
   });
   return (
-    <Ask
-      title={t('access.removeTitle', { name })}
-      verb={t('access.removeVerb')}
-      isDangerous
-      isBusy={remove.isBusy}
-      error={remove.error}
-      onDone={() => remove.run(undefined)}
-      onClose={onClose}
-    >
-      <p>{t('access.removeText')}</p>
-    </Ask>
+    <Sure title={t('access.removeTitle', { name })} verb={t('access.removeVerb')} act={remove} onClose={onClose}>
+      {t('access.removeText')}
+    </Sure>
   );
 }
 
@@ -279,20 +256,15 @@ function AddUser({ onClose }: { onClose: () => void }) {
     >
       <p>{t('access.addUserText')}</p>
       <div className="form">
-        <div className="field">
-          <label htmlFor="user-name">{t('access.name')}</label>
-          <input
-            id="user-name"
-            className="input"
-            value={name}
-            maxLength={64}
-            autoComplete="off"
-            autoCapitalize="none"
-            spellCheck={false}
-            onChange={(event) => setName(event.target.value)}
-          />
-          <p className="field-hint">{t('access.nameHint')}</p>
-        </div>
+        <TextField
+          id="user-name"
+          label={t('access.name')}
+          value={name}
+          maxLength={64}
+          autoCapitalize="none"
+          hint={t('access.nameHint')}
+          onText={setName}
+        />
         <RoleField role={role} onChange={setNext} />
       </div>
     </Ask>
@@ -390,17 +362,9 @@ function KeyItem({ item }: { item: KeyRow }) {
           </Ask>
         ))}
       {ask === 'remove' && (
-        <Ask
-          title={t('access.keyRemoveTitle', { name })}
-          verb={t('access.keyRemoveVerb')}
-          isDangerous
-          isBusy={remove.isBusy}
-          error={remove.error}
-          onDone={() => remove.run(undefined)}
-          onClose={close}
-        >
-          <p>{t('access.keyRemoveText')}</p>
-        </Ask>
+        <Sure title={t('access.keyRemoveTitle', { name })} verb={t('access.keyRemoveVerb')} act={remove} onClose={close}>
+          {t('access.keyRemoveText')}
+        </Sure>
       )}
     </li>
   );

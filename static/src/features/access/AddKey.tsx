@@ -2,6 +2,7 @@ import { useState } from 'react';
 import { addKey } from '../../client/admin/people';
 import { Ask, Once } from '../../components/dashboard/Ask';
 import { useTell } from '../../components/dashboard/desk';
+import { TextField } from '../../components/dashboard/TextField';
 import { useWords } from '../../components/words';
 import { visible } from '../../lib/text';
 import { listIn } from './access_model';
@@ -42,42 +43,23 @@ export function AddKey({ onClose }: { onClose: () => void }) {
     >
       <p>{t('access.addKeyText')}</p>
       <div className="form">
-        <div className="field">
-          <label htmlFor="key-name">{t('access.name')}</label>
-          <input
-            id="key-name"
-            className="input"
-            value={name}
-            maxLength={64}
-            autoComplete="off"
-            spellCheck={false}
-            onChange={(event) => setName(event.target.value)}
-          />
-        </div>
-        <div className="field">
-          <label htmlFor="key-methods">{t('access.methods')}</label>
-          <input
-            id="key-methods"
-            className="input mono"
-            value={methods}
-            autoComplete="off"
-            spellCheck={false}
-            placeholder={t('access.allMethods')}
-            onChange={(event) => setMethods(event.target.value)}
-          />
-        </div>
-        <div className="field">
-          <label htmlFor="key-namespaces">{t('access.namespaces')}</label>
-          <input
-            id="key-namespaces"
-            className="input mono"
-            value={namespaces}
-            autoComplete="off"
-            spellCheck={false}
-            placeholder={t('access.allNamespaces')}
-            onChange={(event) => setNamespaces(event.target.value)}
-          />
-        </div>
+        <TextField id="key-name" label={t('access.name')} value={name} maxLength={64} onText={setName} />
+        <TextField
+          id="key-methods"
+          label={t('access.methods')}
+          isMono
+          value={methods}
+          placeholder={t('access.allMethods')}
+          onText={setMethods}
+        />
+        <TextField
+          id="key-namespaces"
+          label={t('access.namespaces')}
+          isMono
+          value={namespaces}
+          placeholder={t('access.allNamespaces')}
+          onText={setNamespaces}
+        />
         <div className="field">
           <label htmlFor="key-lasting">{t('access.lasting')}</label>
           <select id="key-lasting" className="input" value={lasting} onChange={(event) => setLasting(event.target.value)}>

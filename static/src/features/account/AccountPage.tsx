@@ -6,6 +6,7 @@ import { Hub, type HubOptions } from '../../client/hub';
 import { roleName, whyNot } from '../../components/account_words';
 import { Link } from '../../components/Link';
 import { Notice, Panel, Skeleton } from '../../components/Panel';
+import { watchQuiet } from '../../components/quiet';
 import { StatusBar, StatusMark, useStatus, type Watched } from '../../components/Status';
 import { TopBar } from '../../components/TopBar';
 import { useWords } from '../../components/words';
@@ -160,25 +161,9 @@ function useConnection(account: Account, url: string | null, noticed: HubOptions
   useEffect(() => {
     if (url === null) return;
     const hub = new Hub({ url, tokens: account, noticed, returned: () => {} });
-    let lostMs: number | null = null;
-    const stop = hub.state.subscribe(() => {
-      const isOpen = hub.state.get().kind === 'connected';
-      if (isOpen) lostMs = null;
-      else if (lostMs === null && hub.clientId !== null) lostMs = Date.now();
-    });
-    hub.connect();
-    setWatched({
-      hub,
-      roundTripMs: null,
-      // Nothing is sent to it but pings, which the SDK answers and watches: while it is open, it is fresh.
-      get updatedMs() {
-        return hub.clientId === null ? null : (lostMs ?? Date.now());
-      },
-    });
-    return () => {
-      stop();
-      hub.close();
-    };
+    const { watched, stop } = watchQuiet(hub, () => {});
+    setWatched(watched);
+    return stop;
   }, [account, url, noticed]);
   return watched;
 }

@@ -1,11 +1,11 @@
 /** Who is signed in, at the end of the top bar. */
 
-import { useState } from 'react';
 import type { Account, AccountState } from '../../client/account';
-import { roleName, whyNot } from '../../components/account_words';
+import { roleName } from '../../components/account_words';
 import { Icon } from '../../components/Icon';
 import { Link } from '../../components/Link';
 import { Menu } from '../../components/Menu';
+import { useSignOut } from '../../components/sign_out';
 import { useWords } from '../../components/words';
 import { ACCOUNT, CONNECTION_TEST, loginPath, OVERVIEW } from '../../lib/router';
 import { visible } from '../../lib/text';
@@ -22,7 +22,7 @@ export function UserMenu({
 }) {
   const words = useWords();
   const { t } = words;
-  const [isBusy, setIsBusy] = useState(false);
+  const signOut = useSignOut(account, failed);
   if (state.kind !== 'signed-in')
     return (
       <Link className="button" href={loginPath(location.pathname + location.search)}>
@@ -32,13 +32,6 @@ export function UserMenu({
 
   const name = visible(state.user.name);
   const role = roleName(state.user.role, words);
-  const signOut = async () => {
-    if (isBusy) return;
-    setIsBusy(true);
-    const failure = await account.signOut();
-    setIsBusy(false);
-    if (failure !== null) failed(t('menu.signOutFailed', { cause: whyNot(failure, words) }));
-  };
   return (
     <Menu
       label={t('menu.label', { name, role })}

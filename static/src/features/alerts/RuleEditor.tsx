@@ -260,34 +260,44 @@ function Sentence({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) 
       onChange={(event) => change(event.target.value)}
     />
   );
+  const choice = <T extends string>(
+    label: string,
+    value: T,
+    all: readonly T[],
+    said: (one: T) => string,
+    change: (one: T) => void,
+  ) => (
+    <select
+      className="input rule-word"
+      aria-label={label}
+      value={value}
+      onChange={(event) => change(all.find((one) => one === event.target.value) ?? value)}
+    >
+      {all.map((one) => (
+        <option key={one} value={one}>
+          {said(one)}
+        </option>
+      ))}
+    </select>
+  );
   return (
     <div className="rule-sentence">
       <span>{t('alerts.when')}</span>
-      <select
-        className="input rule-word"
-        aria-label={t('alerts.field.metric')}
-        value={draft.metric}
-        onChange={(event) => set({ metric: event.target.value })}
-      >
-        {names.map(({ name }) => (
-          <option key={name} value={name}>
-            {visible(name)}
-          </option>
-        ))}
-      </select>
+      {choice(
+        t('alerts.field.metric'),
+        draft.metric,
+        names.map(({ name }) => name),
+        visible,
+        (metric) => set({ metric }),
+      )}
       <span>{t('alerts.is')}</span>
-      <select
-        className="input rule-word"
-        aria-label={t('alerts.field.condition')}
-        value={draft.condition}
-        onChange={(event) => set({ condition: CONDITIONS.find((one) => one === event.target.value) ?? 'above' })}
-      >
-        {CONDITIONS.map((one) => (
-          <option key={one} value={one}>
-            {t(`alerts.condition.${one}`)}
-          </option>
-        ))}
-      </select>
+      {choice(
+        t('alerts.field.condition'),
+        draft.condition,
+        CONDITIONS,
+        (one) => t(`alerts.condition.${one}`),
+        (condition) => set({ condition }),
+      )}
       {!isGone && word(t('alerts.field.value'), draft.value, (value) => set({ value }), 5)}
       {!isGone && unit !== '' && unit !== 'count' && (
         <span className="t3">{t('alerts.unit', { unit: visible(unit.replaceAll('_', ' ')) })}</span>
@@ -295,18 +305,13 @@ function Sentence({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) 
       <span>{t('alerts.forTime')}</span>
       {word(t('alerts.field.for'), draft.forTime, (forTime) => set({ forTime }), 5)}
       <span>{t('alerts.raise')}</span>
-      <select
-        className="input rule-word"
-        aria-label={t('alerts.field.severity')}
-        value={draft.severity}
-        onChange={(event) => set({ severity: SEVERITIES.find((one) => one === event.target.value) ?? 'warning' })}
-      >
-        {SEVERITIES.map((one) => (
-          <option key={one} value={one}>
-            {t(`alerts.severity.${one}`)}
-          </option>
-        ))}
-      </select>
+      {choice(
+        t('alerts.field.severity'),
+        draft.severity,
+        SEVERITIES,
+        (one) => t(`alerts.severity.${one}`),
+        (severity) => set({ severity }),
+      )}
       <span>{t('alerts.clearWhen')}</span>
       <span>{isGone ? t('alerts.hasReading') : t(`alerts.condition.${back}`)}</span>
       {!isGone && word(t('alerts.field.clear'), draft.clear, (clear) => set({ clear }), 5)}

@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useState } from 'react';
 import { type ChannelDetail, publishTo, purgeHistory, showChannel } from '../../client/admin/channels';
 import { count, json } from '../../client/parse';
-import { Ask } from '../../components/dashboard/Ask';
+import { Ask, Sure } from '../../components/dashboard/Ask';
 import { Reading, useAsk, useDesk, useRight, useTell, useWhy } from '../../components/dashboard/desk';
 import { FigureOf, Figures } from '../../components/dashboard/Tools';
 import { Trace } from '../../components/dashboard/Trace';
@@ -285,16 +285,8 @@ function Purge({ detail: { name, history }, onClose }: { detail: ChannelDetail; 
     onDone: onClose,
   });
   return (
-    <Ask
-      title={t('chan.purgeTitle', { name: visible(name) })}
-      verb={t('chan.purgeVerb')}
-      isDangerous
-      isBusy={purge.isBusy}
-      error={purge.error}
-      onDone={() => purge.run(undefined)}
-      onClose={onClose}
-    >
-      <p>{t('chan.purgeText', { n: history?.publications ?? 0 })}</p>
-    </Ask>
+    <Sure title={t('chan.purgeTitle', { name: visible(name) })} verb={t('chan.purgeVerb')} act={purge} onClose={onClose}>
+      {t('chan.purgeText', { n: history?.publications ?? 0 })}
+    </Sure>
   );
 }

@@ -2,11 +2,11 @@
 
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { faded, hatch, token } from '../../components/plot';
 import { gaps, type Point, STEP_MS, WINDOW_MS } from './pulse_series';
 
 /** Without data for longer than this, the rest up to now is hatched. */
 const STALE_MS = 1_500;
-const HATCH_PX = 6;
 
 interface Colours {
   readonly line: string;
@@ -59,7 +59,7 @@ export class PulseChart {
         ],
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 7, width: 0, fill: () => this.#colours.line } },
         hooks: {
-          drawClear: [(plot) => this.#hatch(plot)],
+          drawClear: [(plot) => hatch(plot, this.#gaps, this.#colours.hatch)],
           setCursor: [
             (plot) => onCursor(plot.cursor.left !== undefined && plot.cursor.left >= 0 ? (plot.cursor.idx ?? null) : null),
           ],
@@ -114,42 +114,12 @@ export class PulseChart {
     this.#plot.destroy();
     this.#host.replaceChildren();
   }
-
-  #hatch(plot: uPlot): void {
-    if (this.#gaps.length === 0) return;
-    const { ctx, bbox } = plot;
-    const step = HATCH_PX * devicePixelRatio;
-    ctx.save();
-    ctx.strokeStyle = this.#colours.hatch;
-    ctx.lineWidth = devicePixelRatio;
-    for (const [from, to] of this.#gaps) {
-      const left = Math.max(bbox.left, plot.valToPos(from, 'x', true));
-      const right = Math.min(bbox.left + bbox.width, plot.valToPos(to, 'x', true));
-      if (right - left < 2) continue;
-      ctx.save();
-      ctx.beginPath();
-      ctx.rect(left, bbox.top, right - left, bbox.height);
-      ctx.clip();
-      ctx.beginPath();
-      for (let x = left - bbox.height; x < right; x += step) {
-        ctx.moveTo(x, bbox.top + bbox.height);
-        ctx.lineTo(x + bbox.height, bbox.top);
-      }
-      ctx.stroke();
-      ctx.restore();
-    }
-    ctx.restore();
-  }
 }
 
 function readColours(): Colours {
-  const style = getComputedStyle(document.documentElement);
-  const token = (name: string) => style.getPropertyValue(name).trim();
-  const line = token('--series-2');
-  const area = Math.round((Number.parseFloat(token('--area')) / 100) * 255);
   return {
-    line,
-    area: `${line}${(Number.isFinite(area) ? area : 26).toString(16).padStart(2, '0')}`,
+    line: token('--series-2'),
+    area: faded('--series-2'),
     grid: token('--grid'),
     hatch: token('--line-strong'),
     cursor: token('--cursor'),

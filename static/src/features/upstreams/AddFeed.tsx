@@ -2,6 +2,7 @@ import { useState } from 'react';
 import { addFeed } from '../../client/admin/feeds';
 import { Ask } from '../../components/dashboard/Ask';
 import { useTell } from '../../components/dashboard/desk';
+import { TextField } from '../../components/dashboard/TextField';
 import { useWords } from '../../components/words';
 import { pathOf, router } from '../../lib/router';
 import { visible } from '../../lib/text';
@@ -31,47 +32,18 @@ export function AddFeed({ onClose }: { onClose: () => void }) {
     >
       <p>{t('addFeed.text')}</p>
       <div className="form">
-        <div className="field">
-          <label htmlFor="feed-name">{t('addFeed.name')}</label>
-          <input
-            id="feed-name"
-            className="input"
-            value={name}
-            maxLength={64}
-            autoComplete="off"
-            onChange={(event) => setName(event.target.value)}
-          />
-        </div>
-        <div className="field">
-          <label htmlFor="feed-url">{t('addFeed.url')}</label>
-          <input
-            id="feed-url"
-            className="input mono"
-            type="url"
-            value={url}
-            maxLength={2_048}
-            autoComplete="off"
-            spellCheck={false}
-            onChange={(event) => setUrl(event.target.value)}
-          />
-        </div>
-        <div className="field">
-          <label htmlFor="feed-channel">{t('addFeed.channel')}</label>
-          <input
-            id="feed-channel"
-            className="input mono"
-            value={channel}
-            maxLength={255}
-            autoComplete="off"
-            spellCheck={false}
-            placeholder="ticks:{event}"
-            aria-describedby="feed-channel-hint"
-            onChange={(event) => setChannel(event.target.value)}
-          />
-          <p id="feed-channel-hint" className="field-hint">
-            {t('addFeed.channelHint', { event: '{event}', pointer: '{/symbol}' })}
-          </p>
-        </div>
+        <TextField id="feed-name" label={t('addFeed.name')} value={name} maxLength={64} onText={setName} />
+        <TextField id="feed-url" label={t('addFeed.url')} isMono type="url" value={url} maxLength={2_048} onText={setUrl} />
+        <TextField
+          id="feed-channel"
+          label={t('addFeed.channel')}
+          isMono
+          value={channel}
+          maxLength={255}
+          placeholder="ticks:{event}"
+          hint={t('addFeed.channelHint', { event: '{event}', pointer: '{/symbol}' })}
+          onText={setChannel}
+        />
       </div>
     </Ask>
   );

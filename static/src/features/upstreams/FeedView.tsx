@@ -10,7 +10,7 @@ import {
   type Stay,
   showFeed,
 } from '../../client/admin/feeds';
-import { Ask } from '../../components/dashboard/Ask';
+import { Sure } from '../../components/dashboard/Ask';
 import { Reading, useAsk, useRight, useTell } from '../../components/dashboard/desk';
 import { type FeedSegment, feedReason, lookOf, segments, shownState, stateName } from '../../components/dashboard/feed_states';
 import { Facts, FigureOf, Figures } from '../../components/dashboard/Tools';
@@ -211,17 +211,14 @@ function Actions({ feed }: { feed: FeedRow }) {
         </p>
       )}
       {isRemoving && (
-        <Ask
+        <Sure
           title={t('feed.removeTitle', { name })}
           verb={t('feed.removeVerb')}
-          isDangerous
-          isBusy={remove.isBusy}
-          error={remove.error}
-          onDone={() => remove.run(undefined)}
+          act={remove}
           onClose={() => setIsRemoving(false)}
         >
-          <p>{t('feed.removeText')}</p>
-        </Ask>
+          {t('feed.removeText')}
+        </Sure>
       )}
     </div>
   );

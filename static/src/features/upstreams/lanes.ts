@@ -1,18 +1,9 @@
 /** The states of a feed that have a lane, in the order in which they always stand; and how much of a time it delivered. */
 
-import type { FeedState } from '../../client/admin/feeds';
+import { FEED_STATES, type FeedState } from '../../client/admin/feeds';
 import { delivers, type FeedSegment } from '../../components/dashboard/feed_states';
 
-export const LANES: readonly FeedState[] = [
-  'open',
-  'degraded',
-  'stalled',
-  'connecting',
-  'draining',
-  'backoff',
-  'cooling_off',
-  'parked',
-];
+export const LANES: readonly FeedState[] = FEED_STATES.filter((state) => state !== 'idle' && state !== 'closed');
 
 /** Of the time that is known, the part in which messages could come in; `null` if nothing is known. */
 export function openShare(parts: readonly FeedSegment[]): number | null {
