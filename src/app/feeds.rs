@@ -7,7 +7,6 @@ use crate::channel::{ChannelName, ChannelRules, is_own};
 use crate::clock::Clock;
 use crate::config::{Config, FeedConfig, feed_problems};
 use crate::hooks::{Events, Happened};
-use crate::topic::fanout::PROBE;
 use crate::topic::registry::{Demand, Topics};
 use crate::upstream::{Plan, Upstream, Workshop};
 use std::path::Path;
@@ -43,7 +42,6 @@ impl Listeners {
     fn tell(&self, happened: Happened<'_>, channel: &ChannelName) {
         if let Some(events) = &self.events
             && !is_own(channel)
-            && channel.as_str() != PROBE
         {
             events.tell(happened);
         }

@@ -39,6 +39,7 @@ use crate::http::pages::Pages;
 use crate::http::routes::Routes;
 use crate::http::transports::websocket::{self, WebsocketSettings};
 use crate::mercure::{MercureHub, Tap};
+use crate::metrics::flock::{Airfield, Way, from_here};
 use crate::metrics::{Observatory, ObservatoryParts};
 use crate::outbox::OutboxLimits;
 use crate::session::hub::Hub;
@@ -71,7 +72,8 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use steering::{Reread, Steering};
 use tokio::task::JoinHandle;
@@ -119,7 +121,7 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
     let workers = worker_count(&config);
     let gate = &house.gate;
 
-    let (mut addresses, mut listeners) = (Addresses::default(), Vec::new());
+    let (mut addresses, mut listeners, mut ways) = (Addresses::default(), Vec::new(), Vec::new());
     let http = &config.http_server;
     let tls = certificate.as_ref().map(|(resolver, _)| server_config(Arc::clone(resolver))).transpose()?.map(Arc::new);
     let main_tls = if http.tls.enabled { tls.clone() } else { None };
@@ -131,6 +133,8 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
         let listener =
             listen::open(&http.address, port, http.backlog).with_context(|| format!("cannot listen on port {port} of \"{}\"", http.address))?;
         let address = listener.local_addr().context("cannot tell the address of a listening socket")?;
+        let of_tls = certificate.as_ref().filter(|_| tls.is_some()).map(|(resolver, _)| Arc::clone(resolver));
+        ways.push(Way { address: from_here(address), certificate: of_tls });
         if tls.is_some() {
             addresses.tls = Some(address)
         } else {
@@ -190,6 +194,7 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
     let mut keepers: Vec<_> = house.published.iter().map(|keys| actix_rt::spawn(watchdog::keep_keys(Arc::clone(keys)))).collect();
     keepers.push(actix_rt::spawn(watchdog::keep_blocks(Arc::clone(&house), config.client.block_refresh_interval.duration())));
     wait_until_ready(&house.readiness).await?;
+    let canaries = house.let_canaries_fly(&config, ways, workers);
     house.restore_feeds(&config, Arc::clone(&store)).await;
     if let Err(error) = house.api_keys.refresh().await {
         log::warn!("api: named keys are not known yet, since they cannot be read: {error}");
@@ -216,6 +221,9 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
     drop(reaper);
     house.operators.stop();
     house.watchman.stop();
+    if let Some(canaries) = canaries {
+        canaries.stop();
+    }
     if let Some(metrics) = &house.metrics
         && tokio::time::timeout(METRICS_STOP_MAX, metrics.close()).await.is_err()
     {
@@ -324,6 +332,7 @@ impl House {
             clock: clock.clone(),
             deadlines: settings::deadlines(config),
             proxies: proxies.clone(),
+            roost: Arc::default(),
             is_draining: draining.flag(),
         };
         let hub = Arc::new(Hub::default());
@@ -344,6 +353,7 @@ impl House {
             history: history.clone(),
             mercure: mercure.clone(),
             metrics: RwLock::default(),
+            canaries: OnceLock::new(),
         });
         let maintenance = Arc::new(Maintenance::default());
         let readiness =
@@ -532,6 +542,27 @@ impl House {
             Ok(_) => {}
             Err(error) => log::warn!("accounts cannot be looked up: {:#}", anyhow::Error::from(error)),
         }
+    }
+
+    /// Says where canaries fly, if any are to, and makes the thread that they fly on.
+    fn let_canaries_fly(&self, config: &Config, ways: Vec<Way>, workers: usize) -> Option<Arbiter> {
+        let observatory = self.metrics.as_ref().filter(|_| config.metrics.canary_interval.is_positive())?;
+        let path = self.websocket.path.clone()?;
+        let thread = threads::arbiter("canaries");
+        let field = Arc::new(Airfield {
+            ways,
+            path,
+            roost: Arc::clone(&self.gate.roost),
+            workers,
+            is_draining: Arc::clone(&self.gate.is_draining),
+            thread: thread.handle(),
+            open: Arc::new(AtomicUsize::new(0)),
+            #[cfg(feature = "test-hooks")]
+            panics: std::sync::atomic::AtomicBool::new(false),
+        });
+        let _ = self.state.canaries.set(Arc::clone(&field));
+        observatory.let_fly(field);
+        Some(thread)
     }
 
     /// Feeds go on where the last hub with this store left them.

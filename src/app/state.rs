@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::guard::admission::Admission;
 use crate::mercure::MercureHub;
 use crate::metrics::Metrics;
+use crate::metrics::flock::Airfield;
 use crate::session::hub::Hub;
 use crate::store::Store;
 use crate::topic::fanout::WorkerCounts;
@@ -13,7 +14,8 @@ use crate::upstream::{FeedReport, Places, Reason, Upstream, UpstreamPool};
 use actix::Addr;
 use parking_lot::RwLock;
 use serde::Serialize;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub struct State {
@@ -28,6 +30,8 @@ pub struct State {
     pub(super) history: Option<Arc<DurableBroker>>,
     pub(super) mercure: Option<Arc<MercureHub>>,
     pub(super) metrics: RwLock<Option<Addr<Metrics>>>,
+    /// Where the hub's own canaries fly, once it listens.
+    pub canaries: OnceLock<Arc<Airfield>>,
 }
 
 /// Everything that is counted, exact at its own moment.
@@ -71,6 +75,9 @@ pub struct Counts {
     /// What is kept for those who come back.
     pub mercure_updates: usize,
     pub mercure_bytes: usize,
+    /// Clients of the hub's own, which are counted nowhere else but among descriptors: those that there are, and those that are to be.
+    pub canaries: usize,
+    pub canaries_wanted: usize,
     pub feed_places: FeedPlaces,
     pub feeds: Vec<FeedCounts>,
 }
@@ -162,6 +169,8 @@ impl State {
             mercure_updates,
             mercure_bytes,
             history_waiting: self.history.as_ref().map_or(0, |history| history.waiting()),
+            canaries: self.canaries.get().map_or(0, |field| field.open.load(Ordering::Relaxed)),
+            canaries_wanted: self.canaries.get().map_or(0, |field| field.workers),
             feed_places: FeedPlaces { held, rotating, waiting, breakers_open },
             feeds: upstream.feeds.iter().map(feed).collect(),
         }

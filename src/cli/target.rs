@@ -1,11 +1,10 @@
 //! Where a client of the command line connects to: URLs taken apart once, and how far the server's certificate is believed.
 
+use crate::tls::KeyHolder;
 use anyhow::{Context, bail, ensure};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
@@ -117,60 +116,13 @@ pub fn tls_config(trust: Trust<'_>) -> anyhow::Result<Arc<ClientConfig>> {
             let mut certificates = CertificateDer::pem_file_iter(path).with_context(|| format!("cannot read {}", path.display()))?;
             let certificate = certificates.next().with_context(|| format!("{} holds no certificate", path.display()))?;
             let certificate = certificate.with_context(|| format!("cannot read {}", path.display()))?;
-            builder.dangerous().with_custom_certificate_verifier(key_holder(&provider, Some(certificate))).with_no_client_auth()
+            builder.dangerous().with_custom_certificate_verifier(KeyHolder::new(&provider, Some(certificate))).with_no_client_auth()
         }
-        Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(key_holder(&provider, None)).with_no_client_auth(),
+        Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(KeyHolder::new(&provider, None)).with_no_client_auth(),
     };
     // Every client is a new one: a resumed session would be cheaper than what a server meets after a deploy.
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
-}
-
-fn key_holder(provider: &CryptoProvider, only: Option<CertificateDer<'static>>) -> Arc<KeyHolder> {
-    Arc::new(KeyHolder { only, algorithms: provider.signature_verification_algorithms })
-}
-
-/// For certificates that no authority vouches for: whoever holds the shown one's key is believed, whatever names and times it has.
-#[derive(Debug)]
-struct KeyHolder {
-    /// The only certificate that may be shown, if not any may.
-    only: Option<CertificateDer<'static>>,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for KeyHolder {
-    fn verify_server_cert(
-        &self,
-        shown: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        match &self.only {
-            Some(certificate) if certificate != shown => Err(CertificateError::ApplicationVerificationFailure.into()),
-            _ => Ok(ServerCertVerified::assertion()),
-        }
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.algorithms)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]

@@ -90,6 +90,11 @@ impl Connection {
         self.0.take().map(Held::into_parts)
     }
 
+    /// Whether it is one of the hub's own canaries.
+    pub fn is_canary(&self) -> bool {
+        self.0.borrow().as_ref().is_some_and(|held| held.ticket.is_canary())
+    }
+
     /// Counts the connection as one from this address; for those that a proxy has passed on.
     pub fn belongs_to(&self, address: IpAddr) -> Result<(), Refused> {
         match &mut *self.0.borrow_mut() {

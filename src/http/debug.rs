@@ -34,6 +34,7 @@ mod hooks {
     use crate::{metrics, session, topic, upstream};
     use actix_web::{HttpRequest, HttpResponse, web};
     use serde::Deserialize;
+    use std::sync::atomic::Ordering;
 
     /// Who is to panic.
     #[derive(Deserialize)]
@@ -61,6 +62,7 @@ mod hooks {
             "fanout" => state.topics.worker(target.worker).map(|port| port.panic()).is_some(),
             "upstream" => state.upstream().map(|pool| pool.do_send(upstream::Panic { feed: target.feed.clone() })).is_some(),
             "metrics" => state.metrics().map(|metrics| metrics.do_send(metrics::Panic)).is_some(),
+            "canaries" => state.canaries.get().map(|field| field.panics.store(true, Ordering::Relaxed)).is_some(),
             _ => false,
         };
         if asked { HttpResponse::Accepted().finish() } else { HttpResponse::NotFound().finish() }

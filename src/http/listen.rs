@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::guard::Ticket;
 use crate::guard::admission::{Admission, Refused};
 use crate::guard::reaper::Watches;
+use crate::guard::roost::Roost;
 use crate::telemetry::emit;
 use crate::telemetry::http::ConnectionRefused;
 use actix_http::Protocol;
@@ -70,6 +71,8 @@ pub struct Gate {
     pub clock: Clock,
     pub deadlines: Deadlines,
     pub proxies: TrustedProxies,
+    /// Where the hub's own canaries come from.
+    pub roost: Arc<Roost>,
     /// Set when the hub is about to stop.
     pub is_draining: Arc<AtomicBool>,
 }
@@ -83,7 +86,7 @@ impl Gate {
         deadlines: Rc<Deadlines>,
     ) -> Result<(Connection, Protocol, Option<SocketAddr>), ()> {
         let peer = tcp.peer_addr().map_err(|_| ())?;
-        let ticket = match self.admit(peer.ip(), &tcp) {
+        let ticket = match self.admit(peer, &tcp) {
             Ok(ticket) => ticket,
             Err(refused) => {
                 emit(ConnectionRefused { reason: refused.as_str() });
@@ -109,7 +112,11 @@ impl Gate {
         Ok((Connection::new(io, ticket, deadlines, self.clock.clone()), Protocol::Http1, Some(peer)))
     }
 
-    fn admit(&self, address: IpAddr, tcp: &TcpStream) -> Result<Ticket, Refused> {
+    fn admit(&self, peer: SocketAddr, tcp: &TcpStream) -> Result<Ticket, Refused> {
+        if self.roost.knows(peer) {
+            return Ok(Ticket::of_canary(self.watches.watch(tcp.as_raw_fd())));
+        }
+        let address = peer.ip();
         if self.is_draining.load(Ordering::Relaxed) {
             return Err(Refused::Draining);
         }

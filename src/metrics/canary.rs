@@ -1,5 +1,5 @@
-//! Canaries: publications of the hub's own that fly the whole way to every worker, several in a second. What they tell is what users get: how long
-//! it takes, and whether it arrives. Pure: the actor lets them fly and brings the news.
+//! Canaries: publications of the hub's own, several in a second, that clients of its own publish and hear on every worker ([`super::flock`]). What they
+//! tell is what users get: how long it takes, and whether it arrives. Pure: the actor brings the news of them.
 
 use hdrhistogram::Histogram;
 use std::collections::{BTreeMap, VecDeque};
@@ -19,14 +19,14 @@ const LONGEST_US: u64 = 60_000_000;
 
 struct Flying {
     since: Instant,
-    /// Workers that it has not come to.
+    /// Those that it has not come to.
     left: usize,
 }
 
 /// What the canaries of a step tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Told {
-    /// Each once for every worker.
+    /// Each once for everybody who is to hear it.
     pub sent: u64,
     pub lost: u64,
     pub arrived: u64,
@@ -47,7 +47,6 @@ pub struct Percentiles {
 
 pub struct Canaries {
     goal: Duration,
-    next: u64,
     flying: BTreeMap<u64, Flying>,
     step: Told,
     step_max: Option<Duration>,
@@ -62,7 +61,6 @@ impl Canaries {
     pub fn new(goal: Duration) -> Self {
         Self {
             goal,
-            next: 0,
             flying: BTreeMap::new(),
             step: Told::default(),
             step_max: None,
@@ -72,17 +70,11 @@ impl Canaries {
         }
     }
 
-    /// The next one's number.
-    pub fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
-
-    /// It is on its way to so many workers.
-    pub fn flies(&mut self, number: u64, workers: usize, now: Instant) {
-        self.step.sent += workers as u64;
-        if workers > 0 {
-            self.flying.insert(number, Flying { since: now, left: workers });
+    /// It is on its way to so many.
+    pub fn flies(&mut self, number: u64, to: usize, now: Instant) {
+        self.step.sent += to as u64;
+        if to > 0 {
+            self.flying.insert(number, Flying { since: now, left: to });
         }
         while self.flying.len() > FLYING_MAX
             && let Some((_, given_up)) = self.flying.pop_first()
@@ -91,13 +83,13 @@ impl Canaries {
         }
     }
 
-    /// The broker did not take it: nobody will get it.
-    pub fn refused(&mut self, workers: usize) {
-        self.step.sent += workers as u64;
-        self.step.lost += workers as u64;
+    /// It could not be published: nobody will get it.
+    pub fn refused(&mut self, to: usize) {
+        self.step.sent += to as u64;
+        self.step.lost += to as u64;
     }
 
-    /// It came to a worker. Too late, or twice: it counts as nothing.
+    /// It came to one of them. Too late, or twice: it counts as nothing.
     pub fn came(&mut self, number: u64, at: Instant) {
         let Some(flying) = self.flying.get_mut(&number) else { return };
         let took = at.saturating_duration_since(flying.since);
@@ -146,8 +138,7 @@ mod tests {
     #[test]
     fn what_arrives_is_timed_and_what_does_not_is_lost_after_two_seconds() {
         let (mut canaries, start) = (Canaries::new(GOAL), Instant::now());
-        let (first, second) = (canaries.number(), canaries.number());
-        assert_eq!((first, second), (1, 2));
+        let (first, second) = (1, 2);
         canaries.flies(first, 2, start);
         canaries.came(first, start + ms(10));
         canaries.came(first, start + ms(80));
@@ -168,12 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_that_takes_nothing_loses_them_all_and_nothing_grows() {
+    fn what_cannot_be_published_is_lost_by_all_and_nothing_grows() {
         let (mut canaries, start) = (Canaries::new(GOAL), Instant::now());
         canaries.refused(2);
         assert_eq!(canaries.step(start), Told { sent: 2, lost: 2, ..Told::default() });
-        for _ in 0..10 * FLYING_MAX {
-            let number = canaries.number();
+        for number in 0..10 * FLYING_MAX as u64 {
             canaries.flies(number, 1, start);
         }
         assert_eq!(canaries.flying.len(), FLYING_MAX);
@@ -184,10 +174,9 @@ mod tests {
     fn percentiles_forget_what_is_a_minute_old() {
         let (mut canaries, start) = (Canaries::new(GOAL), Instant::now());
         for step in 0..STEPS as u64 + 1 {
-            let number = canaries.number();
             let at = start + ms(step * 1_000);
-            canaries.flies(number, 1, at);
-            canaries.came(number, at + ms(if step == 0 { 500 } else { 5 }));
+            canaries.flies(step, 1, at);
+            canaries.came(step, at + ms(if step == 0 { 500 } else { 5 }));
             let percentiles = canaries.step(at + ms(999)).percentiles.unwrap();
             assert_eq!(percentiles.p99 > 400.0, step < STEPS as u64, "step {step}: {percentiles:?}");
         }

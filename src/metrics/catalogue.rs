@@ -104,12 +104,14 @@ metrics! {
     FeedsGaps "feeds.gaps" PerSecond "Times that events of a feed were missed for sure.";
     FeedsLatency "feeds.latency_ms" Ms "How late the feed is whose events are the latest, where feeds tell their time.";
     FeedsHostsLeftAlone "feeds.hosts_left_alone" Count "Hosts that are left alone for a while because their feeds failed.";
-    LatencyP50 "latency.p50_ms" Ms "Half of the last minute's canaries came to a worker within this time.";
+    LatencyP50 "latency.p50_ms" Ms "Half of the last minute's canaries came within this time, from the socket that published them to each that heard them.";
     LatencyP95 "latency.p95_ms" Ms "95 of 100 did.";
     LatencyP99 "latency.p99_ms" Ms "99 of 100 did.";
     LatencyMax "latency.max_ms" Ms "All of the last step's did.";
-    CanariesSent "canaries.sent" PerSecond "Canaries: publications of the hub's own, once for each worker.";
-    CanariesLost "canaries.lost" PerSecond "Canaries that did not come through in two seconds.";
+    CanariesSent "canaries.sent" PerSecond "Canaries: publications of a client of the hub's own, once for each such client that is to hear it.";
+    CanariesLost "canaries.lost" PerSecond "Canaries that were not heard in two seconds.";
+    CanariesOpen "canaries.open" Count "Clients of the hub's own that hear canaries, one on each worker.";
+    CanariesConnect "canaries.connect_ms" Ms "How long the newest of them took from its first packet, through handshake and connect, until it was subscribed.";
     WorkersLag "workers.lag_ms" Ms "How late the timer of the slowest worker was at most.";
     WorkersSilent "workers.silent" Count "Workers that did not answer at all.";
     ActorsOpen "actors.open" Count "Actors of sessions and topics.";

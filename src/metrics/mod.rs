@@ -11,6 +11,7 @@ pub mod alerts;
 mod canary;
 pub mod catalogue;
 mod counters;
+pub mod flock;
 pub mod history;
 mod host;
 mod leak;
@@ -25,7 +26,8 @@ use crate::hooks::Courier;
 use crate::store::{Store, StoreError};
 use crate::telemetry::emit;
 use crate::telemetry::metrics::{AlertTold, AlertsTold, HistoryGivenUp, HistoryKept, HistoryNotKept};
-use crate::topic::registry::{CanaryCame, Topics};
+use crate::telemetry::watchdog::SingletonRestarted;
+use crate::topic::registry::Topics;
 use actix::prelude::*;
 use alerts::{AlertError, Alerts, Notice, Route, Severity, What};
 use async_trait::async_trait;
@@ -33,6 +35,7 @@ use bytes::Bytes;
 use canary::Canaries;
 use catalogue::{Metric, Values};
 use counters::Totals;
+use flock::{Airfield, News};
 use history::{History, Written};
 use host::Host;
 use leak::Growth;
@@ -43,8 +46,8 @@ use sample::{Figures, Read, Sample, Sampler};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
@@ -179,6 +182,8 @@ pub struct Observatory {
     growth: Mutex<Growth>,
     disk_free: Mutex<Option<f64>>,
     is_looking_at_disk: AtomicBool,
+    /// Never set: no canaries fly.
+    airfield: OnceLock<Arc<Airfield>>,
 }
 
 impl Observatory {
@@ -195,12 +200,18 @@ impl Observatory {
             growth: Mutex::default(),
             disk_free: Mutex::default(),
             is_looking_at_disk: AtomicBool::new(false),
+            airfield: OnceLock::new(),
             parts,
         })
     }
 
     pub fn settings(&self) -> &MetricsSettings {
         &self.parts.settings
+    }
+
+    /// Where canaries fly, if they do. Said once, when the hub listens and before the actor is started.
+    pub fn let_fly(&self, field: Arc<Airfield>) {
+        let _ = self.airfield.set(field);
     }
 
     /// What was measured earlier, where it is kept.
@@ -447,33 +458,53 @@ impl Actor for Metrics {
 /// Measures, for as long as the actor lives.
 async fn measure(observatory: Arc<Observatory>) {
     let settings = observatory.settings().clone();
-    let (nest, mut came) = mpsc::channel::<CanaryCame>(NEST_CAPACITY);
-    observatory.parts.topics.watch_canaries(nest);
+    let field = observatory.airfield.get().filter(|_| !settings.canary_interval.is_zero()).cloned();
+    let mut came = field.as_ref().map(|field| take_off(field, settings.canary_interval));
     let mut round = Round::new(Arc::clone(&observatory));
     let mut pace = Pace::new(settings.interval);
-    let has_canaries = !settings.canary_interval.is_zero();
-    let mut flights = tokio::time::interval(if has_canaries { settings.canary_interval } else { Duration::from_secs(3_600) });
-    flights.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut next = tokio::time::Instant::now() + pace.step();
     loop {
+        let news = async {
+            match &mut came {
+                Some(came) => came.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            Some(news) = came.recv() => round.canaries.came(news.number, news.at),
-            _ = flights.tick(), if has_canaries => round.fly(),
+            news = news => match news {
+                Some(news) => round.hear(news),
+                None => {
+                    emit(SingletonRestarted { actor: "canaries" });
+                    came = None;
+                }
+            },
             () = tokio::time::sleep_until(next) => {
                 let late = next.elapsed();
                 let began = Instant::now();
                 // What has arrived by now is told before it is judged.
-                while let Ok(news) = came.try_recv() {
-                    round.canaries.came(news.number, news.at);
+                while let Some(Ok(news)) = came.as_mut().map(mpsc::Receiver::try_recv) {
+                    round.hear(news);
                 }
-                round.step(has_canaries).await;
+                round.step(field.as_deref()).await;
+                // Those that died begin anew with the next step, and so not more often than that.
+                if came.is_none() {
+                    came = field.as_ref().map(|field| take_off(field, settings.canary_interval));
+                }
                 pace.took(began.elapsed(), late);
                 // After a delay the missed steps are skipped, not made up for.
                 next = (next + pace.step()).max(tokio::time::Instant::now());
             }
         }
     }
+}
+
+/// Starts the canaries on their thread. They end when the news of them is not taken any more.
+fn take_off(field: &Arc<Airfield>, interval: Duration) -> mpsc::Receiver<News> {
+    let (news, came) = mpsc::channel(NEST_CAPACITY);
+    let on = Arc::clone(field);
+    field.thread.spawn_fn(move || drop(actix_rt::spawn(flock::fly(on, interval, news))));
+    came
 }
 
 /// Writes once a minute, for as long as the actor lives.
@@ -505,6 +536,8 @@ struct Round {
     observatory: Arc<Observatory>,
     sampler: Sampler,
     canaries: Canaries,
+    /// How long the newest canary took to come in.
+    came_in: Option<Duration>,
     host: Host,
     steps: u64,
     last_at: Instant,
@@ -523,6 +556,7 @@ impl Round {
             observatory,
             sampler: Sampler::default(),
             canaries,
+            came_in: None,
             host: Host::new(),
             steps: 0,
             last_at: Instant::now(),
@@ -533,16 +567,16 @@ impl Round {
         }
     }
 
-    fn fly(&mut self) {
-        let number = self.canaries.number();
-        let now = Instant::now();
-        match self.observatory.parts.topics.fly(number) {
-            Some(workers) => self.canaries.flies(number, workers, now),
-            None => self.canaries.refused(1),
+    fn hear(&mut self, news: News) {
+        match news {
+            News::Flown { number, to, at } => self.canaries.flies(number, to, at),
+            News::Came { number, at } => self.canaries.came(number, at),
+            News::Grounded { to } => self.canaries.refused(to),
+            News::Opened { took } => self.came_in = Some(took),
         }
     }
 
-    async fn step(&mut self, has_canaries: bool) {
+    async fn step(&mut self, field: Option<&Airfield>) {
         let observatory = Arc::clone(&self.observatory);
         let parts = &observatory.parts;
         let (is_watched, step) = (observatory.is_watched(OVERVIEW), self.steps);
@@ -559,7 +593,9 @@ impl Round {
         values[Metric::MetricsCost] = self.cost;
         let Growth { memory, descriptors, actors } = *observatory.growth.lock();
         (values[Metric::LeakMemory], values[Metric::LeakDescriptors], values[Metric::LeakActors]) = (memory, descriptors, actors);
-        let canaries = has_canaries.then(|| self.canaries.step(Instant::now()));
+        values[Metric::CanariesOpen] = field.map(|field| field.open.load(Ordering::Relaxed) as f64);
+        values[Metric::CanariesConnect] = self.came_in.map(|took| took.as_secs_f64() * 1_000.0);
+        let canaries = field.map(|_| self.canaries.step(Instant::now()));
         let sample = self.sampler.step(Read { now: parts.clock.now(), at: parts.clock.wall_ms(), totals: Totals::read(), figures, values, canaries });
         self.settle(sample, elapsed, began);
         if is_watched {

@@ -131,7 +131,8 @@ struct Identity {
     /// The channels that the token subscribed to: a refresh must bring the same.
     token_channels: Vec<ChannelName>,
     /// Registered last, so that whoever finds a session in the hub finds it complete.
-    _place: hub::HubGuard,
+    /// `None`: a canary of the hub's own, which nobody finds.
+    _place: Option<hub::HubGuard>,
 }
 
 /// What became of a command.
@@ -201,6 +202,7 @@ impl Session {
     fn new(worker: &Rc<Worker>, connection: Connection, addr: WeakAddr<Self>) -> Self {
         let Connection { source, outbox, read_ahead, pings_by_frame, peer, opening: _ } = connection;
         let now = worker.clock.now();
+        let is_canary = outbox.watch().is_canary();
         Self {
             id: SessionId::random(),
             worker: Rc::clone(worker),
@@ -234,8 +236,13 @@ impl Session {
             ended: None,
             told: None,
             was_connected: false,
-            place: worker.enter(addr),
+            place: worker.enter(addr, is_canary),
         }
+    }
+
+    /// Whether this is one of the hub's own canaries: carried like any other session, and counted, limited, traced and told of nowhere.
+    fn is_canary(&self) -> bool {
+        self.outbox.watch().is_canary()
     }
 
     fn wire(&self) -> Wire {
@@ -263,7 +270,9 @@ impl Actor for Session {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        emit(SessionOpened { session: self.id, transport: self.peer.transport.as_str(), codec: self.codec().as_str() });
+        if !self.is_canary() {
+            emit(SessionOpened { session: self.id, transport: self.peer.transport.as_str(), codec: self.codec().as_str() });
+        }
         let stale = self.started_at + self.worker.settings.stale_close_ms;
         self.outbox.watch().expect_inbound(Some(stale + REAPER_GRACE_MS));
         self.place.wake_at(Some(stale));
@@ -272,6 +281,9 @@ impl Actor for Session {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.outbox.abort();
+        if self.is_canary() {
+            return;
+        }
         let how = self.ended.unwrap_or(match self.outbox.watch().cut() {
             Some(Cut::Silent) => Ended::Silent,
             Some(Cut::Stuck) => Ended::Stuck,
@@ -523,7 +535,9 @@ impl Session {
     }
 
     fn take_request(&mut self, id: u32, request: Request, ctx: &mut Context<Self>) {
-        emit(CommandReceived { command: request.name() });
+        if !self.is_canary() {
+            emit(CommandReceived { command: request.name() });
+        }
         if tap::is_tracing() {
             self.trace_command(id, &request);
         }
@@ -554,7 +568,7 @@ impl Session {
     /// Counts a command among those that may come so often. An error: it has been refused.
     fn count(&mut self, id: u32, request: &Request) -> Result<(), ()> {
         // Pongs answer to us; connects are counted when it is known whose they are.
-        if matches!(request, Request::Pong | Request::Connect(_)) || !matches!(self.phase, Phase::Connected(_)) {
+        if matches!(request, Request::Pong | Request::Connect(_)) || !matches!(self.phase, Phase::Connected(_)) || self.is_canary() {
             return Ok(());
         }
         let (limits, own) = (&self.worker.limits, self.limits.as_deref());

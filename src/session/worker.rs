@@ -107,6 +107,9 @@ pub struct Worker {
     pub fan: Rc<Fan>,
     pub outbox_limits: Rc<OutboxLimits>,
     sessions: RefCell<Slab<WeakAddr<Session>>>,
+    /// Those of them that are canaries of the hub's own, and their timers: not counted, and not told goodbye.
+    canaries: RefCell<HashSet<usize>>,
+    canary_timers: Cell<usize>,
     timers: RefCell<BTreeSet<(Millis, u32)>>,
     /// Lent to the session that reads.
     pub(super) read_buffer: RefCell<BytesMut>,
@@ -146,6 +149,8 @@ impl Worker {
             fan,
             outbox_limits: Rc::new(outbox_limits),
             sessions: RefCell::default(),
+            canaries: RefCell::default(),
+            canary_timers: Cell::new(0),
             timers: RefCell::default(),
             read_buffer: RefCell::default(),
             cipher_buffer: RefCell::default(),
@@ -180,7 +185,9 @@ impl Worker {
         let waiting: Vec<_> = {
             let sessions = self.sessions.borrow();
             let mut told = self.told.borrow_mut();
-            let waiting: Vec<_> = sessions.iter().filter(|(key, _)| !told.contains(key)).map(|(key, addr)| (key, addr.clone())).collect();
+            let canaries = self.canaries.borrow();
+            let is_meant = |key: &usize| !told.contains(key) && !canaries.contains(key);
+            let waiting: Vec<_> = sessions.iter().filter(|(key, _)| is_meant(key)).map(|(key, addr)| (key, addr.clone())).collect();
             let share = waiting.len().div_ceil(ticks);
             told.extend(waiting[..share].iter().map(|(key, _)| *key));
             waiting.into_iter().take(share).map(|(_, addr)| addr).collect()
@@ -192,8 +199,8 @@ impl Worker {
 
     fn counts(&self) -> OwnCounts {
         OwnCounts {
-            sessions: self.sessions.borrow().len(),
-            timers: self.timers.borrow().len(),
+            sessions: self.sessions.borrow().len() - self.canaries.borrow().len(),
+            timers: self.timers.borrow().len() - self.canary_timers.get(),
             outbox_bytes: crate::outbox::waiting_bytes(),
             lag_ms: self.lag_ms.get(),
         }
@@ -234,6 +241,9 @@ impl Worker {
                 }
             };
             let Some((_, key)) = due else { return };
+            if self.canaries.borrow().contains(&(key as usize)) {
+                self.canary_timers.set(self.canary_timers.get() - 1);
+            }
             let session = self.sessions.borrow().get(key as usize).and_then(WeakAddr::upgrade);
             if let Some(session) = session {
                 session.do_send(Tick);
@@ -241,9 +251,12 @@ impl Worker {
         }
     }
 
-    pub(super) fn enter(self: &Rc<Self>, addr: WeakAddr<Session>) -> Place {
-        let key = self.sessions.borrow_mut().insert(addr) as u32;
-        Place { worker: Rc::clone(self), key, due: Cell::new(None) }
+    pub(super) fn enter(self: &Rc<Self>, addr: WeakAddr<Session>, is_canary: bool) -> Place {
+        let key = self.sessions.borrow_mut().insert(addr);
+        if is_canary {
+            self.canaries.borrow_mut().insert(key);
+        }
+        Place { worker: Rc::clone(self), key: key as u32, is_canary, due: Cell::new(None) }
     }
 }
 
@@ -258,6 +271,7 @@ impl Deref for Worker {
 pub(super) struct Place {
     worker: Rc<Worker>,
     key: u32,
+    is_canary: bool,
     due: Cell<Option<Millis>>,
 }
 
@@ -269,10 +283,16 @@ impl Place {
         }
         let mut timers = self.worker.timers.borrow_mut();
         if let Some(old) = self.due.replace(due) {
-            timers.remove(&(old, self.key));
+            // One that is about to ring is not there any more.
+            if timers.remove(&(old, self.key)) && self.is_canary {
+                self.worker.canary_timers.set(self.worker.canary_timers.get() - 1);
+            }
         }
         if let Some(due) = due {
             timers.insert((due, self.key));
+            if self.is_canary {
+                self.worker.canary_timers.set(self.worker.canary_timers.get() + 1);
+            }
         }
     }
 
@@ -287,6 +307,9 @@ impl Drop for Place {
         self.wake_at(None);
         let mut sessions = self.worker.sessions.borrow_mut();
         sessions.remove(self.key as usize);
+        if self.is_canary {
+            self.worker.canaries.borrow_mut().remove(&(self.key as usize));
+        }
         if sessions.is_empty() {
             *sessions = Slab::new();
         }

@@ -16,6 +16,9 @@ static NOT_KEPT: LazyLock<IntCounter> =
 static GIVEN_UP: LazyLock<IntCounter> =
     LazyLock::new(|| counter("aether_metrics_history_lost_blocks_total", "Blocks of measurements that never came into the store."));
 
+static GROUNDED: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("aether_canaries_grounded_total", "Times that a client of the hub's own could not come in through its listener."));
+
 static ALERTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let values: Vec<[&str; 2]> =
         ["firing", "repeated", "resolved"].iter().flat_map(|what| ["info", "warning", "critical"].map(|severity| [*what, severity])).collect();
@@ -29,6 +32,7 @@ pub(super) fn show() {
     LazyLock::force(&NOT_KEPT);
     LazyLock::force(&GIVEN_UP);
     LazyLock::force(&ALERTS);
+    LazyLock::force(&GROUNDED);
 }
 
 /// Whether the store took what it was last given.
@@ -69,6 +73,33 @@ pub struct HistoryGivenUp {
 impl Event for HistoryGivenUp {
     fn emit(self) {
         GIVEN_UP.inc_by(self.blocks as u64);
+    }
+}
+
+/// Whether the last canary that tried came in.
+static COMES_IN: AtomicBool = AtomicBool::new(true);
+
+/// A client of the hub's own could not come in. Said once, until one does.
+pub struct CanaryGrounded<'a> {
+    pub error: &'a (dyn std::error::Error + 'static),
+}
+impl Event for CanaryGrounded<'_> {
+    fn emit(self) {
+        GROUNDED.inc();
+        if COMES_IN.swap(false, Ordering::Relaxed) {
+            let why: Vec<String> = std::iter::successors(Some(self.error), |error| error.source()).map(ToString::to_string).collect();
+            log::warn!("a canary of the hub's own does not come in: {}", why.join(": "));
+        }
+    }
+}
+
+/// One came in.
+pub struct CanaryBack;
+impl Event for CanaryBack {
+    fn emit(self) {
+        if !COMES_IN.swap(true, Ordering::Relaxed) {
+            log::info!("canaries of the hub's own come in again");
+        }
     }
 }
 

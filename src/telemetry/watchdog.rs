@@ -9,7 +9,7 @@ static RESTARTED: LazyLock<IntCounterVec> = LazyLock::new(|| {
         "aether_actor_restarts_total",
         "Actors of which there is one and that had died, by actor.",
         &["actor"],
-        &[&["admin"], &["blocks"], &["fanout"], &["jwks"], &["metrics"], &["timer"], &["upstream"]],
+        &[&["admin"], &["blocks"], &["canaries"], &["fanout"], &["jwks"], &["metrics"], &["timer"], &["upstream"]],
     )
 });
 

@@ -5,12 +5,14 @@
 
 mod certificate;
 mod development;
+mod holder;
 mod resolver;
 mod server;
 mod watch;
 
 pub use certificate::{CertificateError, CertificatePaths};
 pub use development::{DevelopmentError, ensure_development_certificate};
+pub use holder::KeyHolder;
 pub use resolver::ReloadingResolver;
 pub use server::{ServerConfigError, install_provider, server_config};
 pub use watch::{CertificateWatch, WatchTiming};

@@ -2,6 +2,7 @@
 //!
 //! Handshakes read it without a lock. Whoever replaces it (the watch, SIGHUP) reads files and may wait for the disk: never on a worker.
 
+use super::KeyHolder;
 use super::certificate::{CertificateError, CertificatePaths, LoadedCertificate, PemPair};
 use crate::clock::Clock;
 use crate::telemetry::certificates::{CertificateExpiring, CertificateLoaded, CertificateRefused, CertificateReloaded};
@@ -9,6 +10,8 @@ use crate::telemetry::emit;
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{Context, Digest, SHA256};
 use parking_lot::Mutex;
+use rustls::ClientConfig;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use secrecy::ExposeSecret;
@@ -101,6 +104,14 @@ impl ReloadingResolver {
             found.warned_at = Some(now);
             emit(CertificateExpiring { path: &self.paths.certificate, expires_at, has_expired: expires_at <= now });
         }
+    }
+
+    /// Settings of a client in this process: it believes the certificate that is shown now, and no other, whatever its names and times are.
+    pub fn client_config(&self) -> Result<ClientConfig, rustls::Error> {
+        let provider = Arc::new(default_provider());
+        let holder = KeyHolder::new(&provider, self.served.load().certified.cert.first().cloned());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        Ok(builder.dangerous().with_custom_certificate_verifier(holder).with_no_client_auth())
     }
 
     /// Unix seconds at which the served certificate expires.

@@ -14,8 +14,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A channel that no client can name, for the question whether publications come through. Every worker is attached to it.
-pub const PROBE: &str = "\u{1}probe";
+/// A channel of the hub's own, for the question whether publications come through. Every worker is attached to it, and the hub's own canaries are
+/// its only subscribers; they are counted nowhere.
+pub const PROBE: &str = "$admin:probe";
 
 /// Bytes after which what has come in is written out even though more is waiting: bounds the size of a merged write.
 const MERGE_BYTES_MAX: usize = 128 * 1_024;
@@ -183,7 +184,10 @@ impl Fan {
                 return true;
             }
             self.shards.borrow_mut().remove(&shard.channel);
-            self.topics.detach(&shard.channel, self.index);
+            // Probes come without a subscriber too.
+            if &*shard.channel != PROBE {
+                self.topics.detach(&shard.channel, self.index);
+            }
             false
         });
         let mut shards = self.shards.borrow_mut();
@@ -198,15 +202,23 @@ impl Fan {
     }
 
     pub fn counts(&self) -> WorkerCounts {
+        let channels = self.counted_shards();
         let shards = self.shards.borrow();
         let OwnCounts { sessions, timers, outbox_bytes, lag_ms } = self.own.get().map(|own| own()).unwrap_or_default();
-        WorkerCounts { channels: shards.len(), members: shards.values().map(|shard| shard.len()).sum(), sessions, timers, outbox_bytes, lag_ms }
+        let members = shards.iter().filter(|(channel, _)| ***channel != *PROBE).map(|(_, shard)| shard.len()).sum();
+        WorkerCounts { channels, members, sessions, timers, outbox_bytes, lag_ms }
+    }
+
+    /// Channels that clients are subscribed to here.
+    fn counted_shards(&self) -> usize {
+        let shards = self.shards.borrow();
+        shards.len() - usize::from(shards.contains_key(PROBE))
     }
 
     fn pulse(&self) -> WorkerPulse {
         let OwnCounts { sessions, timers, outbox_bytes, .. } = self.own.get().map(|own| own()).unwrap_or_default();
         WorkerPulse {
-            channels: self.shards.borrow().len(),
+            channels: self.counted_shards(),
             sessions,
             members: shard::members(),
             timers,
@@ -226,7 +238,7 @@ impl Fan {
         if let Some(port) = self.port.borrow().as_ref() {
             port.delivered(weight);
             if &*event.channel == PROBE {
-                return port.probe_came(&event);
+                port.probe_came(&event);
             }
         }
         let Some(shard) = self.shards.borrow().get(&event.channel).map(Rc::clone) else { return };

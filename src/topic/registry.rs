@@ -9,14 +9,13 @@ use super::listing::{Page, PageAsked, Walk};
 use super::meter::Meter;
 use super::prefixes::Prefixes;
 use super::{Attach, Detach, Happened, Topic, TopicSettings};
-use crate::broker::{Answer, Broker, ChannelEvent, Deliver, Publish};
-use crate::channel::{ChannelName, ChannelOptions, ChannelRules, Payload};
+use crate::broker::{Broker, ChannelEvent, Deliver};
+use crate::channel::{ChannelName, ChannelRules};
 use crate::clock::{Clock, Millis};
 use crate::telemetry::emit;
 use crate::telemetry::tap::{self, Subject};
 use crate::telemetry::topics::{DeliveryDropped, Published, TopicReplaced};
 use actix::{Actor, Addr, ArbiterHandle, Context};
-use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use serde_json::Map;
 use smallvec::SmallVec;
@@ -25,8 +24,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use std::time::Duration;
+use tokio::sync::watch;
 
 /// Locks that the channels are spread over.
 const SHARDS: usize = 64;
@@ -114,20 +113,7 @@ pub struct WorkerPort {
     in_flight: InFlight,
     /// Number of the last probe that came through to this worker.
     probed: watch::Sender<u64>,
-    index: usize,
-    nest: Arc<RwLock<Option<CanaryNest>>>,
 }
-
-/// A canary came through to a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CanaryCame {
-    pub number: u64,
-    pub worker: usize,
-    pub at: Instant,
-}
-
-/// Bounded by whoever made it; a canary that finds no room counts as lost.
-pub type CanaryNest = mpsc::Sender<CanaryCame>;
 
 impl WorkerPort {
     /// Hands an event over, unless the worker is too far behind: then the event is dropped for this worker, which notices by the offset.
@@ -157,19 +143,9 @@ impl WorkerPort {
 
     pub(super) fn probe_came(&self, event: &Encoded) {
         let ChannelEvent::Publication { publication, .. } = &event.event else { return };
-        // Canaries have their number in quotes.
-        let canary = publication.data[..].strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-        match canary {
-            Some(number) => {
-                if let (Ok(number), Some(nest)) = (serde_json::from_slice(number), self.nest.read().as_ref()) {
-                    let _ = nest.try_send(CanaryCame { number, worker: self.index, at: Instant::now() });
-                }
-            }
-            None => {
-                if let Ok(number) = serde_json::from_slice(&publication.data) {
-                    self.probed.send_replace(number);
-                }
-            }
+        // Canaries have their number in quotes, and are seen at the other end.
+        if let Ok(number) = serde_json::from_slice(&publication.data) {
+            self.probed.send_replace(number);
         }
     }
 
@@ -219,7 +195,6 @@ pub struct Topics {
     hasher: RandomState,
     arbiters: Vec<ArbiterHandle>,
     workers: RwLock<Vec<Option<Arc<WorkerPort>>>>,
-    nest: Arc<RwLock<Option<CanaryNest>>>,
     rules: Arc<ChannelRules>,
     broker: OnceLock<Arc<dyn Broker>>,
     demand: OnceLock<Arc<dyn Demand>>,
@@ -238,7 +213,6 @@ impl Topics {
             hasher: RandomState::new(),
             arbiters,
             workers: RwLock::default(),
-            nest: Arc::default(),
             rules,
             broker: OnceLock::new(),
             demand: OnceLock::new(),
@@ -283,13 +257,7 @@ impl Topics {
                 Arc::clone(port)
             }
             None => {
-                let port = Arc::new(WorkerPort {
-                    addr: RwLock::new(addr),
-                    in_flight: InFlight::default(),
-                    probed: watch::Sender::default(),
-                    index,
-                    nest: Arc::clone(&self.nest),
-                });
+                let port = Arc::new(WorkerPort { addr: RwLock::new(addr), in_flight: InFlight::default(), probed: watch::Sender::default() });
                 workers[index] = Some(Arc::clone(&port));
                 port
             }
@@ -319,26 +287,6 @@ impl Topics {
             tokio::time::timeout(wait, answer).await.ok().and_then(Result::ok)
         });
         futures_util::future::join_all(asked).await
-    }
-
-    /// Has one canary fly: a publication that comes to every worker the way that all publications come, and is seen there. How many workers it
-    /// is on its way to; `None`: the broker did not take it at once.
-    pub fn fly(&self, number: u64) -> Option<usize> {
-        let flocks = self.workers.read().iter().flatten().count();
-        let publish = Publish { data: Payload::from_json(Bytes::from(format!("\"{number}\""))), ..Publish::default() };
-        match self.broker().publish(&ChannelName::new(PROBE), &ChannelOptions::default(), publish) {
-            Answer::Ready(Ok(_)) => Some(flocks),
-            Answer::Ready(Err(_)) => None,
-            answer @ Answer::Later(_) => {
-                answer.detach();
-                Some(flocks)
-            }
-        }
-    }
-
-    /// Where canaries are told of that have come through to a worker. Once.
-    pub fn watch_canaries(&self, nest: CanaryNest) {
-        *self.nest.write() = Some(nest);
     }
 
     /// Worker `index` has its first subscriber of `channel`: from now on it is told what happens there. The topic answers it with
@@ -429,9 +377,10 @@ impl Topics {
         healed
     }
 
-    /// Topics that live.
+    /// Topics that live, but for that of the probes.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().entries.len()).sum()
+        let all: usize = self.shards.iter().map(|shard| shard.lock().entries.len()).sum();
+        all - usize::from(self.find(PROBE).is_some())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -539,7 +488,7 @@ impl Topics {
 impl Entry {
     /// What is shown of the channel, if it has subscribers.
     fn watched(&self, channel: &ChannelName, now: Millis) -> Option<WatchedChannel> {
-        (!self.audience.is_empty()).then(|| WatchedChannel {
+        (!self.audience.is_empty() && **channel != *PROBE).then(|| WatchedChannel {
             channel: channel.clone(),
             subscribers: self.audience.len(),
             publications_per_second: self.publications.per_second(now),

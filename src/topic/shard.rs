@@ -5,7 +5,7 @@
 //! they are told.
 
 use super::event::{Encoded, merge};
-use super::fanout::Fan;
+use super::fanout::{Fan, PROBE};
 use super::pace::{Held, Pace, Paced};
 use super::registry::Audience;
 use crate::broker::{Answer, BrokerError, ChannelEvent, Exclusion, History, HistoryFilter};
@@ -241,8 +241,15 @@ impl Shard {
         }
         members.push(Member { outbox: Rc::clone(outbox), wants, place: Rc::clone(&place), given: Cell::new(given) });
         self.audience.joined();
-        MEMBERS.set(MEMBERS.get() + 1);
+        if self.is_counted() {
+            MEMBERS.set(MEMBERS.get() + 1);
+        }
         Membership { shard: Rc::clone(self), form, place }
+    }
+
+    /// Whether its members are clients, and not canaries of the hub's own.
+    fn is_counted(&self) -> bool {
+        &*self.channel != PROBE
     }
 
     /// The number of a publication that a newcomer has, if the next one can be told as a delta of it.
@@ -260,7 +267,9 @@ impl Shard {
         let members = &mut groups[index].members;
         members.swap_remove(place as usize);
         self.audience.left();
-        MEMBERS.set(MEMBERS.get().saturating_sub(1));
+        if self.is_counted() {
+            MEMBERS.set(MEMBERS.get().saturating_sub(1));
+        }
         if let Some(moved) = members.get(place as usize) {
             moved.place.set(place);
         }
@@ -405,6 +414,9 @@ impl Shard {
         }
         if batch.coalesced.get() > 0 {
             emit(PublicationsCoalesced { by: "behind", count: batch.coalesced.get() });
+        }
+        if !self.is_counted() {
+            GIVEN.set(before);
         }
         let after = GIVEN.get();
         if after != before {

@@ -141,14 +141,51 @@ async fn a_panic_of_the_one_who_measures_is_survived() {
     let mut viewer = person(&hub, "viewer").await;
     viewer.subscribe("$metrics:overview").await;
     until(&mut viewer, "a measurement", |values| number(values, "sessions.open") == 1.0).await;
-    let answer = request(&hub.dial(), "POST", "/debug/panic?target=metrics", &[("X-API-Key", "the-api-key-of-the-tests")], b"").await;
-    assert_eq!(answer.status(), 202, "{}", answer.text());
-    eventually("another actor", async || match hub.metric("aether_actor_restarts_total", "actor=\"metrics\"").await {
-        1.0 => Ok(()),
-        other => Err(format!("{other} restarts")),
-    })
-    .await;
-    until(&mut viewer, "what the new one measures", |values| number(values, "latency.p50_ms") > 0.0 && number(values, "process.cpu") >= 0.0).await;
+    // The actor itself, and then the task of the canaries.
+    for target in ["metrics", "canaries"] {
+        let answer = request(&hub.dial(), "POST", &format!("/debug/panic?target={target}"), &[("X-API-Key", "the-api-key-of-the-tests")], b"").await;
+        assert_eq!(answer.status(), 202, "{}", answer.text());
+        eventually("another one", async || match hub.metric("aether_actor_restarts_total", &format!("actor=\"{target}\"")).await {
+            1.0 => Ok(()),
+            other => Err(format!("{other} restarts of {target}")),
+        })
+        .await;
+        until(&mut viewer, "what the new one measures", |values| number(values, "canaries.open") == 2.0 && number(values, "canaries.sent") > 0.0)
+            .await;
+        until(&mut viewer, "what they hear", |values| number(values, "latency.max_ms") > 0.0 && number(values, "process.cpu") >= 0.0).await;
+    }
+    viewer.leave().await;
+}
+
+/// The hub's own clients come in by its listeners, with TLS and without, hear each other, and are seen nowhere: not even where there is room for nobody.
+#[tokio::test]
+async fn canaries_are_clients_that_nobody_sees_and_nothing_keeps_out() {
+    let full = json!({ "http_server": { "connection_limit": 3 }, "client": { "token": { "role_claim": "role" } },
+        "metrics": { "interval": "200ms", "canary_interval": "50ms" } });
+    let hub = Hub::start_with_tls(full).await;
+    let mut viewer = person(&hub, "operator").await;
+    assert_eq!(viewer.error_of("publish", json!({ "channel": "$admin:probe", "data": "1" })).await, 103);
+    assert_eq!(viewer.error_of("subscribe", json!({ "channel": "$admin:probe" })).await, 103);
+    viewer.subscribe("$metrics:overview").await;
+    let heard = |values: &Map<String, Value>| number(values, "latency.p99_ms") > 0.0 && number(values, "canaries.sent") > 0.0;
+    let values = until(&mut viewer, "canaries", heard).await;
+    assert_eq!((number(&values, "canaries.open"), number(&values, "canaries.lost")), (2.0, 0.0), "{values:?}");
+    assert!(number(&values, "canaries.connect_ms") > 0.0, "{values:?}");
+    let seen = ["channels.open", "sessions.open", "sessions.users", "sessions.subscriptions", "sessions.websocket", "connections.open"];
+    assert_eq!(seen.map(|name| number(&values, name)), [1.0; 6], "{values:?}");
+    assert_eq!(hub.metric("aether_sessions_opened_total", "").await, 1.0);
+    let channels = done(&mut viewer, "admin.channels.list", json!({})).await;
+    assert!(!channels.to_string().contains("probe"), "{channels}");
+    // Now there is room for nobody else: whoever comes is turned away, but a canary.
+    let taken = [hub.open(Codec::Json).await, hub.open(Codec::Json).await];
+    let turned = hub.dial().websocket().await.expect("an answer").err().map(|head| head.status);
+    assert_eq!(turned, Some(503), "there is no room");
+    until(&mut viewer, "a full hub", |values| number(values, "connections.used") == 1.0 && number(values, "latency.max_ms") > 0.0).await;
+    let now = done(&mut viewer, "admin.metrics.now", json!({})).await;
+    assert_eq!((&now["values"]["objectives.delivery"], &now["values"]["canaries.open"]), (&json!(1.0), &json!(2.0)), "{now}");
+    for client in taken {
+        client.leave().await;
+    }
     viewer.leave().await;
 }
 

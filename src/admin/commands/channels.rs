@@ -8,7 +8,6 @@ use crate::broker::{HistoryFilter, Publish};
 use crate::channel::{ChannelName, is_own};
 use crate::protocol::codes::ClientError;
 use crate::session::procedures::Caller;
-use crate::topic::fanout::PROBE;
 use crate::topic::listing::PageAsked;
 use crate::topic::registry::WatchedChannel;
 use bytes::Bytes;
@@ -42,7 +41,7 @@ arguments! {
 }
 
 async fn list(desk: Arc<Desk>, _: Caller, List { pattern, after, limit }: List) -> Result<Value, Failure> {
-    let is_shown = |channel: &ChannelName| **channel != *PROBE && pattern.as_ref().is_none_or(|Pattern(glob)| glob.is_match(channel.as_str()));
+    let is_shown = |channel: &ChannelName| pattern.as_ref().is_none_or(|Pattern(glob)| glob.is_match(channel.as_str()));
     // The sums take a look at every channel, so only the first page has them.
     let mut sums = after.is_none().then_some((0usize, 0usize));
     if let Some((count, subscribers)) = &mut sums {
@@ -115,7 +114,7 @@ async fn top(desk: Arc<Desk>, _: Caller, Top { by, pattern, limit }: Top) -> Res
     let (mut count, mut subscribers) = (0usize, 0usize);
     desk.topics
         .for_each_watched(|watched| {
-            if *watched.channel == *PROBE || pattern.as_ref().is_some_and(|Pattern(glob)| !glob.is_match(watched.channel.as_str())) {
+            if pattern.as_ref().is_some_and(|Pattern(glob)| !glob.is_match(watched.channel.as_str())) {
                 return;
             }
             count += 1;

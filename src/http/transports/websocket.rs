@@ -39,10 +39,11 @@ pub async fn upgrade(worker: Rc<Worker>, settings: Arc<WebsocketSettings>, reque
     let parts = framed.into_parts();
     let mut connection = parts.io;
     let address = settings.entrance.proxies.client(request.head().peer_addr, &request.head().headers);
-    let judged = judge(&worker, &settings, request.head(), address).and_then(|accepted| match connection.belongs_to(address) {
-        Ok(()) => Ok(accepted),
-        Err(_) => Err(Turned::full()),
-    });
+    let judged =
+        judge(&worker, &settings, request.head(), address, connection.is_canary()).and_then(|accepted| match connection.belongs_to(address) {
+            Ok(()) => Ok(accepted),
+            Err(_) => Err(Turned::full()),
+        });
     match judged {
         Ok(Accepted { wire, pings_by_frame, opening, response }) => {
             let peer = peer(&request.head().headers, address, wire, &settings.entrance.passed_headers);
@@ -89,13 +90,16 @@ struct Accepted {
     response: Bytes,
 }
 
-fn judge(worker: &Worker, settings: &WebsocketSettings, head: &RequestHead, address: IpAddr) -> Result<Accepted, Turned> {
+/// A canary of the hub's own comes in by the same handshake, and is judged by nothing that is about clients.
+fn judge(worker: &Worker, settings: &WebsocketSettings, head: &RequestHead, address: IpAddr, is_canary: bool) -> Result<Accepted, Turned> {
     let is_asked_for = |path: &Option<String>| path.as_deref() == Some(head.uri.path());
     let is_unidirectional = is_asked_for(&settings.uni_path);
     if !is_unidirectional && !is_asked_for(&settings.path) {
         return Err(Turned::new(StatusCode::NOT_FOUND, "there is no such endpoint", HandshakeVerdict::Path));
     }
-    settings.entrance.knows(worker, &head.headers, address)?;
+    if !is_canary {
+        settings.entrance.knows(worker, &head.headers, address)?;
+    }
     let handshake = actix_http::ws::handshake(head).map_err(|error| match error {
         HandshakeError::UnsupportedVersion => Turned {
             header: Some((header::SEC_WEBSOCKET_VERSION, "13".to_string())),
@@ -105,7 +109,9 @@ fn judge(worker: &Worker, settings: &WebsocketSettings, head: &RequestHead, addr
     })?;
     let query = head.uri.query().unwrap_or_default();
     let opening = if is_unidirectional { introduction(query)? } else { Opening::Nothing };
-    settings.entrance.takes(worker, query, address)?;
+    if !is_canary {
+        settings.entrance.takes(worker, query, address)?;
+    }
     let response = { handshake }.finish();
     let accept = response.headers().get("sec-websocket-accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let offered =

@@ -18,6 +18,7 @@ use crate::telemetry::sessions::{Ended, SessionConnected};
 use crate::topic::shard::Shard;
 use actix::{AsyncContext, Context};
 use bytes::Bytes;
+use serde_json::json;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -38,6 +39,9 @@ struct ServerSide {
 
 impl Session {
     pub(super) fn connect(&mut self, id: u32, request: &ConnectRequest, ctx: &mut Context<Self>) -> Step {
+        if self.is_canary() {
+            return self.connect_canary(id, ctx);
+        }
         let admitted = match self.admitted(id, request, ctx) {
             Ok(admitted) => admitted,
             Err(step) => return step,
@@ -63,6 +67,13 @@ impl Session {
             return Step::Again;
         }
         self.read_all(id, claims, server_side, Vec::new(), ctx)
+    }
+
+    /// A canary shows no token: where it comes from says what it is. It is told which worker it sits on.
+    fn connect_canary(&mut self, id: u32, ctx: &mut Context<Self>) -> Step {
+        let worker = Bytes::from(json!({ "worker": self.worker.fan.index }).to_string());
+        let claims = ConnectionClaims { data: worker, ..ConnectionClaims::anonymous() };
+        self.connected(id, &claims, Vec::new(), Vec::new(), ctx)
     }
 
     /// Reads what was missed in each of the channels, one after the other, and finishes when all is read.
@@ -220,18 +231,20 @@ impl Session {
         let hub = Arc::clone(&self.worker.hub);
         let single = settings.personal_channel.as_ref().is_some_and(|personal| personal.is_single_connection) && !self.user.is_anonymous();
         let others = if single { hub.of_user(&self.user) } else { Vec::new() };
-        if self.worker.limits.connects.take(None, self.user.as_str(), None).is_err() {
+        let is_canary = self.is_canary();
+        if !is_canary && self.worker.limits.connects.take(None, self.user.as_str(), None).is_err() {
             return self.drop_client(Disconnect::TOO_MANY_REQUESTS);
         }
         let clock = &self.worker.clock;
         let facts = SessionFacts::new(self.id, self.user.clone(), Arc::clone(&self.peer), clock.now(), clock.wall_ms(), Credentials::from(claims));
         let wire = self.wire();
         let facts = Arc::new(if wire.is_emulated() || wire.is_unidirectional() { facts.with_key(SessionKey::random()) } else { facts });
-        let Some(place) = hub.enter(&facts, ctx.address().downgrade(), settings.user_connection_limit) else {
+        let place = if is_canary { None } else { hub.enter(&facts, ctx.address().downgrade(), settings.user_connection_limit) };
+        if place.is_none() && !is_canary {
             return self.drop_client(Disconnect::CONNECTION_LIMIT);
-        };
+        }
         // Asked only now: whoever is blocked from here on is found in the hub by those who close its connections.
-        if let Some(kind) = facts.block(&self.worker.blocks) {
+        if let Some(kind) = facts.block(&self.worker.blocks).filter(|_| !is_canary) {
             return self.keep_out(kind);
         }
         let info = ClientInfo { user: self.user.clone(), client: self.id, conn_info: claims.info.clone(), chan_info: Bytes::new() };
@@ -252,7 +265,9 @@ impl Session {
             Err(TokenError::Invalid { .. }) => return self.turn_away(id, Refused::Disconnect(Disconnect::INVALID_TOKEN)),
         }
         self.was_connected = true;
-        emit(SessionConnected { session: self.id, user: &self.user, address: self.peer.address });
+        if !is_canary {
+            emit(SessionConnected { session: self.id, user: &self.user, address: self.peer.address });
+        }
         for other in others {
             other.addr.do_send(Disconnected::because(Disconnect::CONNECTION_LIMIT));
         }

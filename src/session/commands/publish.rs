@@ -9,6 +9,7 @@ use crate::hooks::{Accepted, Question};
 use crate::protocol::centrifuge::command::PublishRequest;
 use crate::protocol::centrifuge::{Codec, Reply, Request};
 use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
+use crate::topic::fanout::PROBE;
 use actix::Context;
 
 const COMMAND: &str = "publish";
@@ -17,6 +18,9 @@ impl Session {
     pub(super) fn publish(&mut self, id: u32, request: &PublishRequest, ctx: &mut Context<Self>) -> Step {
         if request.channel.is_empty() {
             return self.drop_client(Disconnect::BAD_REQUEST);
+        }
+        if self.is_canary() {
+            return self.publish_canary(id, request, ctx);
         }
         let options = match self.options(&request.channel) {
             Ok(options) => options,
@@ -53,6 +57,22 @@ impl Session {
                 let refusal = error.refusal();
                 session.refuse_with(id, COMMAND, refusal.row, &refusal.message())
             }
+        })
+    }
+
+    /// A canary publishes into its one channel, and into no other.
+    fn publish_canary(&mut self, id: u32, request: &PublishRequest, ctx: &mut Context<Self>) -> Step {
+        if request.channel != PROBE {
+            return self.refuse(id, COMMAND, ErrorCode::PERMISSION_DENIED);
+        }
+        let publish = Publish { data: Payload::from_json(request.data.clone()), ..Publish::default() };
+        let answer = self.worker.publisher.broker.publish(&ChannelName::new(PROBE), &ChannelOptions::default(), publish);
+        self.with_answer(answer, ctx, move |session, result, _| match result {
+            Ok(_) => {
+                session.reply(&Reply::Publish { id });
+                Step::Done
+            }
+            Err(error) => session.refuse(id, COMMAND, error.code()),
         })
     }
 

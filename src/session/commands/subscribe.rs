@@ -16,6 +16,7 @@ use crate::session::recovery::{self, Recovery};
 use crate::session::subscription::{Grant, Subscription};
 use crate::telemetry::emit;
 use crate::telemetry::sessions::SubscriberRecovered;
+use crate::topic::fanout::PROBE;
 use crate::topic::shard::Shard;
 use actix::Context;
 use bytes::Bytes;
@@ -202,8 +203,11 @@ impl Session {
     /// One of the hub's own channels, which operators watch. No token opens them, only a role.
     fn grant_own(&self, channel: &str) -> Result<Grant, ErrorCode> {
         let denied = ErrorCode::PERMISSION_DENIED;
+        if self.is_canary() != (channel == PROBE) {
+            return Err(denied);
+        }
         let caller = Caller::of(&self.identity().ok_or(denied)?.facts);
-        if !self.worker.procedures.may_watch(&caller, channel) {
+        if !self.is_canary() && !self.worker.procedures.may_watch(&caller, channel) {
             return Err(denied);
         }
         let options = self.worker.publisher.rules.options_of_any(channel).cloned().map_err(|error| error.code())?;
@@ -280,6 +284,7 @@ impl Session {
             return self.refuse(id, COMMAND, ErrorCode::UNRECOVERABLE_POSITION);
         }
         if is_own(&grant.channel)
+            && !self.is_canary()
             && let Some(identity) = self.identity()
         {
             self.worker.procedures.watches(&Caller::of(&identity.facts), &grant.channel);
