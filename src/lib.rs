@@ -13,6 +13,12 @@ pub mod protocol;
 /// The typed configuration tree, its loading, its checks.
 pub mod config;
 
+/// Days and weeks of UTC.
+#[cfg(feature = "server")]
+pub mod calendar;
+/// Documents for people, written as pages and as plain text.
+#[cfg(feature = "server")]
+pub mod document;
 /// Event loops under names of their own.
 #[cfg(feature = "server")]
 pub mod threads;

@@ -5,6 +5,7 @@
 
 use crate::auth::accounts::user_name;
 use crate::auth::{Grants, Role};
+use crate::calendar::Period;
 use crate::channel::{ChannelName, SessionId, UserId};
 use crate::store::{BlockKind, LoginId};
 use crate::units::HumanDuration;
@@ -363,6 +364,18 @@ impl Field for Moment {
     }
     fn read(value: &Value) -> Option<Self> {
         value.as_i64().map(Self)
+    }
+}
+
+impl Field for Period {
+    fn schema() -> Value {
+        json!({ "type": "string", "enum": Self::ALL.map(Self::as_str) })
+    }
+    fn must() -> String {
+        Self::ALL.map(Self::as_str).join(" or ")
+    }
+    fn read(value: &Value) -> Option<Self> {
+        Self::parse(value.as_str()?)
     }
 }
 

@@ -3,10 +3,12 @@
 use super::drain::Draining;
 use super::state::State;
 use crate::admin::commands::feeds_of;
+use crate::calendar::Period;
 use crate::guard::maintenance::Maintenance;
 use crate::metrics::sample::Figures;
 use crate::metrics::{House, WORKER_ANSWER_MAX};
 use crate::session::facts::Transport;
+use crate::upstream::Week as FeedsDigest;
 use actix_web::web;
 use async_trait::async_trait;
 use serde_json::Value;
@@ -49,5 +51,10 @@ impl House for Measured {
 
     fn feeds(&self) -> Value {
         feeds_of(&self.state.upstream.report(self.state.clock.now()))
+    }
+
+    async fn feeds_digest(&self, period: Period, number: i64) -> Option<FeedsDigest> {
+        // What is wrong with the store is told where every call of it is.
+        self.state.upstream.digest(period, number).await.ok().flatten()
     }
 }

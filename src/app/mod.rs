@@ -428,6 +428,7 @@ impl House {
             limits: Arc::clone(&limits),
             topics: Arc::clone(&topics),
             upstream: upstream.clone(),
+            metrics: metrics.clone(),
             clock: clock.clone(),
             node: node.clone(),
             body_bytes_max: config.http_server.request_body_max.bytes(),

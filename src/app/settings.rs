@@ -30,6 +30,7 @@ use crate::mercure::log::LogSettings;
 use crate::mercure::names::TopicNames;
 use crate::mercure::{Drain, MercureHub, MercureSettings};
 use crate::metrics::MetricsSettings;
+use crate::metrics::reports::ReportSettings;
 use crate::outbox::OutboxLimits;
 use crate::protocol::event_stream::EventStreamLimits;
 use crate::protocol::mercure::{HUB_PATH, hub_base};
@@ -69,6 +70,13 @@ pub fn metrics(config: &Config, node: &str) -> MetricsSettings {
         data_dir: Path::new(&config.data_dir).to_path_buf(),
         has_alerts: config.alerts.enabled,
         node: node.to_string(),
+        reports: ReportSettings {
+            is_scheduled: config.reports.enabled,
+            at_ms: config.reports.at_ms().unwrap_or_default(),
+            weekday: config.reports.weekday as i64,
+            days_kept: config.reports.days_kept as i64,
+            weeks_kept: config.reports.weeks_kept as i64,
+        },
     }
 }
 

@@ -90,6 +90,7 @@ rights! {
     ChannelsRead "channels.read" Viewer;
     UpstreamRead "upstream.read" Viewer;
     MetricsRead "metrics.read" Viewer;
+    ReportsRead "reports.read" Viewer;
     Publish "publish" Publisher;
     SessionsKick "sessions.kick" Operator;
     Broadcast "broadcast" Operator;
@@ -101,6 +102,7 @@ rights! {
     BansWrite "bans.write" Operator;
     LogWrite "log.write" Operator;
     AlertsWrite "alerts.write" Operator;
+    ReportsWrite "reports.write" Operator;
     UsersRead "users.read" Admin;
     UsersWrite "users.write" Admin;
     AuditRead "audit.read" Admin;
@@ -310,7 +312,7 @@ mod tests {
     /// The whole table: a right that moves from one role to another is a change that somebody must mean.
     #[test]
     fn each_role_has_its_rights_and_those_of_the_roles_before_it() {
-        let viewer = ["sessions.read", "channels.read", "upstream.read", "metrics.read"];
+        let viewer = ["sessions.read", "channels.read", "upstream.read", "metrics.read", "reports.read"];
         let publisher = ["publish"];
         let operator = [
             "sessions.kick",
@@ -323,6 +325,7 @@ mod tests {
             "bans.write",
             "log.write",
             "alerts.write",
+            "reports.write",
         ];
         let admin = [
             "users.read",

@@ -105,3 +105,50 @@ impl Default for AlertsWebhookConfig {
         }
     }
 }
+
+/// Reports of the whole hub, made of what was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReportsConfig {
+    /// Make them when it is time. On demand they are made in any case.
+    pub enabled: bool,
+    /// When, in UTC: hours and minutes. The one of a day is about the day before.
+    pub at: String,
+    /// On which day those of weeks are made. They are about the week that ended on the Sunday before.
+    pub weekday: Weekday,
+    /// Reports of days that are kept. One that is made takes the place of the one so many days before.
+    pub days_kept: usize,
+    /// The same for weeks.
+    pub weeks_kept: usize,
+}
+
+impl Default for ReportsConfig {
+    fn default() -> Self {
+        Self { enabled: true, at: "00:10".to_string(), weekday: Weekday::Monday, days_kept: 35, weeks_kept: 26 }
+    }
+}
+
+impl ReportsConfig {
+    /// Milliseconds since midnight; `None`: `at` is no time of the day.
+    pub fn at_ms(&self) -> Option<i64> {
+        let (hours, minutes) = self.at.split_once(':')?;
+        let number = |text: &str, most: i64| {
+            let is_good = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse::<i64>().ok().filter(|number| is_good && *number <= most)
+        };
+        Some((number(hours, 23)? * 60 + number(minutes, 59)?) * 60_000)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weekday {
+    #[default]
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+    Saturday,
+    Sunday,
+}

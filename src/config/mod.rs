@@ -42,7 +42,7 @@ pub use known::{Hint, UnknownOption};
 pub use limits::{ApiLimitsConfig, CommandLimitsConfig, ConnectLimitsConfig, LimitsConfig};
 pub use load::{ConfigError, Layers, Loaded, Problem, VARIABLE_PREFIX, unknown_warning};
 pub use mercure::{MercureConfig, MercureKeyConfig};
-pub use metrics::{AlertsConfig, AlertsWebhookConfig, MetricsConfig, ObjectivesConfig};
+pub use metrics::{AlertsConfig, AlertsWebhookConfig, MetricsConfig, ObjectivesConfig, ReportsConfig, Weekday};
 pub use node::{NodeConfig, ShutdownConfig};
 pub use observe::{DebugConfig, HealthConfig, LiveConfig, LogConfig, LogFormat, LogLevel, PrometheusConfig, ReadyConfig};
 pub use operators::{AuditConfig, OperatorsConfig};
@@ -87,6 +87,7 @@ pub struct Config {
     pub prometheus: PrometheusConfig,
     pub metrics: MetricsConfig,
     pub alerts: AlertsConfig,
+    pub reports: ReportsConfig,
     pub live: LiveConfig,
     pub debug: DebugConfig,
     pub log: LogConfig,
@@ -128,6 +129,7 @@ impl Default for Config {
             prometheus: PrometheusConfig::default(),
             metrics: MetricsConfig::default(),
             alerts: AlertsConfig::default(),
+            reports: ReportsConfig::default(),
             live: LiveConfig::default(),
             debug: DebugConfig::default(),
             log: LogConfig::default(),

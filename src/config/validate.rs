@@ -6,8 +6,8 @@ use super::accounts::AccountsConfig;
 use super::client::TokenConfig;
 use super::load::Problem;
 use super::{
-    AlertsWebhookConfig, Config, DEFAULT_PROXY, FeedConfig, FeedHealthConfig, FeedPoolConfig, HookEventsConfig, MetricsConfig, ProxyConfig, Secret,
-    StoreType, is_url_parameter,
+    AlertsWebhookConfig, Config, DEFAULT_PROXY, FeedConfig, FeedHealthConfig, FeedPoolConfig, HookEventsConfig, MetricsConfig, ProxyConfig,
+    ReportsConfig, Secret, StoreType, is_url_parameter,
 };
 use crate::channel::{
     ChannelOptions, DELTA_BYTES_LIMIT, HistoryDurability, POINTERS_MAX, PublicationDataFormat, READ_BYTES_LIMIT, READ_DEPTH_LIMIT, RecoveryMode,
@@ -46,6 +46,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     });
     metrics(&config.metrics, &mut check);
     alerts_webhook(&config.alerts.webhook, &mut check);
+    reports(&config.reports, &mut check);
     upstream(config, &mut check);
     check.0
 }
@@ -81,6 +82,14 @@ fn metrics(config: &MetricsConfig, check: &mut Check) {
     ] {
         check.that((0.0..=1.0).contains(&goal), format!("metrics.objectives.{name}"), || format!("{goal} must be from 0 to 1, for instance 0.999"));
     }
+}
+
+fn reports(config: &ReportsConfig, check: &mut Check) {
+    check.that(config.at_ms().is_some(), "reports.at", || {
+        format!("\"{}\" is not a time of the day, such as \"00:10\" or \"18:30\"", config.at.escape_debug())
+    });
+    check.within("reports.days_kept", config.days_kept, 1, 366);
+    check.within("reports.weeks_kept", config.weeks_kept, 1, 104);
 }
 
 struct Check(Vec<Problem>);

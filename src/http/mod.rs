@@ -8,7 +8,7 @@ pub mod assets;
 pub mod connection;
 pub mod debug;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod forwarded;
 pub mod health;
 pub mod listen;

@@ -1,12 +1,13 @@
 //! Everything that is measured: one row a metric, with its name, unit and meaning. The one list that samples, history, rules, commands and the
 //! documentation share.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::ops::{Index, IndexMut};
+use utoipa::ToSchema;
 
 /// What a metric's numbers mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     Count,

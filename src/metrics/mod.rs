@@ -17,9 +17,11 @@ mod host;
 mod leak;
 mod objectives;
 mod pace;
+pub mod reports;
 pub mod sample;
 
 use crate::broker::{Publish, Publisher};
+use crate::calendar::Period;
 use crate::channel::{ChannelName, ChannelOptions, Payload};
 use crate::clock::Clock;
 use crate::hooks::Courier;
@@ -28,6 +30,7 @@ use crate::telemetry::emit;
 use crate::telemetry::metrics::{AlertTold, AlertsTold, HistoryGivenUp, HistoryKept, HistoryNotKept};
 use crate::telemetry::watchdog::SingletonRestarted;
 use crate::topic::registry::Topics;
+use crate::upstream::Week as FeedsDigest;
 use actix::prelude::*;
 use alerts::{AlertError, Alerts, Notice, Route, Severity, What};
 use async_trait::async_trait;
@@ -42,6 +45,7 @@ use leak::Growth;
 use objectives::{Objectives, Standing};
 use pace::Pace;
 use parking_lot::{Mutex, RwLock};
+use reports::{ReportSettings, Schedule};
 use sample::{Figures, Read, Sample, Sampler};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -119,6 +123,8 @@ pub trait House: Send + Sync {
     async fn figures(&self, dear: bool) -> Figures;
     /// The feeds, as `admin.upstream.list` shows them.
     fn feeds(&self) -> Value;
+    /// What stands out of the feeds in a day or a week; `None`: nothing is known.
+    async fn feeds_digest(&self, period: Period, number: i64) -> Option<FeedsDigest>;
 }
 
 /// What the configuration says of this room.
@@ -137,6 +143,7 @@ pub struct MetricsSettings {
     pub has_alerts: bool,
     /// What this node calls itself.
     pub node: String,
+    pub reports: ReportSettings,
 }
 
 /// What an observatory is made from.
@@ -184,6 +191,8 @@ pub struct Observatory {
     is_looking_at_disk: AtomicBool,
     /// Never set: no canaries fly.
     airfield: OnceLock<Arc<Airfield>>,
+    /// Which reports the clock has had made; `None`: that has not been read yet.
+    schedule: Mutex<Option<Schedule>>,
 }
 
 impl Observatory {
@@ -201,6 +210,7 @@ impl Observatory {
             disk_free: Mutex::default(),
             is_looking_at_disk: AtomicBool::new(false),
             airfield: OnceLock::new(),
+            schedule: Mutex::default(),
             parts,
         })
     }
@@ -449,9 +459,10 @@ impl Actor for Metrics {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
-        // A panic in either ends the actor, and the watchdog starts another one.
+        // A panic in any ends the actor, and the watchdog starts another one.
         ctx.spawn(measure(Arc::clone(&self.observatory)).into_actor(self));
         ctx.spawn(keep(Arc::clone(&self.observatory)).into_actor(self));
+        ctx.spawn(reports::keep_time(Arc::clone(&self.observatory)).into_actor(self));
     }
 }
 

@@ -3,15 +3,13 @@
 //! An objective counts good ones among all. The window is made of days, so that a month costs some hundred bytes; the last five minutes are kept
 //! step by step. Kept in the store as JSON: a hub that starts anew has not forgotten what went wrong last week.
 
+use crate::calendar::DAY_MS;
 use crate::store::WallMs;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Days that an error budget is about.
 pub const WINDOW_DAYS: usize = 30;
-
-/// Milliseconds of a day.
-const DAY_MS: WallMs = 86_400_000;
 
 /// How long "now" is.
 const NOW_MS: u64 = 300_000;
@@ -58,7 +56,7 @@ impl Tally {
         self.all += more.all;
     }
 
-    fn share(self) -> Option<f64> {
+    pub fn share(self) -> Option<f64> {
         (self.all > 0.0).then(|| self.good / self.all)
     }
 }
@@ -150,6 +148,19 @@ impl Objectives {
         }
     }
 
+    /// What so many days brought, from the first on; those that are forgotten brought nothing.
+    pub fn between(&self, first: WallMs, days: WallMs) -> [Tally; Objective::ALL.len()] {
+        let mut sums = [Tally::default(); Objective::ALL.len()];
+        for day in self.kept.days.iter().filter(|day| (first..first + days).contains(&day.number)) {
+            sums.iter_mut().zip(day.tallies).for_each(|(sum, more)| sum.add(more));
+        }
+        sums
+    }
+
+    pub fn goals(&self) -> [f64; Objective::ALL.len()] {
+        self.goals
+    }
+
     fn forget(&mut self) {
         while self.kept.days.len() > WINDOW_DAYS {
             self.kept.days.pop_front();
@@ -232,5 +243,7 @@ mod tests {
         after.remember(kept);
         assert_eq!(after.kept.days.iter().map(|day| day.number).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(delivery(&after).window, Some(30.0 / 40.0));
+        let shares = |first, days| after.between(first, days)[Objective::Delivery as usize].share();
+        assert_eq!((shares(1, 1), shares(1, 7), shares(3, 7)), (Some(0.5), Some(20.0 / 30.0), None));
     }
 }

@@ -26,6 +26,10 @@ static ALERTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec("aether_alerts_total", "Alerts that were written to the log, by what became of them and severity.", &["what", "severity"], &values)
 });
 
+static REPORTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec("aether_reports_total", "Reports that were made because it was time, by what they are about.", &["period"], &[&["day"], &["week"]])
+});
+
 /// Shows what is counted here from the start.
 pub(super) fn show() {
     LazyLock::force(&KEPT_BYTES);
@@ -33,6 +37,7 @@ pub(super) fn show() {
     LazyLock::force(&GIVEN_UP);
     LazyLock::force(&ALERTS);
     LazyLock::force(&GROUNDED);
+    LazyLock::force(&REPORTS);
 }
 
 /// Whether the store took what it was last given.
@@ -100,6 +105,20 @@ impl Event for CanaryBack {
         if !COMES_IN.swap(true, Ordering::Relaxed) {
             log::info!("canaries of the hub's own come in again");
         }
+    }
+}
+
+/// A report was made because it was time.
+pub struct ReportMade<'a> {
+    pub period: &'static str,
+    /// The first day that it is about.
+    pub from: &'a str,
+    pub findings: usize,
+}
+impl Event for ReportMade<'_> {
+    fn emit(self) {
+        log::info!("the report of the {} {} is made; {} things stand out", self.period, self.from, self.findings);
+        REPORTS.with_label_values(&[self.period]).inc();
     }
 }
 

@@ -1,7 +1,8 @@
 //! The reports of days and weeks in the store: each in the place of its number modulo how many are kept, so that old ones are written over.
 
-use super::reports::{DAYS_KEPT, Day, WEEKS_KEPT, Week, day_of, week_of};
+use super::reports::{DAYS_KEPT, Day, WEEKS_KEPT, Week};
 use super::roster::Upstream;
+use crate::calendar::{Period, first_day_of, week_of};
 use crate::store::{Store, StoreError};
 use bytes::Bytes;
 use serde::Serialize;
@@ -36,8 +37,7 @@ pub async fn week(store: &dyn Store, number: i64) -> Result<Option<Week>, StoreE
 /// The report of a week, of the days that are known.
 pub async fn make_week(store: &dyn Store, number: i64, today: Option<Day>) -> Result<Week, StoreError> {
     let mut days = Vec::new();
-    // A week begins on the day before which `week_of` is another; that it has seven days is all that is used here.
-    let first = number * 7 - 3;
+    let first = first_day_of(number);
     for day_number in first..first + 7 {
         match &today {
             Some(today) if today.number == day_number => days.push(today.clone()),
@@ -81,7 +81,10 @@ impl Upstream {
 
     /// The report of a day, so many days ago; 0: today's as it is.
     pub async fn day_report(&self, back: u32) -> Result<Option<Day>, StoreError> {
-        let number = day_of(self.wall_ms()) - i64::from(back);
+        self.day_numbered(Period::Day.at(self.wall_ms()) - i64::from(back)).await
+    }
+
+    async fn day_numbered(&self, number: i64) -> Result<Option<Day>, StoreError> {
         match (self.today().filter(|day| day.number == number), self.store()) {
             (Some(today), _) => Ok(Some(today)),
             (None, Some(store)) => day(&*store, number).await,
@@ -91,8 +94,23 @@ impl Upstream {
 
     /// The report of a week, so many weeks ago; 0: the present one of the days that are known.
     pub async fn week_report(&self, back: u32) -> Result<Option<Week>, StoreError> {
+        self.week_numbered(Period::Week.at(self.wall_ms()) - i64::from(back)).await
+    }
+
+    async fn week_numbered(&self, number: i64) -> Result<Option<Week>, StoreError> {
         let Some(store) = self.store() else { return Ok(None) };
-        let number = week_of(day_of(self.wall_ms())) - i64::from(back);
-        if back == 0 { make_week(&*store, number, self.today()).await.map(Some) } else { week(&*store, number).await }
+        let is_over = number < Period::Week.at(self.wall_ms());
+        if is_over { week(&*store, number).await } else { make_week(&*store, number, self.today()).await.map(Some) }
+    }
+
+    /// What stands out of a day or a week, in the shape of a week's report.
+    pub async fn digest(&self, period: Period, number: i64) -> Result<Option<Week>, StoreError> {
+        match period {
+            Period::Week => self.week_numbered(number).await,
+            Period::Day => {
+                let before = self.day_numbered(number - 1).await?;
+                Ok(self.day_numbered(number).await?.map(|day| Week::of_day(&day, before.as_ref())))
+            }
+        }
     }
 }

@@ -53,6 +53,6 @@ pub use machine::{Reason, State};
 pub use pool::Panic;
 pub use pool::{Declare, FeedReport, Observe, Pause, Ping, PoolReport, Reconnect, RotateFeed, Stop, UpstreamPool};
 pub use publication::{ChannelTemplate, Format, Mapping, TemplateError};
-pub use reports::{Day, Week, day_page, week_page};
+pub use reports::{Day, Week, day_document, week_document, week_parts};
 pub use roster::{Emergency, FeedOutline, Origin, Plan, RosterError, Upstream, UpstreamError, Workshop};
 pub use settings::{FeedError, FeedLimits, FeedSettings, PoolSettings};

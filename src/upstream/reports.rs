@@ -5,9 +5,10 @@
 //! the day it had begun. Reports stand in as many places of the store as are kept, each in that of its day, so old ones are written over.
 
 use super::machine::Reason;
+use crate::calendar::{Period, date_of, hour_of, week_of};
+use crate::document::Document;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use utoipa::ToSchema;
 
 /// Days and weeks that are kept.
@@ -27,37 +28,6 @@ const HOUR_ERRORS_MIN: u64 = 10;
 
 /// A feed stands out when its events are later than this on the average, in milliseconds: as by default a degraded one.
 const LATE_MS: u64 = 1_000;
-
-const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
-const HOUR_MS: i64 = 60 * 60 * 1_000;
-
-/// The day of a time, counted from 1970.
-pub fn day_of(wall_ms: i64) -> i64 {
-    wall_ms.div_euclid(DAY_MS)
-}
-
-/// The week of a day. 1970 began on a Thursday, and weeks begin on Mondays.
-pub fn week_of(day: i64) -> i64 {
-    (day + 3).div_euclid(7)
-}
-
-fn first_day_of(week: i64) -> i64 {
-    week * 7 - 3
-}
-
-/// Year, month, day (Howard Hinnant's algorithm for the Gregorian calendar, "days from civil").
-pub fn date_of(day: i64) -> String {
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
 
 /// Sums over a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -213,7 +183,7 @@ impl Day {
 
     /// Notes a minute.
     pub fn note(&mut self, wall_ms: i64, load: &Load, gains: impl IntoIterator<Item = (String, Gain)>) {
-        let hour = (wall_ms.rem_euclid(DAY_MS) / HOUR_MS) as usize % 24;
+        let hour = hour_of(wall_ms);
         self.minutes += 1;
         self.connections_most = self.connections_most.max(load.connections);
         self.waiting_most = self.waiting_most.max(load.waiting);
@@ -318,10 +288,21 @@ pub struct Week {
 impl Week {
     /// Sums up the days of a week. `before`: the week before, if it is known.
     pub fn of(number: i64, days: &[Day], before: Option<&Self>) -> Self {
-        let first = first_day_of(number);
-        let mut week = Self { number, from: date_of(first), to: date_of(first + 6), ..Self::default() };
+        let days = days.iter().filter(|day| week_of(day.number) == number);
+        Self::sum(Period::Week, number, days, before)
+    }
+
+    /// The same of one day, against the day before.
+    pub fn of_day(day: &Day, before: Option<&Day>) -> Self {
+        let before = before.map(|before| Self::sum(Period::Day, before.number, [before], None));
+        Self::sum(Period::Day, day.number, [day], before.as_ref())
+    }
+
+    fn sum<'a>(period: Period, number: i64, days: impl IntoIterator<Item = &'a Day>, before: Option<&Self>) -> Self {
+        let (first, count) = period.days(number);
+        let mut week = Self { number: week_of(first), from: date_of(first), to: date_of(first + count - 1), ..Self::default() };
         let mut feeds: BTreeMap<&str, FeedDay> = BTreeMap::new();
-        for day in days.iter().filter(|day| week_of(day.number) == number) {
+        for day in days {
             let total = day.total();
             week.days += 1;
             week.sums.add(&total.sums);
@@ -348,7 +329,7 @@ impl Week {
             week.events_change_percent = change(before.sums.events, week.sums.events);
             week.errors_change_percent = change(before.sums.errors, week.sums.errors);
         }
-        week.findings = findings(&week, before);
+        week.findings = findings(period, &week, before);
         week
     }
 }
@@ -384,7 +365,8 @@ fn change(before: u64, now: u64) -> Option<i64> {
     (before > 0).then(|| ((i128::from(now) - i128::from(before)) * 100 / i128::from(before)) as i64)
 }
 
-fn findings(week: &Week, before: Option<&Week>) -> Vec<String> {
+fn findings(period: Period, week: &Week, before: Option<&Week>) -> Vec<String> {
+    let period = period.as_str();
     let mut findings = Vec::new();
     if let Some(worst) = week.most_errors.first().filter(|worst| worst.share >= 50 && week.sums.errors >= HOUR_ERRORS_MIN) {
         let reason = worst.reason.as_deref().unwrap_or("several reasons");
@@ -407,7 +389,7 @@ fn findings(week: &Week, before: Option<&Week>) -> Vec<String> {
         findings.push(format!("{} times events were missed for sure", week.sums.gaps));
     }
     if let Some(change) = week.events_change_percent.filter(|change| change.abs() >= 25) {
-        findings.push(format!("events changed by {change:+} % against the week before"));
+        findings.push(format!("events changed by {change:+} % against the {period} before"));
     }
     if week.waiting_most > 0 {
         findings.push(format!(
@@ -419,7 +401,7 @@ fn findings(week: &Week, before: Option<&Week>) -> Vec<String> {
         let left = week.connections_max.saturating_sub(week.connections_most);
         if growth > 0 {
             findings.push(format!(
-                "at {growth} more connections a week the {} allowed are reached in {} weeks",
+                "at {growth} more connections a {period} the {} allowed are reached in {} {period}s",
                 week.connections_max,
                 left.div_ceil(growth)
             ));
@@ -431,126 +413,88 @@ fn findings(week: &Week, before: Option<&Week>) -> Vec<String> {
     findings
 }
 
-/// A page that needs nothing else, for a day.
-pub fn day_page(day: &Day) -> String {
+/// What people read of a day.
+pub fn day_document(day: &Day) -> Document {
     let total = day.total();
-    let mut body = format!(
-        "<p>{} minutes noted, at most {} of {} connections, at most {} feeds waiting, {} emergencies.</p>",
+    let mut document = Document::new(format!("Feeds on {}", day.date));
+    document.text(format!(
+        "{} minutes noted, at most {} of {} connections, at most {} feeds waiting, {} emergencies.",
         day.minutes, day.connections_most, day.connections_max, day.waiting_most, day.emergencies
-    );
-    hours(&mut body, "Errors by hour (UTC)", &total.errors_by_hour);
-    hours(&mut body, "Events by hour (UTC)", &total.events_by_hour);
-    counts(&mut body, "Why connections and attempts ended", &total.reasons);
-    body.push_str("<h2>Feeds</h2><table><tr><th>feed<th>events<th>bytes<th>errors<th>attempts<th>failed<th>rotations<th>gaps<th>down, s<th>late, ms<th>at worst");
-    for (name, feed) in &day.feeds {
+    ));
+    hours(&mut document, "Errors by hour (UTC)", &total.errors_by_hour);
+    hours(&mut document, "Events by hour (UTC)", &total.events_by_hour);
+    reasons(&mut document, &total.reasons);
+    document.heading("Feeds");
+    let rows = day.feeds.iter().map(|(name, feed)| {
         let Sums { events, bytes, errors, attempts, failed_attempts, rotations, gaps, down_ms, .. } = feed.sums;
-        let name = escaped(name);
-        let (late, worst) = match feed.sums.mean_late_ms() {
-            Some(mean) => (mean.to_string(), feed.late_ms_most.to_string()),
-            // It does not tell its time.
-            None => (String::new(), String::new()),
-        };
-        let _ = write!(
-            body,
-            "<tr><td>{name}<td>{events}<td>{bytes}<td>{errors}<td>{attempts}<td>{failed_attempts}<td>{rotations}<td>{gaps}<td>{}<td>{late}<td>{worst}",
-            down_ms / 1_000
-        );
-    }
-    body.push_str("</table>");
-    page(&format!("Feeds on {}", day.date), &body)
+        // Without both it does not tell its time.
+        let (late, worst) = feed.sums.mean_late_ms().map(|mean| (mean.to_string(), feed.late_ms_most.to_string())).unwrap_or_default();
+        let numbers = [events, bytes, errors, attempts, failed_attempts, rotations, gaps, down_ms / 1_000];
+        std::iter::once(name.clone()).chain(numbers.map(|number| number.to_string())).chain([late, worst]).collect()
+    });
+    let head = ["feed", "events", "bytes", "errors", "attempts", "failed", "rotations", "gaps", "down, s", "late, ms", "at worst"];
+    document.table(&head, rows);
+    document
 }
 
 /// The same for a week.
-pub fn week_page(week: &Week) -> String {
-    let mut body = String::from("<h2>What stands out</h2><ul>");
-    for finding in &week.findings {
-        let _ = write!(body, "<li>{}", escaped(finding));
-    }
-    if week.findings.is_empty() {
-        body.push_str("<li>nothing");
-    }
-    body.push_str("</ul>");
+pub fn week_document(week: &Week) -> Document {
+    let mut document = Document::new(format!("Feeds from {} to {}", week.from, week.to));
+    document.heading("What stands out");
+    week_parts(week, &mut document);
+    document
+}
+
+/// What a week has to say, beneath a heading of the caller's.
+pub fn week_parts(week: &Week, document: &mut Document) {
+    document.list(week.findings.iter().cloned());
     let Sums { events, bytes, errors, rotations, gaps, .. } = week.sums;
-    let _ = write!(
-        body,
-        "<p>{events} events, {bytes} bytes, {errors} errors, {rotations} rotations, {gaps} gaps, {} emergencies in {} days; at most {} of {} connections.</p>",
+    document.text(format!(
+        "{events} events, {bytes} bytes, {errors} errors, {rotations} rotations, {gaps} gaps, {} emergencies in {} days; at most {} of {} connections.",
         week.emergencies, week.days, week.connections_most, week.connections_max
-    );
-    body.push_str("<h2>Days</h2><table><tr><th>day<th>events<th>errors");
-    for ((date, events), (_, errors)) in week.events_by_day.iter().zip(&week.errors_by_day) {
-        let _ = write!(body, "<tr><td>{date}<td>{events}<td>{errors}");
+    ));
+    if week.events_by_day.len() > 1 {
+        document.heading("Events and errors of the feeds by day");
+        let days = week.events_by_day.iter().zip(&week.errors_by_day);
+        let rows = days.map(|((date, events), (_, errors))| vec![date.clone(), events.to_string(), errors.to_string()]);
+        document.table(&["day", "events", "errors"], rows);
     }
-    body.push_str("</table>");
-    hours(&mut body, "Errors by hour (UTC)", &week.errors_by_hour);
-    counts(&mut body, "Why connections and attempts ended", &week.reasons);
+    hours(document, "Errors of the feeds by hour (UTC)", &week.errors_by_hour);
+    reasons(document, &week.reasons);
     for (title, unit, ranks) in [("Most errors", "errors", &week.most_errors), ("Longest without a connection", "seconds", &week.longest_down)] {
-        let _ = write!(body, "<h2>{title}</h2><table><tr><th>feed<th>{unit}<th>share, %<th>mostly");
-        for Ranked { feed, count, share, reason } in ranks {
-            let _ = write!(body, "<tr><td>{}<td>{count}<td>{share}<td>{}", escaped(feed), escaped(reason.as_deref().unwrap_or_default()));
-        }
-        body.push_str("</table>");
+        document.heading(title);
+        let row = |ranked: &Ranked| {
+            let Ranked { feed, count, share, reason } = ranked.clone();
+            vec![feed, count.to_string(), share.to_string(), reason.unwrap_or_default()]
+        };
+        document.table(&["feed", unit, "share, %", "mostly"], ranks.iter().map(row));
     }
     if !week.latest.is_empty() {
-        body.push_str("<h2>How late events were</h2><table><tr><th>feed<th>mean, ms<th>worst minute, ms");
-        for Late { feed, mean_ms, most_ms } in &week.latest {
-            let _ = write!(body, "<tr><td>{}<td>{mean_ms}<td>{most_ms}", escaped(feed));
-        }
-        body.push_str("</table>");
+        document.heading("How late events were");
+        let row = |Late { feed, mean_ms, most_ms }: &Late| vec![feed.clone(), mean_ms.to_string(), most_ms.to_string()];
+        document.table(&["feed", "mean, ms", "worst minute, ms"], week.latest.iter().map(row));
     }
-    page(&format!("Feeds from {} to {}", week.from, week.to), &body)
 }
 
-fn hours(body: &mut String, title: &str, hours: &[u64; 24]) {
-    let most = hours.iter().copied().max().unwrap_or(0).max(1);
-    let _ = write!(body, "<h2>{title}</h2><table class=\"hours\"><tr>");
-    for (hour, count) in hours.iter().enumerate() {
-        let _ = write!(body, "<td title=\"{count}\"><div style=\"height:{}px\"></div>{hour:02}", count * 60 / most);
-    }
-    body.push_str("</table>");
+fn hours(document: &mut Document, title: &str, hours: &[u64; 24]) {
+    document.hours(title, hours.iter().map(|count| *count as f64));
 }
 
-fn counts(body: &mut String, title: &str, counts: &BTreeMap<String, u64>) {
-    let _ = write!(body, "<h2>{title}</h2><table><tr><th>reason<th>times");
-    let mut sorted: Vec<_> = counts.iter().collect();
+fn reasons(document: &mut Document, reasons: &BTreeMap<String, u64>) {
+    document.heading("Why connections and attempts ended");
+    let mut sorted: Vec<_> = reasons.iter().collect();
     sorted.sort_by(|a, b| b.1.cmp(a.1));
-    for (reason, count) in sorted {
-        let _ = write!(body, "<tr><td>{}<td>{count}", escaped(reason));
-    }
-    body.push_str("</table>");
-}
-
-fn page(title: &str, body: &str) -> String {
-    format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>body{{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;\
-         max-width:60rem;padding:0 1rem}}table{{border-collapse:collapse;margin:0 0 1rem}}td,th{{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #ddd}}\
-         td:first-child,th:first-child{{text-align:left}}.hours td{{vertical-align:bottom;text-align:center;padding:0 2px;border:0;font-size:11px}}\
-         .hours div{{background:#47a;width:16px}}</style><h1>{title}</h1>{body}</html>"
-    )
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    document.table(&["reason", "times"], sorted.into_iter().map(|(reason, count)| vec![reason.clone(), count.to_string()]));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calendar::{DAY_MS, HOUR_MS};
 
     fn gain(events: u64, errors: u64) -> Gain {
         let reasons = if errors > 0 { vec![(Reason::Rst, errors)] } else { Vec::new() };
         Gain { sums: Sums { events, errors, down_ms: errors * 1_000, ..Sums::default() }, reasons }
-    }
-
-    #[test]
-    fn days_and_weeks_of_the_calendar() {
-        for (date, day) in [("1970-01-01", 0), ("2000-02-29", 11_016), ("2026-11-21", 20_778), ("1969-12-31", -1), ("2100-03-01", 47_541)] {
-            assert_eq!(date_of(day), date);
-        }
-        assert_eq!(day_of(20_778 * DAY_MS + DAY_MS - 1), 20_778);
-        // The 16th of November 2026 is a Monday.
-        let monday = 20_773;
-        assert_eq!((date_of(first_day_of(week_of(monday))).as_str(), week_of(monday - 1) + 1), ("2026-11-16", week_of(monday)));
-        assert_eq!(week_of(monday + 6), week_of(monday));
     }
 
     #[test]
@@ -605,9 +549,9 @@ mod tests {
                 "at 10 more connections a week the 50 allowed are reached in 2 weeks",
             ]
         );
-        let page = week_page(&week);
+        let page = week_document(&week).html();
         assert!(page.contains("bad&lt;&amp;&gt;") && !page.contains("bad<"), "{page}");
-        assert!(day_page(&next[0]).contains("<td>good<td>100"), "{}", day_page(&next[0]));
+        assert!(day_document(&next[0]).html().contains("<td>good<td>100"), "{}", day_document(&next[0]).html());
         assert_eq!(Week::of(7, &[], None).findings, Vec::<String>::new());
     }
 
@@ -622,12 +566,12 @@ mod tests {
         }
         let stored = serde_json::to_vec(&day).unwrap();
         assert_eq!(serde_json::from_slice::<Day>(&stored).unwrap(), day);
-        let page = day_page(&day);
+        let page = day_document(&day).html();
         assert!(page.contains("<td>slow<td>30<td>0") && page.contains("<td>1500<td>4000") && page.contains("<td>0<td><td>"), "{page}");
         let week = Week::of(week_of(monday), &[day], None);
         let late = |feed: &str, mean_ms, most_ms| Late { feed: feed.to_string(), mean_ms, most_ms };
         assert_eq!(week.latest, [late("slow", 1_500, 4_000), late("quick", 2, 2)]);
         assert_eq!(week.findings, ["events of slow are 1500 ms late on the average"]);
-        assert!(week_page(&week).contains("<td>slow<td>1500<td>4000"), "{}", week_page(&week));
+        assert!(week_document(&week).html().contains("<td>slow<td>1500<td>4000"), "{}", week_document(&week).html());
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::support::operators::{ask, done};
 use crate::support::token::token;
-use crate::support::{Client, Codec, Feed, Hub, eventually, merged};
+use crate::support::{API_KEY, Client, Codec, Feed, Hub, eventually, merged, request};
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 
@@ -120,11 +120,45 @@ async fn what_was_measured_is_there_after_a_restart() {
     viewer.leave().await;
 }
 
+/// The same report by command, by the server API, as a page, and after a restart.
+#[tokio::test]
+async fn reports_are_made_shown_and_kept() {
+    let hub = hub(json!({})).await;
+    let mut operator = person(&hub, "operator").await;
+    let mut viewer = person(&hub, "viewer").await;
+    let day = json!({ "period": "day" });
+    let report =
+        eventually("something to report on", async || ask(&mut operator, "admin.reports.make", day.clone()).await.map_err(|why| format!("{why:?}")))
+            .await;
+    let report = report["report"].clone();
+    assert_eq!((&report["is_over"], &report["is_whole"], &report["connections"]["most"]), (&json!(false), &json!(true), &json!(2.0)), "{report}");
+    assert_eq!((report["objectives"].as_array().map(Vec::len), report["hours"].as_array().map(Vec::len)), (Some(5), Some(24)), "{report}");
+    assert_eq!(ask(&mut viewer, "admin.reports.make", day.clone()).await.expect_err("a viewer only looks").0, 103);
+    assert_eq!(ask(&mut viewer, "admin.reports.get", json!({ "period": "week", "back": 50 })).await.expect_err("nothing").0, 104);
+    assert_eq!(ask(&mut viewer, "admin.reports.get", json!({ "period": "month" })).await.expect_err("no month").0, 107);
+    let page = done(&mut viewer, "admin.reports.get", json!({ "period": "week", "html": true })).await["html"].clone();
+    assert!(page.as_str().is_some_and(|page| page.starts_with("<!doctype html>") && page.contains(": the week from ")), "{page}");
+    let called = hub.api("report", day).await;
+    assert_eq!((&called["report"]["number"], &called["report"]["from"]), (&report["number"], &report["from"]), "{called}");
+    let page = request(&hub.dial(), "GET", "/api/report?period=day", &[("X-API-Key", API_KEY)], b"").await;
+    assert_eq!((page.status(), page.head.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.head.header("content-security-policy").is_some_and(|policy| policy.starts_with("default-src 'none'")));
+    operator.leave().await;
+    viewer.leave().await;
+    let hub = hub.again(config(json!({}))).await;
+    let mut viewer = person(&hub, "viewer").await;
+    let listed = done(&mut viewer, "admin.reports.list", json!({})).await["reports"].clone();
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]["from"]), (Some(1), &report["from"]), "{listed}");
+    viewer.leave().await;
+}
+
 #[tokio::test]
 async fn a_hub_that_measures_nothing_says_so() {
     let hub = hub(json!({ "metrics": { "enabled": false } })).await;
     let mut viewer = person(&hub, "viewer").await;
-    for (command, arguments) in [("admin.metrics.now", json!({})), ("admin.metrics.history", json!({ "metrics": ["panics"] }))] {
+    for (command, arguments) in
+        [("admin.metrics.now", json!({})), ("admin.metrics.history", json!({ "metrics": ["panics"] })), ("admin.reports.list", json!({}))]
+    {
         let (code, message) = ask(&mut viewer, command, arguments).await.expect_err(command);
         assert!(code == 108 && message.contains("metrics.enabled"), "{code} {message}");
     }
@@ -135,7 +169,6 @@ async fn a_hub_that_measures_nothing_says_so() {
 #[cfg(feature = "test-hooks")]
 #[tokio::test]
 async fn a_panic_of_the_one_who_measures_is_survived() {
-    use crate::support::request;
     let mut hub = hub(json!({})).await;
     hub.expect_panics();
     let mut viewer = person(&hub, "viewer").await;

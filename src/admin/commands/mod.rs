@@ -16,6 +16,7 @@ mod keys;
 mod log;
 mod maintenance;
 mod metrics;
+mod reports;
 mod secrets;
 mod sessions;
 mod status;
@@ -159,7 +160,7 @@ impl From<StoreError> for Failure {
 
 /// All of them, by name.
 static ALL: LazyLock<Vec<&'static Command>> = LazyLock::new(|| {
-    let families: [&[Command]; 20] = [
+    let families: [&[Command]; 21] = [
         alerts::COMMANDS,
         audit::COMMANDS,
         bans::COMMANDS,
@@ -173,6 +174,7 @@ static ALL: LazyLock<Vec<&'static Command>> = LazyLock::new(|| {
         log::COMMANDS,
         maintenance::COMMANDS,
         metrics::COMMANDS,
+        reports::COMMANDS,
         secrets::COMMANDS,
         sessions::COMMANDS,
         status::COMMANDS,

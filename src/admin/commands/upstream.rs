@@ -4,11 +4,12 @@ use super::{Failure, commands};
 use crate::admin::arguments::{Field, arguments};
 use crate::admin::desk::Desk;
 use crate::auth::Right;
+use crate::calendar::Period;
 use crate::config::FeedConfig;
 use crate::session::procedures::Caller;
 use crate::upstream::{
-    Declare, EmergencyKind, FeedReport, Incident, MOVES_KEPT, Pause, PoolReport, Reason, Reconnect, RosterError, RotateFeed, UpstreamPool, day_page,
-    week_page,
+    Declare, EmergencyKind, FeedReport, Incident, MOVES_KEPT, Pause, PoolReport, Reason, Reconnect, RosterError, RotateFeed, UpstreamPool,
+    day_document, week_document,
 };
 use actix::{Handler, Message};
 use serde_json::{Map, Value, json};
@@ -313,29 +314,6 @@ fn incident_of(incident: &Incident) -> Value {
     })
 }
 
-/// What a report is about.
-#[derive(Clone, Copy)]
-enum Period {
-    Day,
-    Week,
-}
-
-impl Field for Period {
-    fn schema() -> Value {
-        json!({ "type": "string", "enum": ["day", "week"] })
-    }
-    fn must() -> String {
-        "day or week".to_string()
-    }
-    fn read(value: &Value) -> Option<Self> {
-        match value.as_str()? {
-            "day" => Some(Self::Day),
-            "week" => Some(Self::Week),
-            _ => None,
-        }
-    }
-}
-
 arguments! {
     Report {
         /// A day (UTC) or a week (from Monday).
@@ -354,11 +332,11 @@ async fn report(desk: Arc<Desk>, _: Caller, Report { period, back, html }: Repor
     let (report, page) = match period {
         Period::Day => {
             let day = desk.upstream.day_report(back).await?.ok_or_else(none)?;
-            (serde_json::to_value(&day).map_err(unreadable)?, html.then(|| day_page(&day)))
+            (serde_json::to_value(&day).map_err(unreadable)?, html.then(|| day_document(&day).html()))
         }
         Period::Week => {
             let week = desk.upstream.week_report(back).await?.ok_or_else(none)?;
-            (serde_json::to_value(&week).map_err(unreadable)?, html.then(|| week_page(&week)))
+            (serde_json::to_value(&week).map_err(unreadable)?, html.then(|| week_document(&week).html()))
         }
     };
     Ok(page.map_or_else(|| json!({ "report": report }), |page| json!({ "html": page })))

@@ -18,6 +18,8 @@ mod presence;
 mod presence_stats;
 mod publish;
 mod refresh;
+mod report;
+mod report_page;
 mod rpc;
 mod subscribe;
 mod unsubscribe;
@@ -33,6 +35,7 @@ use crate::broker::Publisher;
 use crate::channel::{ChannelOptions, SessionId, UserId};
 use crate::clock::{Clock, Millis};
 use crate::guard::limits::{Limits, TooOften};
+use crate::metrics::Observatory;
 use crate::protocol::codes::{ClientError, ErrorCode, Refusal};
 use crate::session::Session;
 use crate::session::hub::{Found, Hub};
@@ -79,6 +82,8 @@ pub struct ApiState {
     pub topics: Arc<Topics>,
     /// The feeds, of which there are reports.
     pub upstream: Upstream,
+    /// `None`: nothing is measured.
+    pub metrics: Option<Arc<Observatory>>,
     pub clock: Clock,
     pub node: NodeInfo,
     /// Bytes of one body.
@@ -204,6 +209,7 @@ methods! {
     channels Channels(channels::ChannelsRequest<'a>) -> channels::ChannelsResult;
     info Info(info::InfoRequest) -> info::InfoResult;
     rpc Rpc(rpc::RpcRequest<'a>) -> Empty;
+    report Report(report::ReportRequest) -> report::ReportResult;
     upstream_report UpstreamReport(upstream_report::UpstreamReportRequest) -> upstream_report::UpstreamReportResult;
 }
 
@@ -220,8 +226,15 @@ impl Method {
             | Self::History
             | Self::HistoryRemove
             | Self::Channels => true,
-            Self::Disconnect | Self::Refresh | Self::Info | Self::Rpc | Self::UpstreamReport => false,
+            Self::Disconnect | Self::Refresh | Self::Info | Self::Rpc | Self::Report | Self::UpstreamReport => false,
         }
+    }
+}
+
+impl Method {
+    /// Whether a browser may ask it by GET.
+    const fn has_page(self) -> bool {
+        matches!(self, Self::Report | Self::UpstreamReport)
     }
 }
 
@@ -322,9 +335,9 @@ async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> 
     if method.is_none() && name != batch::NAME {
         return api.description.as_ref().and_then(|description| docs::serve(&request, name, description)).unwrap_or_else(respond::not_found);
     }
-    let has_page = method == Some(Method::UpstreamReport);
-    let wants_page = has_page && matches!(*request.method(), HttpMethod::GET | HttpMethod::HEAD);
-    if request.method() != HttpMethod::POST && !wants_page {
+    let has_page = method.is_some_and(Method::has_page);
+    let page = method.filter(|_| has_page && matches!(*request.method(), HttpMethod::GET | HttpMethod::HEAD));
+    if request.method() != HttpMethod::POST && page.is_none() {
         return respond::method_not_allowed(if has_page { "GET, HEAD, POST" } else { "POST" });
     }
     if let Err(refused) = api.limits.api.take(None, "", Some(client_address(&request))) {
@@ -337,8 +350,8 @@ async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> 
     if let Err(refused) = api.limits.keys.take(None, caller.name(), None) {
         return too_often(refused);
     }
-    if wants_page {
-        return upstream_report::page(&api, &caller, &request).await;
+    if let Some(method) = page {
+        return shown(&api, &caller, method, &request).await;
     }
     let body = match read(body, request.headers(), api.body_bytes_max, api.timeout).await {
         Ok(body) => body,
@@ -353,6 +366,14 @@ async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> 
         emit(ApiRefused { why: ApiRefusal::Malformed });
         respond::text(StatusCode::BAD_REQUEST, &format!("the body is not what {name} takes: {error}"))
     })
+}
+
+/// What a method that has a page shows by GET.
+async fn shown(api: &ApiState, caller: &Caller, method: Method, request: &HttpRequest) -> HttpResponse {
+    match method {
+        Method::Report => report_page::page(api, caller, report::NAME, request, async |asked| report::document(api, asked).await).await,
+        _ => report_page::page(api, caller, upstream_report::NAME, request, async |asked| upstream_report::document(api, asked).await).await,
+    }
 }
 
 fn too_often(refused: TooOften) -> HttpResponse {

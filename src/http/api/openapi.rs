@@ -1,7 +1,7 @@
 //! The API's description in OpenAPI 3.1, made from the table of methods and from the very types that are parsed and written.
 
 use super::publish::PublishResult;
-use super::{batch, describe, upstream_report};
+use super::{batch, describe, report, upstream_report};
 use crate::http::login;
 use crate::http::respond::ErrorBody;
 use crate::protocol::codes::ErrorCode;
@@ -46,7 +46,8 @@ pub fn document(prefix: &str, accounts: Option<&str>) -> Bytes {
     description.schema::<ErrorBody>();
     describe(&mut description);
     description.batch();
-    description.report_page();
+    description.report_page(report::NAME, "Shows how the hub did as a page");
+    description.report_page(upstream_report::NAME, "Shows a report of the feeds as a page");
     if let Some(prefix) = accounts {
         login::openapi::describe(&mut description, prefix);
     }
@@ -159,8 +160,8 @@ impl Description {
         self.path(batch::NAME, text, schema.into(), batch::EXAMPLE, Schema::from(answer), batch::EXAMPLE_RESULT);
     }
 
-    /// The one method that can also be asked by a browser.
-    fn report_page(&mut self) {
+    /// A method that can also be asked by a browser.
+    fn report_page(&mut self, method: &'static str, summary: &str) {
         let text = || ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build();
         let answer = |when: &str, kind: &str| ResponseBuilder::new().description(when).content(kind, text()).build();
         let parameter = |name: &str, when: &str, required, schema: ObjectBuilder| {
@@ -174,9 +175,9 @@ impl Description {
         };
         let period = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["day", "week"]));
         let operation = OperationBuilder::new()
-            .operation_id(Some("upstream_report_page"))
+            .operation_id(Some(format!("{method}_page")))
             .tag("methods")
-            .summary(Some("Shows a report of the feeds as a page"))
+            .summary(Some(summary))
             .description(Some("The same report for people: a page without scripts that needs nothing else."))
             .parameter(parameter("period", "Which kind of report.", Required::True, period))
             .parameter(parameter(
@@ -191,7 +192,7 @@ impl Description {
             .response("403", answer("The key is not for this method.", "text/plain"))
             .response("404", answer("Nothing is known of that time.", "text/plain"))
             .build();
-        if let Some((_, item)) = self.paths.iter_mut().find(|(name, _)| name == upstream_report::NAME) {
+        if let Some((_, item)) = self.paths.iter_mut().find(|(name, _)| name == method) {
             item.get = Some(operation);
         }
     }

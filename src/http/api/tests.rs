@@ -38,6 +38,7 @@ fn api(key: Option<&str>, insecure: bool) -> Arc<ApiState> {
         limits: Arc::new(Limits::new(&LimitSettings::default(), &clock)),
         topics,
         upstream: Upstream::new(PoolSettings::default(), &clock).unwrap(),
+        metrics: None,
         node: NodeInfo { uid: "node-1".to_string(), name: "hub".to_string(), version: "0.0.0".to_string(), started: clock.now() - 90_500 },
         clock,
         body_bytes_max: BODY_BYTES_MAX,
@@ -509,7 +510,8 @@ async fn the_description_has_every_method_and_error_and_nothing_dangling() {
     for code in [100, 102, 104, 106, 107, 108, 112] {
         assert!(text.contains(&format!("| {code} |")), "{code}");
     }
-    assert!(description["paths"]["/prefix/upstream_report"]["get"]["responses"]["200"]["content"]["text/html"].is_object(), "the one page");
+    assert!(description["paths"]["/prefix/upstream_report"]["get"]["responses"]["200"]["content"]["text/html"].is_object());
+    assert_eq!(description["paths"]["/prefix/report"]["get"]["operationId"], "report_page");
     let publish = &description["components"]["schemas"]["PublishRequest"];
     assert_eq!(publish["required"], json!(["channel"]));
     assert_eq!(publish["properties"]["version"]["type"], "integer");
@@ -578,6 +580,7 @@ async fn the_examples_of_the_description_are_taken_and_given() {
         ("presence_stats", "PresenceStatsResult", presence_stats::EXAMPLE_RESULT),
         ("history", "HistoryResult", history::EXAMPLE_RESULT),
         ("info", "InfoResult", info::EXAMPLE_RESULT),
+        ("report", "ReportResult", report::EXAMPLE_RESULT),
         ("channels", "ChannelsResult", channels::EXAMPLE_RESULT),
         ("presence", "PresenceResult", presence::EXAMPLE_RESULT),
         ("broadcast", "BroadcastResult", broadcast::EXAMPLE_RESULT),
@@ -679,4 +682,8 @@ async fn reports_of_the_feeds_are_json_for_programs_and_pages_for_people() {
         let (got, text) = send(&api, request).await;
         assert_eq!(got, status, "{name}: {text}");
     }
+    // Of the whole hub there are none here, where nothing is measured.
+    assert_eq!(call(&api, "report", json!({ "period": "day" })).await, error(ErrorCode::NOT_AVAILABLE));
+    let (status, text) = send(&api, test::TestRequest::get().uri("/api/report?period=week").insert_header(("x-api-key", KEY))).await;
+    assert!(status == 404 && text.contains("nothing to report on"), "{status} {text}");
 }

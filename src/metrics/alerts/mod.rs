@@ -8,7 +8,7 @@ mod defaults;
 mod rule;
 mod track;
 
-pub use rule::{About, BadRule, Route, Rule, Severity};
+pub use rule::{About, BadRule, Route, Rule, Severity, spoken};
 pub use track::{Firing, Preview, preview};
 
 use super::catalogue::Metric;
@@ -357,6 +357,15 @@ impl Alerts {
     /// The resolved ones of a time, newest first.
     pub fn resolved(&self, from: WallMs, to: WallMs, limit: usize) -> Vec<&Alert> {
         self.resolved.iter().filter(|alert| alert.resolved_at.is_some_and(|at| (from..to).contains(&at))).take(limit).collect()
+    }
+
+    /// Those that fired, or were firing, in a time; and whether some of it may be forgotten.
+    pub fn of_time(&self, from: WallMs, to: WallMs) -> (Vec<&Alert>, bool) {
+        let is_in = |alert: &&Alert| alert.fired_at.is_some_and(|at| at < to) && alert.resolved_at.is_none_or(|at| at >= from);
+        let firing = self.alerts.values().filter(|alert| alert.state == Phase::Firing);
+        let is_forgotten =
+            self.resolved.len() >= RESOLVED_MAX && self.resolved.back().and_then(|alert| alert.resolved_at).is_some_and(|at| at > from);
+        (self.resolved.iter().chain(firing).filter(is_in).collect(), is_forgotten)
     }
 
     pub fn silences(&self) -> &[Silence] {
