@@ -382,6 +382,11 @@ impl Outbox {
         self.backlog.borrow_mut().take();
     }
 
+    /// Bytes that the client has not taken yet.
+    pub fn waiting(&self) -> usize {
+        self.backlog.borrow().as_ref().map_or(0, |backlog| backlog.bytes)
+    }
+
     /// Whether the client has not taken yet what it was sent.
     pub fn is_behind(&self) -> bool {
         self.backlog.borrow().is_some()

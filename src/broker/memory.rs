@@ -33,6 +33,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 /// How long the result of an idempotent publish is remembered, as Centrifugo does.
 pub const IDEMPOTENCY_TTL: HumanDuration = HumanDuration::from_secs(300);
@@ -293,6 +294,8 @@ pub(super) struct Prepared {
     pub has_history: bool,
     /// Who is not given it now. Not stored.
     pub exclude: Option<Arc<Exclusion>>,
+    /// See [`Publish::arrived`].
+    pub arrived: Option<Instant>,
 }
 
 /// A publication that a stream has just taken in.
@@ -321,12 +324,12 @@ pub(super) struct Restored {
 /// What the broker that writes history to the store needs of the streams in memory.
 impl MemoryBroker {
     pub(super) fn prepare(&self, channel: &ChannelName, options: &ChannelOptions, publish: Publish) -> Prepared {
-        let Publish { data, info, tags, skip_history, idempotency_key, version, version_epoch, update, exclude } = publish;
+        let Publish { data, info, tags, skip_history, idempotency_key, version, version_epoch, update, exclude, arrived } = publish;
         let has_history = options.has_history() && !skip_history;
         let key = idempotency_key.filter(|key| !key.is_empty() && self.settings.idempotency_keys_max > 0).map(|key| digest(channel, &key));
         let version = Version { number: version, epoch: if version_epoch.is_empty() { 0 } else { digest("", &version_epoch) } };
         let data = if has_history { data.detached() } else { data };
-        Prepared { publication: Publication { offset: 0, data, info, tags, update }, version, key, has_history, exclude }
+        Prepared { publication: Publication { offset: 0, data, info, tags, update }, version, key, has_history, exclude, arrived }
     }
 
     pub(super) fn keeping(&self, options: &ChannelOptions) -> Keeping {
@@ -382,7 +385,8 @@ impl MemoryBroker {
         if let Some(key) = prepared.key {
             aftermath.forgotten = self.idempotency.lock().remember(key, position.clone(), now);
         }
-        self.deliver.deliver(channel, ChannelEvent::Publication { publication: appended.publication, position, exclude: prepared.exclude });
+        let Prepared { exclude, arrived, .. } = prepared;
+        self.deliver.deliver(channel, ChannelEvent::Publication { publication: appended.publication, position, exclude, arrived });
         drop(streams);
         self.finish(now, aftermath);
     }
@@ -422,7 +426,7 @@ impl MemoryBroker {
 
     /// Publishes; `kept` is called for what the stream took in, under the lock that keeps the order of the channel.
     pub(super) fn publish_and(&self, channel: &ChannelName, keeping: Keeping, prepared: Prepared, kept: impl FnOnce(Kept<'_>)) -> Published {
-        let Prepared { publication, version, key, has_history, exclude } = prepared;
+        let Prepared { publication, version, key, has_history, exclude, arrived } = prepared;
         let now = self.clock.now();
         let mut aftermath = Aftermath::default();
         let mut streams = self.shard(channel).streams.lock();
@@ -452,7 +456,7 @@ impl MemoryBroker {
             aftermath.forgotten = self.idempotency.lock().remember(key, published.clone(), now);
         }
         if let Some(publication) = publication {
-            self.deliver.deliver(channel, ChannelEvent::Publication { publication, position: published.clone(), exclude });
+            self.deliver.deliver(channel, ChannelEvent::Publication { publication, position: published.clone(), exclude, arrived });
         }
         drop(streams);
         self.finish(now, aftermath);

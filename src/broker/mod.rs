@@ -24,6 +24,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 /// An answer that a broker in this process has at once and one on the network has later. Awaiting a ready one costs nothing.
 pub enum Answer<T> {
@@ -93,6 +94,8 @@ pub struct Publish {
     pub update: Option<Arc<Update>>,
     /// Who is not given it.
     pub exclude: Option<Arc<Exclusion>>,
+    /// When it came to the hub, where that was before it was published; told to those who measure, and otherwise without meaning.
+    pub arrived: Option<Instant>,
 }
 
 /// Where a publication ended up: `None` without history.
@@ -122,6 +125,7 @@ pub enum ChannelEvent {
         publication: Arc<Publication>,
         position: Option<StreamPosition>,
         exclude: Option<Arc<Exclusion>>,
+        arrived: Option<Instant>,
     },
     Join(Arc<ClientInfo>),
     Leave(Arc<ClientInfo>),

@@ -17,6 +17,7 @@ mod host;
 mod leak;
 mod objectives;
 mod pace;
+mod paths;
 pub mod reports;
 pub mod sample;
 
@@ -27,6 +28,7 @@ use crate::clock::Clock;
 use crate::hooks::Courier;
 use crate::store::{Store, StoreError};
 use crate::telemetry::emit;
+use crate::telemetry::latency::{Counted, Path};
 use crate::telemetry::metrics::{AlertTold, AlertsTold, HistoryGivenUp, HistoryKept, HistoryNotKept};
 use crate::telemetry::watchdog::SingletonRestarted;
 use crate::topic::registry::Topics;
@@ -45,6 +47,7 @@ use leak::Growth;
 use objectives::{Objectives, Standing};
 use pace::Pace;
 use parking_lot::{Mutex, RwLock};
+use paths::Paths;
 use reports::{ReportSettings, Schedule};
 use sample::{Figures, Read, Sample, Sampler};
 use serde_json::{Map, Value, json};
@@ -550,6 +553,7 @@ struct Round {
     /// How long the newest canary took to come in.
     came_in: Option<Duration>,
     host: Host,
+    paths: Paths,
     steps: u64,
     last_at: Instant,
     /// CPU time of this thread at the last step, and the shares of the last minute's steps.
@@ -569,6 +573,7 @@ impl Round {
             canaries,
             came_in: None,
             host: Host::new(),
+            paths: Paths::new(Path::ALL.map(Counted::of)),
             steps: 0,
             last_at: Instant::now(),
             cpu: host::thread_cpu(),
@@ -600,6 +605,7 @@ impl Round {
         }
         let mut values = Values::default();
         self.host.read(elapsed, &mut values);
+        self.paths.step(Path::ALL.map(Counted::of), &mut values);
         values[Metric::HostDiskFree] = *observatory.disk_free.lock();
         values[Metric::MetricsCost] = self.cost;
         let Growth { memory, descriptors, actors } = *observatory.growth.lock();

@@ -33,6 +33,7 @@ use crate::protocol::centrifuge::{Codec, Command, NotJson, Reply, Request, Wire}
 use crate::protocol::codes::{Disconnect, ErrorCode};
 use crate::protocol::websocket::{self, CloseReason, Incoming, Opcode};
 use crate::telemetry::emit;
+use crate::telemetry::latency::{self, Path};
 use crate::telemetry::sessions::{CommandReceived, CommandRefused, Ended, FrameRefused, SessionClosed, SessionOpened, TokenRefused};
 use crate::telemetry::tap;
 use actix::WeakAddr;
@@ -49,6 +50,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{self, Poll};
+use std::time::{Duration, Instant};
 use subscription::Subscription;
 use tokio::net::tcp::OwnedReadHalf;
 use worker::{Batch, Place, READ_BYTES_MAX, Worker};
@@ -180,8 +182,13 @@ pub struct Session {
     next_ping: Millis,
     /// By when an unanswered ping must be answered.
     pong_due: Option<Millis>,
+    /// When the last ping went out, and how long the one took that was answered last.
+    pinged_at: Option<Instant>,
+    round_trip: Option<Duration>,
     errors: u32,
     errors_since: Millis,
+    /// When the command that is being carried out had its turn.
+    turn_since: Instant,
     /// Calls of procedures under way.
     calls: u16,
     started_at: Millis,
@@ -226,8 +233,11 @@ impl Session {
             pings_by_frame,
             next_ping: 0,
             pong_due: None,
+            pinged_at: None,
+            round_trip: None,
             errors: 0,
             errors_since: now,
+            turn_since: Instant::now(),
             calls: 0,
             started_at: now,
             active_at: now,
@@ -550,10 +560,11 @@ impl Session {
 
     /// Carries a command out, or keeps it as the first to try again.
     fn try_command(&mut self, id: u32, request: Request, ctx: &mut Context<Self>) {
-        if !std::mem::take(&mut self.is_counted)
-            && let Err(()) = self.count(id, &request)
-        {
-            return;
+        if !std::mem::take(&mut self.is_counted) {
+            self.turn_since = Instant::now();
+            if let Err(()) = self.count(id, &request) {
+                return;
+            }
         }
         match self.command(id, &request, ctx) {
             Step::Done => {}
@@ -645,6 +656,13 @@ fn read_plain(tls: &mut ServerConnection, buffer: &mut BytesMut) -> std::io::Res
 
 // === Replies ===
 impl Session {
+    /// A command was answered that had its turn this long ago.
+    fn took(&self, path: Path, time: Duration) {
+        if !self.is_canary() {
+            latency::took(path, time);
+        }
+    }
+
     /// Queues a reply, to be sent with the others of this turn.
     fn reply(&mut self, reply: &Reply) {
         let count = {
@@ -821,21 +839,29 @@ impl Session {
         if settings.pong_timeout_ms > 0 && self.answers_pings() {
             self.pong_due = Some(now + settings.pong_timeout_ms);
         }
+        self.pinged_at = Some(Instant::now());
         let frame = if self.pings_by_frame { &[0x89, 0] } else { self.wire().ping() };
         self.outbox.send(&Bytes::from_static(frame));
     }
 
     /// A pong of the protocol: `{}`.
     fn pong(&mut self) {
-        if self.pings_by_frame || self.pong_due.take().is_none() {
-            self.disconnect(Disconnect::BAD_REQUEST);
+        if self.pings_by_frame || self.pong_due.is_none() {
+            return self.disconnect(Disconnect::BAD_REQUEST);
         }
+        self.answered_ping();
     }
 
     /// A pong frame: anybody may send one at any time (RFC 6455, 5.5.3).
     fn frame_pong(&mut self) {
         if self.pings_by_frame || self.wire().is_unidirectional() {
-            self.pong_due = None;
+            self.answered_ping();
+        }
+    }
+
+    fn answered_ping(&mut self) {
+        if self.pong_due.take().is_some() {
+            self.round_trip = self.pinged_at.map(|at| at.elapsed());
         }
     }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use globset::GlobMatcher;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Subscriptions that a description lists.
 const DESCRIBED_MAX: usize = 256;
@@ -59,6 +60,12 @@ pub struct Description {
     /// Errors answered in the present minute.
     pub errors: u32,
     pub is_pong_due: bool,
+    /// How long ago the last ping went out.
+    pub pinged_ago: Option<Duration>,
+    /// Of the ping that was answered last.
+    pub round_trip: Option<Duration>,
+    /// Bytes that wait in the outbox.
+    pub waiting_bytes: usize,
     pub pings_by_frame: bool,
     /// Bytes of a message that has not come in whole yet.
     pub unread_bytes: usize,
@@ -92,6 +99,9 @@ impl Handler<Describe> for Session {
             calls: self.calls,
             errors: self.errors,
             is_pong_due: self.pong_due.is_some(),
+            pinged_ago: self.pinged_at.map(|at| at.elapsed()),
+            round_trip: self.round_trip,
+            waiting_bytes: self.outbox.waiting(),
             pings_by_frame: self.pings_by_frame,
             unread_bytes: self.unread.len(),
             worker: self.worker.fan.index,

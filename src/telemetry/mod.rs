@@ -20,6 +20,7 @@ pub mod certificates;
 pub mod content;
 pub mod history;
 pub mod http;
+pub mod latency;
 pub mod logs;
 pub mod mercure;
 pub mod metrics;
@@ -69,6 +70,7 @@ pub fn show_from_the_start() {
     content::show();
     history::show();
     http::show();
+    latency::show();
     metrics::show();
     sessions::show();
     store::show();

@@ -6,8 +6,10 @@ use crate::channel::{ChannelName, Payload, StreamPosition, TagsFilter};
 use crate::protocol::centrifuge::reply::{Body, Push, Reply};
 use crate::protocol::centrifuge::{Codec, NotJson, Wire};
 use crate::protocol::fossil;
+use crate::telemetry::latency::{Path, took};
 use bytes::{Bytes, BytesMut};
 use std::sync::OnceLock;
+use std::time::Instant;
 
 /// A frame that is made when it is first needed.
 type Frame = OnceLock<Result<Bytes, NotJson>>;
@@ -36,6 +38,8 @@ impl Frames {
 pub struct Encoded {
     pub channel: ChannelName,
     pub event: ChannelEvent,
+    /// When the broker handed it on.
+    at: Instant,
     /// The channel that it happened in, where the topic is that of a pattern.
     source: Option<ChannelName>,
     frames: Frames,
@@ -62,12 +66,22 @@ struct Patched {
 
 impl Encoded {
     pub fn new(channel: ChannelName, event: ChannelEvent) -> Self {
-        Self { channel, event, source: None, frames: Frames::default(), deltas: OnceLock::new() }
+        Self { channel, event, at: Instant::now(), source: None, frames: Frames::default(), deltas: OnceLock::new() }
     }
 
     /// What happened in the channel `source`, for those who are subscribed to `pattern`.
     pub fn under(pattern: ChannelName, source: ChannelName, event: ChannelEvent) -> Self {
         Self { source: Some(source), ..Self::new(pattern, event) }
+    }
+
+    /// It is with all subscribers of a worker.
+    pub fn is_written(&self) {
+        if let ChannelEvent::Publication { arrived, .. } = &self.event {
+            took(Path::Delivery, self.at.elapsed());
+            if let Some(arrived) = arrived {
+                took(Path::FeedDelivery, arrived.elapsed());
+            }
+        }
     }
 
     /// The complete frame, as it goes out.

@@ -6,7 +6,7 @@
 use super::event::Encoded;
 use super::fanout::{self, Fanout, PROBE, WorkerCounts, WorkerPulse};
 use super::listing::{Page, PageAsked, Walk};
-use super::meter::Meter;
+use super::meter::{self, Meter};
 use super::prefixes::Prefixes;
 use super::{Attach, Detach, Happened, Topic, TopicSettings};
 use crate::broker::{Broker, ChannelEvent, Deliver};
@@ -101,6 +101,8 @@ pub struct TopicFacts {
     pub bytes_in_flight: usize,
     pub subscribers: usize,
     pub publications_per_second: f64,
+    /// The same over the last minute: see [`Meter::curve`].
+    pub curve: [f64; meter::WINDOWS],
     /// An event could not be given to it.
     pub is_lagging: bool,
 }
@@ -437,6 +439,7 @@ impl Topics {
             bytes_in_flight: entry.in_flight.0.load(Ordering::Relaxed),
             subscribers: entry.audience.len(),
             publications_per_second: entry.publications.per_second(now),
+            curve: entry.publications.curve(now),
             is_lagging: entry.is_lagging,
         })
     }

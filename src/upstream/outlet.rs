@@ -105,6 +105,7 @@ impl Outlet {
     /// Deals with one event, whole. An error ends the connection; what it is about is asked for again. Says whether to go on: behind an
     /// event that the second connection has brought too, the first one has nothing more to bring.
     pub async fn take(&self, side: Side, event: StreamEvent, tally: &mut Tally) -> Result<ControlFlow<()>, Ending> {
+        let arrived = std::time::Instant::now();
         let _turn = self.turn.lock().await;
         tally.events += 1;
         let (id, has_id) = (Arc::clone(&event.last_event_id), event.has_id);
@@ -127,7 +128,7 @@ impl Outlet {
         match route {
             Route::To { channel, event_time_ms } => {
                 tally.note_time(event_time_ms, self.clock.wall_ms());
-                self.hand_on(channel, event, tally).await?;
+                self.hand_on(channel, event, arrived, tally).await?;
             }
             Route::Nowhere => tally.drop_event(&format!("type {:?} leads to no channel", shown(&event.event_type))),
             Route::Unwanted => tally.unwanted += 1,
@@ -174,9 +175,9 @@ impl Outlet {
     }
 
     /// Publishes, again and again while the broker cannot, for as long as the feed's settings allow.
-    async fn hand_on(&self, channel: ChannelName, event: StreamEvent, tally: &mut Tally) -> Result<(), Ending> {
+    async fn hand_on(&self, channel: ChannelName, event: StreamEvent, arrived: std::time::Instant, tally: &mut Tally) -> Result<(), Ending> {
         let settings = &self.tenure.feed().settings;
-        let mut publish: Publish = publish_of(event, settings.format);
+        let mut publish = Publish { arrived: Some(arrived), ..publish_of(event, settings.format) };
         let admitted = match self.publisher.rules.options(&channel) {
             Ok(options) => self.publisher.admit(&channel, options, publish.data).map(|data| (Arc::clone(options), data)),
             Err(error) => {

@@ -31,6 +31,22 @@ async fn code(client: &mut Client, command: &str, arguments: Value) -> u64 {
 }
 
 #[tokio::test]
+async fn a_session_tells_what_waits_for_it_and_how_far_it_is_away() {
+    let hub = hub(json!({ "client": { "ping_interval": "1s", "pong_timeout": "900ms" } })).await;
+    let mut viewer = operator(&hub, "viewer").await;
+    let session = json!({ "session": viewer.id() });
+    // It is connected and answers pings while it asks.
+    let shown = eventually("the first pong", async || {
+        let shown = done(&mut viewer, "admin.sessions.show", session.clone()).await["session"].take();
+        if shown["round_trip_ms"].is_number() { Ok(shown) } else { Err(shown.to_string()) }
+    })
+    .await;
+    assert_eq!((&shown["waiting_bytes"], shown["last_ping"].is_i64()), (&json!(0), true), "{shown}");
+    assert!(shown["round_trip_ms"].as_f64().is_some_and(|ms| ms > 0.0 && ms < 900.0), "{shown}");
+    viewer.leave().await;
+}
+
+#[tokio::test]
 async fn every_command_is_open_to_its_roles_and_refused_to_all_others() {
     let hub = hub(json!({})).await;
     let mut admin = operator(&hub, "admin").await;
@@ -306,6 +322,8 @@ async fn channels_are_listed_with_what_goes_on_in_them() {
     assert_eq!((&top["channels"][0]["channel"], &top["count"], &top["channels"][1]), (&json!("news:1"), &json!(2), &Value::Null), "{top}");
     let shown = done(&mut operator, "admin.channels.show", json!({ "channel": "room:1" })).await;
     assert_eq!(shown["present"]["first"][0]["user"], "alice", "{shown}");
+    let rates = shown["curve"]["publications_per_second"].as_array().map(Vec::len);
+    assert_eq!((&shown["curve"]["step_ms"], rates), (&json!(4_000), Some(15)), "a minute of the rate: {shown}");
     done(&mut operator, "admin.history.purge", json!({ "channel": "news:1", "confirm": true })).await;
     let shown = done(&mut operator, "admin.channels.show", json!({ "channel": "news:1" })).await;
     assert_eq!((&shown["history"]["publications"], &shown["history"]["offset"]), (&json!(0), &json!(3)), "the position stays");

@@ -222,6 +222,46 @@ async fn canaries_are_clients_that_nobody_sees_and_nothing_keeps_out() {
     viewer.leave().await;
 }
 
+/// An application that takes its time is seen where it is taken, and nowhere else; every path tells of itself.
+#[tokio::test]
+async fn a_known_delay_shows_in_the_path_that_has_it() {
+    const DELAY_MS: f64 = 300.0;
+    // Accepted by the system, and answered by nobody: the call ends with its time.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let endpoint = format!("http://{}/", silent.local_addr().expect("it is bound"));
+    let feed = Feed::start();
+    let hub = hub(json!({
+        "upstream": { "feeds": [{ "name": "market", "url": feed.url(), "channel": "news:market" }] },
+        "rpc": { "proxy": { "endpoint": endpoint, "timeout": "300ms" }, "without_namespace": { "proxy_enabled": true } },
+    }))
+    .await;
+    let mut viewer = person(&hub, "viewer").await;
+    viewer.subscribe("$metrics:overview").await;
+    let mut client = hub.connect(Codec::Json).await;
+    let position = client.subscribe("news:market").await;
+    feed.say("id: 1\ndata: {}\n\n");
+    client.publication("news:market").await;
+    hub.publish("news:market", 2).await;
+    client.publication("news:market").await;
+    let mut back = hub.connect(Codec::Json).await;
+    back.recover("news:market", &position["position"]).await;
+    assert_eq!(client.error_of("rpc", json!({ "method": "x", "data": {} })).await, 100);
+    let quick = ["delivery", "feed_delivery", "connect", "subscribe", "recovery", "api_publish"];
+    let is_told = |values: &Map<String, Value>| quick.iter().chain(&["rpc"]).all(|path| number(values, &format!("{path}.p99_ms")) >= 0.0);
+    let values = until(&mut viewer, "all paths", is_told).await;
+    assert!((DELAY_MS..DELAY_MS * 10.0).contains(&number(&values, "rpc.p50_ms")), "{values:?}");
+    assert!(quick.iter().all(|path| number(&values, &format!("{path}.p50_ms")) < DELAY_MS), "{values:?}");
+    assert_eq!(hub.metric("aether_latency_seconds_count", r#"path="rpc""#).await, 1.0);
+    let within = |bound: &str| format!(r#"path="rpc",le="{bound}""#);
+    assert_eq!(
+        (hub.metric("aether_latency_seconds_bucket", &within("0.25")).await, hub.metric("aether_latency_seconds_bucket", &within("+Inf")).await),
+        (0.0, 1.0)
+    );
+    for client in [client, back, viewer] {
+        client.leave().await;
+    }
+}
+
 /// Waits for the next notice of an alert of this rule.
 async fn notice(client: &mut Client, rule: &str, what: &str) -> Value {
     loop {

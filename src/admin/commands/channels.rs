@@ -9,6 +9,7 @@ use crate::channel::{ChannelName, is_own};
 use crate::protocol::codes::ClientError;
 use crate::session::procedures::Caller;
 use crate::topic::listing::PageAsked;
+use crate::topic::meter;
 use crate::topic::registry::WatchedChannel;
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ commands! {
     "admin.channels.list" Some(Right::ChannelsRead), Reads, "pattern", List, list, r#"{"pattern":"news:*","limit":50}"#,
         "Lists channels with subscribers, ordered by name: subscribers, publications a second, kept publications.";
     "admin.channels.show" Some(Right::ChannelsRead), Reads, "channel", Show, show, r#"{"channel":"news:world"}"#,
-        "Shows one channel: its options, subscribers, stream and who is present.";
+        "Shows one channel: its options, subscribers, rate over the last minute, stream and who is present.";
     "admin.channels.top" Some(Right::ChannelsRead), Reads, "pattern", Top, top, r#"{"by":"rate","limit":20}"#,
         "Lists the channels with the most subscribers, or the most publications a second.";
     "admin.channels.publish" Some(Right::Broadcast), Changes, "channel", Send, publish, r#"{"channel":"news:world","data":{"text":"hello"}}"#,
@@ -181,6 +182,7 @@ async fn show(desk: Arc<Desk>, _: Caller, Show { channel }: Show) -> Result<Valu
         "pattern": options.is_pattern,
         "subscribers": topic.as_ref().map_or(0, |topic| topic.subscribers),
         "publications_per_second": topic.as_ref().map_or(0.0, |topic| topic.publications_per_second),
+        "curve": topic.as_ref().map(|topic| json!({ "step_ms": meter::WINDOW_MS, "publications_per_second": topic.curve })),
         "history": stream(&desk, &channel).await,
         "present": present,
         "options": **options,

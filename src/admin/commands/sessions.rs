@@ -6,18 +6,22 @@ use crate::admin::desk::Desk;
 use crate::auth::{Right, Role};
 use crate::channel::{SessionId, UserId};
 use crate::protocol::codes::Disconnect;
-use crate::session::Disconnected;
 use crate::session::facts::{SessionFacts, Transport};
 use crate::session::hub::SessionQuery;
 use crate::session::procedures::Caller;
+use crate::session::{Describe, Disconnected};
 use crate::store::LoginId;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Sessions that are looked through for a text; beyond it the answer says that it is not complete.
 const SEARCHED_MAX: usize = 200_000;
+
+/// Time for a session to tell what only it knows.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// Sessions that are told to leave before other tasks of the thread get their turn.
 const TURN: usize = 256;
@@ -30,7 +34,7 @@ commands! {
     "admin.sessions.find" Some(Right::SessionsRead), Reads, "text", Find, find, r#"{"text":"firefox"}"#,
         "Finds sessions whose user, address, device or id holds a text.";
     "admin.sessions.show" Some(Right::SessionsRead), Reads, "session", Show, show, r#"{"session":"6f9b7a52-3d0c-4f2e-8a25-0d7c1f5f7a10"}"#,
-        "Shows one session.";
+        "Shows one session: who it is, what waits for it, its last ping and how long the answer took.";
     "admin.sessions.kick" Some(Right::SessionsKick), Changes, "user", Kick, kick, r#"{"user":"alice","reason":"please sign in again","code":4000}"#,
         "Closes sessions: one, or all of a user, login, token, address or role.";
 }
@@ -214,7 +218,17 @@ arguments! {
 
 async fn show(desk: Arc<Desk>, _: Caller, Show { session }: Show) -> Result<Value, Failure> {
     let found = desk.hub.find(session).ok_or_else(|| not_found(session))?;
-    Ok(json!({ "session": described(&found.facts) }))
+    let mut shown = described(&found.facts);
+    // What a session whose worker is held up does not tell in time is not known; the rest is.
+    let inside = tokio::time::timeout(ANSWER_MAX, found.addr.send(Describe)).await.ok().and_then(Result::ok);
+    let ms = |time: Duration| (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0;
+    let wall_ms = desk.clock.wall_ms();
+    let pinged_at = |ago: Duration| wall_ms.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX));
+    shown["waiting_bytes"] = json!(inside.as_ref().map(|inside| inside.waiting_bytes));
+    shown["last_ping"] = json!(inside.as_ref().and_then(|inside| inside.pinged_ago).map(pinged_at));
+    shown["is_pong_due"] = json!(inside.as_ref().map(|inside| inside.is_pong_due));
+    shown["round_trip_ms"] = json!(inside.as_ref().and_then(|inside| inside.round_trip).map(ms));
+    Ok(json!({ "session": shown }))
 }
 
 pub(super) fn not_found(session: SessionId) -> Failure {

@@ -148,6 +148,7 @@ pub fn decode(body: Bytes, offset: u64) -> Option<Read> {
         key: number(&body.key),
         has_history: true,
         exclude: None,
+        arrived: None,
     };
     Some(Read { prepared, order: body.order })
 }

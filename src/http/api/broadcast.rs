@@ -6,10 +6,12 @@ use super::{Call, Outcome, TURN};
 use crate::broker::{Answer, Publish, PublishError, Published};
 use crate::channel::{ChannelName, ChannelOptions, Payload};
 use crate::protocol::codes::{ClientError, ErrorCode, Refusal};
+use crate::telemetry::latency::{Path, took};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 use utoipa::ToSchema;
 
 /// Channels of one call.
@@ -114,6 +116,7 @@ pub async fn call(call: &Call<'_>, request: BroadcastRequest<'_>) -> Result<Broa
         exclude: ExcludedView::read(request.exclude)?,
         ..Publish::default()
     };
+    let began = Instant::now();
     let mut content = Content { data, publish, admitted: HashMap::new(), call };
     let mut responses = Vec::with_capacity(request.channels.len());
     for channels in request.channels.chunks(TURN) {
@@ -122,5 +125,6 @@ pub async fn call(call: &Call<'_>, request: BroadcastRequest<'_>) -> Result<Broa
         responses.extend(futures_util::future::join_all(turn).await.into_iter().map(Outcome));
         tokio::task::yield_now().await;
     }
+    took(Path::ApiPublish, began.elapsed());
     Ok(BroadcastResult { responses })
 }

@@ -5,9 +5,11 @@ use super::json::{self, List, Text, Texts, null_as_default};
 use crate::broker::{Exclusion, Publish, Published};
 use crate::channel::{ChannelName, SessionId, UserId};
 use crate::protocol::codes::{ClientError, ErrorCode, Refusal};
+use crate::telemetry::latency::{Path, took};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
+use std::time::Instant;
 use utoipa::ToSchema;
 
 /// Tags of one publication. They travel with it to every subscriber.
@@ -140,7 +142,9 @@ pub async fn call(call: &Call<'_>, request: PublishRequest<'_>) -> Result<Publis
         exclude: ExcludedView::read(request.exclude)?,
         ..Publish::default()
     };
+    let began = Instant::now();
     let published = call.api.publisher.publish_in(&ChannelName::new(&request.channel), options, publish).await;
+    took(Path::ApiPublish, began.elapsed());
     published.map(PublishResult::from).map_err(|error| error.refusal())
 }
 

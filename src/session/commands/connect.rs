@@ -14,6 +14,7 @@ use crate::session::facts::{Credentials, SessionFacts, SessionKey};
 use crate::session::subscription::Grant;
 use crate::session::{Disconnected, Identity, Phase};
 use crate::telemetry::emit;
+use crate::telemetry::latency::Path;
 use crate::telemetry::sessions::{Ended, SessionConnected};
 use crate::topic::shard::Shard;
 use actix::{AsyncContext, Context};
@@ -297,6 +298,7 @@ impl Session {
             time: if settings.tell_time { wall_ms } else { 0 },
         };
         self.reply(&Reply::Connect { id, result: &result });
+        self.took(Path::Connect, self.turn_since.elapsed());
         for one in server_side {
             self.join(&one.shard, &one.grant, None);
         }

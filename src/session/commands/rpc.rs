@@ -8,6 +8,7 @@ use crate::protocol::centrifuge::command::RpcRequest;
 use crate::protocol::codes::ErrorCode;
 use crate::session::Phase;
 use crate::session::procedures::{CallError, Caller, OWN_METHODS};
+use crate::telemetry::latency::Path;
 use actix::prelude::*;
 use bytes::Bytes;
 use std::time::Duration;
@@ -27,13 +28,19 @@ impl Session {
         {
             let question = Question { method: Some(&request.method), ..self.question() };
             return match backend.ask(question, &request.data, self.asker()) {
-                Answer::Ready(outcome) => self.heard(id, told(outcome)),
+                Answer::Ready(outcome) => {
+                    self.took(Path::Rpc, self.turn_since.elapsed());
+                    self.heard(id, told(outcome))
+                }
                 Answer::Later(future) => self.call(ctx, future, move |session, outcome| session.heard(id, told(outcome))),
             };
         }
         let caller = Caller::of(&identity.facts);
         match self.worker.procedures.call(caller, request.method.clone(), request.data.clone()) {
-            Answer::Ready(result) => self.called(id, result),
+            Answer::Ready(result) => {
+                self.took(Path::Rpc, self.turn_since.elapsed());
+                self.called(id, result)
+            }
             Answer::Later(future) => {
                 let timeout = Duration::from_millis(settings.call_timeout_ms);
                 let late = |_| Err(CallError::new(ErrorCode::INTERNAL, "the procedure did not answer in time"));
@@ -51,9 +58,11 @@ impl Session {
         then: impl FnOnce(&mut Self, T) -> Step + 'static,
     ) -> Step {
         self.calls += 1;
+        let since = self.turn_since;
         ctx.spawn(answer.into_actor(self).map(move |result, session, _| {
             session.calls -= 1;
             if matches!(session.phase, Phase::Connected(_)) {
+                session.took(Path::Rpc, since.elapsed());
                 then(session, result);
                 session.flush_replies();
             }

@@ -15,6 +15,7 @@ use crate::session::procedures::Caller;
 use crate::session::recovery::{self, Recovery};
 use crate::session::subscription::{Grant, Subscription};
 use crate::telemetry::emit;
+use crate::telemetry::latency::Path;
 use crate::telemetry::sessions::SubscriberRecovered;
 use crate::topic::fanout::PROBE;
 use crate::topic::shard::Shard;
@@ -307,6 +308,7 @@ impl Session {
             }
         }
         self.join(shard, grant, publications.last().map(|publication| &publication.data));
+        self.took(if result.was_recovering { Path::Recovery } else { Path::Subscribe }, self.turn_since.elapsed());
         if grant.expires_at.is_some() {
             self.schedule(self.worker.clock.now());
         }
