@@ -64,6 +64,9 @@ pub mod mercure;
 /// The application decides: asked over HTTP who may what.
 #[cfg(feature = "server")]
 pub mod hooks;
+/// Letters to people, over SMTP.
+#[cfg(feature = "server")]
+pub mod mail;
 /// Actors, one a client connection; who is connected; what clients ask.
 #[cfg(feature = "server")]
 pub mod session;

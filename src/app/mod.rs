@@ -363,10 +363,13 @@ impl House {
             Audit::start(Arc::clone(&store), clock.clone(), settings::audit(config), move |record| publish_record(&publisher, record))
         };
         let courier = if config.metrics.enabled { Courier::start(&settings::alerts_courier(config), &clock)? } else { None };
+        let (alert_letters, report_letters) = if config.metrics.enabled { settings::letters(config, &node.name, &clock)? } else { (None, None) };
         let metrics = config.metrics.enabled.then(|| {
             set_process_apart();
             Observatory::new(ObservatoryParts {
                 courier,
+                alert_letters,
+                report_letters,
                 clock: clock.clone(),
                 house: Arc::new(Measured {
                     state: state.clone(),
@@ -449,6 +452,7 @@ impl House {
             debug_key: web::Data::new(DebugKey(Arc::clone(&api_keys))),
             health: path(config.health.enabled, &config.health.handler_prefix),
             ready: path(config.ready.enabled, &config.ready.handler_prefix),
+            metrics_gate: web::Data::new(settings::metrics_gate(config)?),
             metrics: path(config.prometheus.enabled, &config.prometheus.handler_prefix),
             websockets: [&websocket.path, &websocket.uni_path].into_iter().flatten().cloned().collect(),
             streams: Arc::new(settings::streams(config, &entrance)),

@@ -5,31 +5,34 @@ use crate::auth::accounts::AccountSettings;
 use crate::auth::passwords::PasswordSettings;
 use crate::auth::throttle::ThrottleRules;
 use crate::auth::{
-    Algorithm, HubKey, HubKeyError, HubTokens, Jwks, JwksSettings, MercureKey, MercureTokenSettings, MercureTokens, OriginRule, TokenSettings,
-    TokenVerifier,
+    Algorithm, ApiKey, HubKey, HubKeyError, HubTokens, Jwks, JwksSettings, MercureKey, MercureTokenSettings, MercureTokens, OriginRule,
+    TokenSettings, TokenVerifier,
 };
 use crate::broker::{MemoryBrokerSettings, Publisher};
 use crate::clock::{Clock, Millis};
 use crate::config::{
-    CommandLimitsConfig, Config, FeedConfig, FeedFormat, FeedStart, LimitsConfig, MercureKeyConfig, SubscriptionTokenConfig, TokenConfig,
+    CommandLimitsConfig, Config, EmailTls, FeedConfig, FeedFormat, FeedStart, LimitsConfig, MercureKeyConfig, SubscriptionTokenConfig, TokenConfig,
     UpstreamConfig,
 };
 use crate::content::{ContentRuleError, ContentRules};
 use crate::guard::limits::{LimitSettings, Limits, Rates};
-use crate::hooks::{CourierSettings, Hooks};
+use crate::hooks::{Courier, CourierSettings, Hooks, Waiting};
 use crate::http::api::NodeInfo;
 use crate::http::connection::Deadlines;
 use crate::http::forwarded::{ForwardedBy, TrustedProxies};
 use crate::http::live::LiveSettings;
 use crate::http::mercure::{MercureState, Origins, cors};
+use crate::http::metrics::MetricsGate;
 use crate::http::pages::{PageSettings, TransportPaths};
 use crate::http::transports::entrance::{ConnectRate, Entrance};
 use crate::http::transports::streams::{Endpoint, StreamSettings};
 use crate::http::transports::websocket::WebsocketSettings;
+use crate::mail::{MailSettings, Mailer, Protection, ready_letters};
 use crate::mercure::log::LogSettings;
 use crate::mercure::names::TopicNames;
 use crate::mercure::{Drain, MercureHub, MercureSettings};
 use crate::metrics::MetricsSettings;
+use crate::metrics::alerts::letter::letters as alert_letters;
 use crate::metrics::reports::ReportSettings;
 use crate::outbox::OutboxLimits;
 use crate::protocol::event_stream::EventStreamLimits;
@@ -47,9 +50,10 @@ use crate::upstream::{
 };
 use anyhow::{Context, anyhow};
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::net::{AddrParseError, IpAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Milliseconds that the broker may take to tell a position.
 const BROKER_MS_MAX: Millis = 2_000;
@@ -96,6 +100,61 @@ pub fn alerts_courier(config: &Config) -> CourierSettings<'_> {
         bytes_max: webhook.queue_size_max.bytes(),
         batch_max: ALERTS_IN_A_REQUEST,
     }
+}
+
+/// Who carries alerts and reports by e-mail; reads the files of password and certificate.
+pub fn letters(config: &Config, node: &str, clock: &Clock) -> anyhow::Result<(Option<Arc<Courier>>, Option<Arc<Courier>>)> {
+    /// Alerts of one letter. It names fewer, and counts them all.
+    const ALERTS_IN_A_LETTER: usize = 1_000;
+    let (email, alerts, reports) = (&config.email, &config.alerts, &config.reports);
+    if email.host.is_empty() {
+        return Ok((None, None));
+    }
+    let password = match email.password_file.as_str() {
+        "" => email.password.expose().to_string(),
+        file => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("email.password_file: cannot read {file}"))?;
+            text.lines().next().unwrap_or_default().to_string()
+        }
+    };
+    let ca_pem = match email.ca_pem_file.as_str() {
+        "" => Vec::new(),
+        file => std::fs::read(file).with_context(|| format!("email.ca_pem_file: cannot read {file}"))?,
+    };
+    let settings = MailSettings {
+        host: email.host.clone(),
+        port: email.port(),
+        protection: match email.tls {
+            EmailTls::None => Protection::None,
+            EmailTls::Starttls => Protection::Starttls,
+            EmailTls::Tls => Protection::Tls,
+        },
+        ca_pem,
+        login: (!email.user.is_empty()).then(|| (email.user.clone(), password)),
+        from: email.from.clone(),
+        timeout: email.timeout.duration(),
+    };
+    let courier = |to: &[String], batch_max, gather, write| -> anyhow::Result<Option<Arc<Courier>>> {
+        if to.is_empty() {
+            return Ok(None);
+        }
+        let waiting = Waiting {
+            path: "email",
+            timeout: email.timeout.duration(),
+            retry_initial: email.retry_initial.duration(),
+            retry_max: email.retry_max.duration(),
+            events_max: email.queue_max,
+            bytes_max: email.queue_size_max.bytes(),
+            batch_max,
+            gather,
+        };
+        Ok(Some(Courier::with(waiting, Arc::new(Mailer::new(&settings, to, clock, write)?))))
+    };
+    let to_alert: &[String] = if alerts.enabled { &alerts.email.to } else { &[] };
+    Ok((
+        courier(to_alert, ALERTS_IN_A_LETTER, alerts.email.gather.duration(), alert_letters(node))?,
+        courier(&reports.email_to, 1, Duration::ZERO, ready_letters())?,
+    ))
 }
 
 /// What payloads must be. Reads the schemas that stand in files.
@@ -371,9 +430,19 @@ pub fn mercure_endpoints(
 /// Who is believed about the addresses of clients.
 pub fn proxies(config: &Config) -> anyhow::Result<TrustedProxies> {
     let http = &config.http_server;
-    let network = |text: &String| text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())));
-    let networks = http.trusted_proxies.iter().map(network).collect::<Result<_, _>>().context("http_server.trusted_proxies")?;
+    let networks = networks(&http.trusted_proxies).context("http_server.trusted_proxies")?;
     Ok(TrustedProxies::new(networks, ForwardedBy::parse(&http.forwarded_header).unwrap_or_default()))
+}
+
+/// Who may read `/metrics`.
+pub fn metrics_gate(config: &Config) -> anyhow::Result<MetricsGate> {
+    let networks = networks(&config.prometheus.allowed_addresses).context("prometheus.allowed_addresses")?;
+    Ok(MetricsGate { token: ApiKey::new(config.prometheus.token.expose()), networks })
+}
+
+/// Addresses alone are networks of one.
+fn networks(texts: &[String]) -> Result<Vec<IpNet>, AddrParseError> {
+    texts.iter().map(|text| text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())))).collect()
 }
 
 pub fn limits(config: &Config) -> LimitSettings {

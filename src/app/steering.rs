@@ -156,6 +156,8 @@ fn changes(old: &Config, new: &Config) -> Vec<String> {
         ("upstream", old.upstream != new.upstream),
         ("store", old.store != new.store),
         ("alerts", old.alerts != new.alerts),
+        ("email", old.email != new.email),
+        ("prometheus", old.prometheus != new.prometheus),
     ];
     for (section, differs) in sections {
         if differs && !changed.iter().any(|option| option.split('.').next() == Some(section)) {

@@ -62,11 +62,12 @@ impl Default for ObjectivesConfig {
 pub struct AlertsConfig {
     pub enabled: bool,
     pub webhook: AlertsWebhookConfig,
+    pub email: AlertsEmailConfig,
 }
 
 impl Default for AlertsConfig {
     fn default() -> Self {
-        Self { enabled: true, webhook: AlertsWebhookConfig::default() }
+        Self { enabled: true, webhook: AlertsWebhookConfig::default(), email: AlertsEmailConfig::default() }
     }
 }
 
@@ -106,6 +107,96 @@ impl Default for AlertsWebhookConfig {
     }
 }
 
+/// Who is told of alerts by e-mail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AlertsEmailConfig {
+    /// Addresses. Empty: nobody is told.
+    pub to: Vec<String>,
+    /// What happens within this time after the first goes into the same letter.
+    pub gather: HumanDuration,
+}
+
+impl Default for AlertsEmailConfig {
+    fn default() -> Self {
+        Self { to: Vec::new(), gather: HumanDuration::from_secs(10) }
+    }
+}
+
+/// How e-mail is sent: over SMTP, to one server that takes it from here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EmailConfig {
+    /// The server's name. Empty: no e-mail is sent.
+    pub host: String,
+    /// 0: the usual one, 587 for `starttls`, 465 for `tls`, 25 for `none`.
+    pub port: u16,
+    pub tls: EmailTls,
+    /// A file with one more certificate (PEM) that is believed, besides those of the system.
+    pub ca_pem_file: String,
+    /// Empty: the server asks for none.
+    pub user: String,
+    pub password: Secret,
+    /// A file with the password in its first line, in place of `password`.
+    pub password_file: String,
+    /// The address that letters come from.
+    pub from: String,
+    /// For one letter.
+    pub timeout: HumanDuration,
+    /// Letters, or alerts for one, that may wait. Beyond it the oldest is dropped.
+    pub queue_max: usize,
+    /// Their bytes. Beyond it the oldest is dropped.
+    pub queue_size_max: ByteSize,
+    /// The longest first wait before a letter is sent again; doubled with every failure.
+    pub retry_initial: HumanDuration,
+    pub retry_max: HumanDuration,
+}
+
+impl Default for EmailConfig {
+    fn default() -> Self {
+        Self {
+            host: String::new(),
+            port: 0,
+            tls: EmailTls::Starttls,
+            ca_pem_file: String::new(),
+            user: String::new(),
+            password: Secret::default(),
+            password_file: String::new(),
+            from: String::new(),
+            timeout: HumanDuration::from_secs(30),
+            queue_max: 1_000,
+            queue_size_max: ByteSize::mib(4),
+            retry_initial: HumanDuration::from_secs(5),
+            retry_max: HumanDuration::from_secs(300),
+        }
+    }
+}
+
+impl EmailConfig {
+    /// The port, the usual one where none is given.
+    pub fn port(&self) -> u16 {
+        match (self.port, self.tls) {
+            (0, EmailTls::None) => 25,
+            (0, EmailTls::Starttls) => 587,
+            (0, EmailTls::Tls) => 465,
+            (port, _) => port,
+        }
+    }
+}
+
+/// How the connection to the server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EmailTls {
+    /// Not at all.
+    None,
+    /// By TLS that is begun on a plain connection; without it nothing is sent.
+    #[default]
+    Starttls,
+    /// By TLS from the first byte.
+    Tls,
+}
+
 /// Reports of the whole hub, made of what was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -120,11 +211,13 @@ pub struct ReportsConfig {
     pub days_kept: usize,
     /// The same for weeks.
     pub weeks_kept: usize,
+    /// Who gets those that are made because it is time, by e-mail. Empty: nobody.
+    pub email_to: Vec<String>,
 }
 
 impl Default for ReportsConfig {
     fn default() -> Self {
-        Self { enabled: true, at: "00:10".to_string(), weekday: Weekday::Monday, days_kept: 35, weeks_kept: 26 }
+        Self { enabled: true, at: "00:10".to_string(), weekday: Weekday::Monday, days_kept: 35, weeks_kept: 26, email_to: Vec::new() }
     }
 }
 

@@ -42,7 +42,9 @@ pub use known::{Hint, UnknownOption};
 pub use limits::{ApiLimitsConfig, CommandLimitsConfig, ConnectLimitsConfig, LimitsConfig};
 pub use load::{ConfigError, Layers, Loaded, Problem, VARIABLE_PREFIX, unknown_warning};
 pub use mercure::{MercureConfig, MercureKeyConfig};
-pub use metrics::{AlertsConfig, AlertsWebhookConfig, MetricsConfig, ObjectivesConfig, ReportsConfig, Weekday};
+pub use metrics::{
+    AlertsConfig, AlertsEmailConfig, AlertsWebhookConfig, EmailConfig, EmailTls, MetricsConfig, ObjectivesConfig, ReportsConfig, Weekday,
+};
 pub use node::{NodeConfig, ShutdownConfig};
 pub use observe::{DebugConfig, HealthConfig, LiveConfig, LogConfig, LogFormat, LogLevel, PrometheusConfig, ReadyConfig};
 pub use operators::{AuditConfig, OperatorsConfig};
@@ -88,6 +90,7 @@ pub struct Config {
     pub metrics: MetricsConfig,
     pub alerts: AlertsConfig,
     pub reports: ReportsConfig,
+    pub email: EmailConfig,
     pub live: LiveConfig,
     pub debug: DebugConfig,
     pub log: LogConfig,
@@ -130,6 +133,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             alerts: AlertsConfig::default(),
             reports: ReportsConfig::default(),
+            email: EmailConfig::default(),
             live: LiveConfig::default(),
             debug: DebugConfig::default(),
             log: LogConfig::default(),

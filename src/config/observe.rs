@@ -1,5 +1,6 @@
 //! What Aether shows of itself: health, readiness, metrics, the Live page, the log.
 
+use super::Secret;
 use serde::{Deserialize, Serialize};
 
 /// Answers 200 as long as the process is alive.
@@ -36,11 +37,15 @@ impl Default for ReadyConfig {
 pub struct PrometheusConfig {
     pub enabled: bool,
     pub handler_prefix: String,
+    /// What the one who asks must show: `Authorization: Bearer TOKEN`. Empty: nothing.
+    pub token: Secret,
+    /// Addresses and networks that may ask. Empty: all.
+    pub allowed_addresses: Vec<String>,
 }
 
 impl Default for PrometheusConfig {
     fn default() -> Self {
-        Self { enabled: false, handler_prefix: "/metrics".to_string() }
+        Self { enabled: false, handler_prefix: "/metrics".to_string(), token: Secret::default(), allowed_addresses: Vec::new() }
     }
 }
 

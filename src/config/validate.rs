@@ -6,7 +6,7 @@ use super::accounts::AccountsConfig;
 use super::client::TokenConfig;
 use super::load::Problem;
 use super::{
-    AlertsWebhookConfig, Config, DEFAULT_PROXY, FeedConfig, FeedHealthConfig, FeedPoolConfig, HookEventsConfig, MetricsConfig, ProxyConfig,
+    AlertsWebhookConfig, Config, DEFAULT_PROXY, EmailTls, FeedConfig, FeedHealthConfig, FeedPoolConfig, HookEventsConfig, MetricsConfig, ProxyConfig,
     ReportsConfig, Secret, StoreType, is_url_parameter,
 };
 use crate::channel::{
@@ -21,6 +21,9 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Fewer records would be forgotten before anybody reads them.
 const AUDIT_RECORDS_MIN: u64 = 100;
+
+/// Addresses that one letter goes to. More is a list, which mail servers keep.
+const MAIL_TO_MAX: usize = 50;
 
 /// Everything that is wrong with a configuration.
 pub(super) fn problems(config: &Config) -> Vec<Problem> {
@@ -47,6 +50,8 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     metrics(&config.metrics, &mut check);
     alerts_webhook(&config.alerts.webhook, &mut check);
     reports(&config.reports, &mut check);
+    email(config, &mut check);
+    prometheus(config, &mut check);
     upstream(config, &mut check);
     check.0
 }
@@ -90,6 +95,60 @@ fn reports(config: &ReportsConfig, check: &mut Check) {
     });
     check.within("reports.days_kept", config.days_kept, 1, 366);
     check.within("reports.weeks_kept", config.weeks_kept, 1, 104);
+}
+
+fn prometheus(config: &Config, check: &mut Check) {
+    let prometheus = &config.prometheus;
+    check.that(prometheus.token.is_empty() || prometheus.token.expose().len() >= 16, "prometheus.token", || "must have 16 bytes or more");
+    for (index, network) in prometheus.allowed_addresses.iter().enumerate() {
+        check.that(is_network(network), format!("prometheus.allowed_addresses[{index}]"), || {
+            format!("\"{}\" is neither an IP address nor a network such as \"10.0.0.0/8\"", network.escape_debug())
+        });
+    }
+}
+
+fn email(config: &Config, check: &mut Check) {
+    let email = &config.email;
+    let is_on = !email.host.is_empty();
+    let is_host = email.host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:_".contains(&byte));
+    check.that(is_host, "email.host", || {
+        format!("\"{}\" must be a name or an address alone, such as \"smtp.example.org\"", email.host.escape_debug())
+    });
+    check.that(!is_on || is_mail_address(&email.from), "email.from", || {
+        format!("\"{}\" must be an address of e-mail, such as \"aether@example.org\"", email.from.escape_debug())
+    });
+    check.that(email.password.is_empty() || email.password_file.is_empty(), "email.password_file", || "drop one of password and password_file");
+    let has_password = !email.password.is_empty() || !email.password_file.is_empty();
+    check.that(email.user.is_empty() == !has_password, "email.user", || "user and password belong together: give both, or neither");
+    let is_here = email.host == "localhost" || email.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    check.that(
+        !has_password || email.tls != EmailTls::None || is_here,
+        "email.tls",
+        || "\"none\" would send the password readable through the network: use \"starttls\" or \"tls\"",
+    );
+    check.positive("email.timeout", email.timeout);
+    check.positive("email.retry_initial", email.retry_initial);
+    check.that(email.retry_max >= email.retry_initial, "email.retry_max", || {
+        format!("{} must not be shorter than retry_initial, {}", email.retry_max, email.retry_initial)
+    });
+    check.within("email.queue_max", email.queue_max, 1, 100_000);
+    check.that(email.queue_size_max >= ByteSize::mib(1), "email.queue_size_max", || "must be at least 1MiB");
+    check.not_negative("alerts.email.gather", config.alerts.email.gather);
+    for (path, to) in [("alerts.email.to", &config.alerts.email.to), ("reports.email_to", &config.reports.email_to)] {
+        for (index, address) in to.iter().enumerate() {
+            check.that(is_mail_address(address), format!("{path}[{index}]"), || {
+                format!("\"{}\" must be an address of e-mail, such as \"operators@example.org\"", address.escape_debug())
+            });
+        }
+        check.that(to.len() <= MAIL_TO_MAX, path, || format!("{} addresses are more than {MAIL_TO_MAX}; use a list of your mail server's", to.len()));
+        check.that(to.is_empty() || is_on, path, || "there is nobody to send e-mail: set email.host");
+    }
+}
+
+/// Addresses without names and comments, in ASCII: what every mail server takes.
+fn is_mail_address(text: &str) -> bool {
+    let is_part = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && !b"()<>[]:;@\\,\"".contains(&byte));
+    text.len() <= 254 && text.split_once('@').is_some_and(|(local, domain)| is_part(local) && is_part(domain))
 }
 
 struct Check(Vec<Problem>);
@@ -1424,5 +1483,64 @@ mod tests {
     fn all_mistakes_are_told_at_once() {
         let found = told("data_dir = \"\"\nclient.pong_timeout = \"1m\"\nshutdown.timeout = \"0s\"\ntopic.threads = 0");
         assert_eq!(found.len(), 5, "{found:#?}");
+    }
+
+    #[test]
+    fn what_watches_over_the_hub_says_what_it_cannot_work_with() {
+        let on = "email = { host = \"smtp.example.org\", from = \"aether@example.org\" }\n";
+        let with = |email: &str| format!("email = {{ host = \"smtp.example.org\", from = \"aether@example.org\", {email} }}");
+        for fine in [
+            "metrics = { interval = \"100ms\", canary_interval = \"0s\", objectives = { delivery = 1.0, errors = 0.0 } }".to_string(),
+            "reports = { enabled = false, at = \"23:59\", weekday = \"sunday\", days_kept = 1, weeks_kept = 104 }".to_string(),
+            format!("{on}alerts.email = {{ to = [\"a@example.org\"], gather = \"0s\" }}\nreports.email_to = [\"a.b+c@example.org\"]"),
+            with("user = \"me\", password = \"p\", tls = \"tls\""),
+            "email = { host = \"127.0.0.1\", from = \"a@b\", tls = \"none\", user = \"me\", password_file = \"p\" }".to_string(),
+            "prometheus = { token = \"0123456789abcdef\", allowed_addresses = [\"::1\", \"10.0.0.0/8\"] }".to_string(),
+        ] {
+            assert_eq!(told(&fine), Vec::<String>::new(), "{fine}");
+        }
+        for (wrong, says) in [
+            ("metrics.interval = \"99ms\"".to_string(), "metrics.interval: 99ms must be from 100ms to 1m"),
+            ("metrics.canary_interval = \"5ms\"".to_string(), "metrics.canary_interval: 5ms must be 0s, for none, or from 10ms to 1m"),
+            ("metrics.latency_goal = \"0s\"".to_string(), "metrics.latency_goal: 0s must be longer than 0s"),
+            ("metrics.objectives.delivery = 99.9".to_string(), "metrics.objectives.delivery: 99.9 must be from 0 to 1, for instance 0.999"),
+            (
+                "alerts.webhook = { endpoint = \"https://a.org/\", secret = \"short\" }".to_string(),
+                "alerts.webhook.secret: must have 16 bytes or more",
+            ),
+            ("alerts.webhook.queue_max = 0".to_string(), "alerts.webhook.queue_max: 0 must be from 1 to 100000"),
+            ("alerts.email.gather = \"-1s\"".to_string(), "alerts.email.gather: -1s must not be negative"),
+            ("alerts.email.to = [\"a@example.org\"]".to_string(), "alerts.email.to: there is nobody to send e-mail: set email.host"),
+            ("reports.at = \"24:00\"".to_string(), "reports.at: \"24:00\" is not a time of the day, such as \"00:10\" or \"18:30\""),
+            ("reports.at = \"7:5\"".to_string(), "reports.at: \"7:5\" is not a time of the day, such as \"00:10\" or \"18:30\""),
+            ("reports.days_kept = 367".to_string(), "reports.days_kept: 367 must be from 1 to 366"),
+            ("reports.weeks_kept = 0".to_string(), "reports.weeks_kept: 0 must be from 1 to 104"),
+            (
+                format!("{on}reports.email_to = [\"Operators <a@example.org>\"]"),
+                "reports.email_to[0]: \"Operators <a@example.org>\" must be an address of e-mail, such as \"operators@example.org\"",
+            ),
+            (
+                "email = { host = \"smtp://a.org\", from = \"a@b\" }".to_string(),
+                "email.host: \"smtp://a.org\" must be a name or an address alone, such as \"smtp.example.org\"",
+            ),
+            ("email.host = \"a.org\"".to_string(), "email.from: \"\" must be an address of e-mail, such as \"aether@example.org\""),
+            (with("user = \"me\""), "email.user: user and password belong together: give both, or neither"),
+            (with("password = \"p\""), "email.user: user and password belong together: give both, or neither"),
+            (with("user = \"me\", password = \"p\", password_file = \"f\""), "email.password_file: drop one of password and password_file"),
+            (
+                with("user = \"me\", password = \"p\", tls = \"none\""),
+                "email.tls: \"none\" would send the password readable through the network: use \"starttls\" or \"tls\"",
+            ),
+            (with("timeout = \"0s\""), "email.timeout: 0s must be longer than 0s"),
+            (with("retry_max = \"1s\""), "email.retry_max: 1s must not be shorter than retry_initial, 5s"),
+            (with("queue_size_max = 10"), "email.queue_size_max: must be at least 1MiB"),
+            ("prometheus.token = \"short\"".to_string(), "prometheus.token: must have 16 bytes or more"),
+            (
+                "prometheus.allowed_addresses = [\"everywhere\"]".to_string(),
+                "prometheus.allowed_addresses[0]: \"everywhere\" is neither an IP address nor a network such as \"10.0.0.0/8\"",
+            ),
+        ] {
+            assert_eq!(told(&wrong), [says], "{wrong}");
+        }
     }
 }

@@ -1,11 +1,11 @@
-//! Carries events to one address: a queue, and one task that empties it.
+//! Carries events to one place: a queue, and one task that empties it.
 //!
 //! At least once, in order: an event stays at the head of the queue until the other side has said that it has it, and one that it had already may
 //! come again. Taken in on any thread, without waiting. Bounded in number and bytes: at the bound the oldest one that is not on its way is dropped and
 //! counted, because of two events about one thing the later one is the truth.
 
 use super::HooksError;
-use super::report::{EventsDelivered, EventsDropped, EventsFailed, EventsLeft};
+use super::report::{EventsDelivered, EventsDropped, EventsFailed, EventsLeft, EventsRefused};
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::outbound::is_loopback;
@@ -13,6 +13,7 @@ use crate::telemetry::emit;
 use crate::threads;
 use crate::upstream::Backoff;
 use actix_rt::Arbiter;
+use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use bytes::{BufMut, Bytes};
 use parking_lot::Mutex;
@@ -50,6 +51,40 @@ pub struct CourierSettings<'a> {
     pub batch_max: usize,
 }
 
+/// How events wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    /// Where in the configuration this stands.
+    pub path: &'static str,
+    /// For one attempt.
+    pub timeout: Duration,
+    pub retry_initial: Duration,
+    pub retry_max: Duration,
+    pub events_max: usize,
+    pub bytes_max: usize,
+    pub batch_max: usize,
+    /// What comes within this time after the first goes with it.
+    pub gather: Duration,
+}
+
+/// What takes events to where they go.
+#[async_trait]
+pub trait Carrier: Send + Sync + 'static {
+    /// Where they go, for the log: without secrets.
+    fn shown(&self) -> &str;
+    /// One attempt; `Ok`: the other side has said that it has them all.
+    async fn carry(&self, events: &[Bytes]) -> Result<(), Uncarried>;
+}
+
+/// Why events have not arrived, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Uncarried {
+    /// It may be otherwise later: they are sent again.
+    Again(String),
+    /// They will never be taken: they are dropped, so that those behind them are.
+    Refused(String),
+}
+
 /// What waits to be told. Pure.
 #[derive(Debug, Default)]
 struct Queue {
@@ -81,21 +116,10 @@ impl Queue {
         dropped
     }
 
-    /// The body of the next request; `None`: there is nothing to tell.
-    fn batch(&mut self, bounds: Bounds) -> Option<Vec<u8>> {
+    /// The events of the next attempt; empty: there is nothing to tell.
+    fn batch(&mut self, bounds: Bounds) -> Vec<Bytes> {
         self.sending = self.events.len().min(bounds.batch);
-        if self.sending == 0 {
-            return None;
-        }
-        let mut body = b"{\"events\":[".to_vec();
-        for (index, event) in self.events.iter().take(self.sending).enumerate() {
-            if index > 0 {
-                body.put_u8(b',');
-            }
-            body.extend_from_slice(event);
-        }
-        body.extend_from_slice(b"]}");
-        Some(body)
+        self.events.iter().take(self.sending).cloned().collect()
     }
 
     /// Those that were on their way have arrived; how many they are.
@@ -110,30 +134,27 @@ impl Queue {
 }
 
 pub struct Courier {
-    path: &'static str,
+    waiting: Waiting,
     bounds: Bounds,
     queue: Mutex<Queue>,
     wanted: Notify,
     is_ending: AtomicBool,
     thread: Arbiter,
-    clock: Clock,
 }
 
-/// How the events are sent.
+/// How events are posted.
 struct Post {
     url: Url,
     shown: String,
     headers: HeaderMap,
     /// `None`: requests are not signed.
     key: Option<hmac::Key>,
-    timeout: Duration,
-    retry_initial: Duration,
-    retry_max: Duration,
     client: Client,
+    clock: Clock,
 }
 
 impl Courier {
-    /// `None`: there is no address, and nobody is told anything.
+    /// Posts events. `None`: there is no address, and nobody is told anything.
     pub fn start(settings: &CourierSettings<'_>, clock: &Clock) -> Result<Option<Arc<Self>>, HooksError> {
         if settings.endpoint.is_empty() {
             return Ok(None);
@@ -146,37 +167,49 @@ impl Courier {
         let post = Post {
             headers: super::static_headers(path, settings.static_headers)?,
             key: (!key.is_empty()).then(|| hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes())),
-            timeout: settings.timeout,
-            retry_initial: settings.retry_initial,
-            retry_max: settings.retry_max,
             client: super::client(is_loopback(&url)).map_err(HooksError::Client)?,
             shown: shown.into(),
             url,
+            clock: clock.clone(),
         };
-        let courier = Arc::new(Self {
+        let waiting = Waiting {
             path,
-            bounds: Bounds { events: settings.events_max, bytes: settings.bytes_max, batch: settings.batch_max },
+            timeout: settings.timeout,
+            retry_initial: settings.retry_initial,
+            retry_max: settings.retry_max,
+            events_max: settings.events_max,
+            bytes_max: settings.bytes_max,
+            batch_max: settings.batch_max,
+            gather: Duration::ZERO,
+        };
+        Ok(Some(Self::with(waiting, Arc::new(post))))
+    }
+
+    /// Has events carried by `carrier`.
+    pub fn with(waiting: Waiting, carrier: Arc<dyn Carrier>) -> Arc<Self> {
+        let courier = Arc::new(Self {
+            bounds: Bounds { events: waiting.events_max, bytes: waiting.bytes_max, batch: waiting.batch_max },
+            waiting,
             queue: Mutex::default(),
             wanted: Notify::new(),
             is_ending: AtomicBool::new(false),
             thread: threads::arbiter("events"),
-            clock: clock.clone(),
         });
-        let (sending, post) = (Arc::clone(&courier), Arc::new(post));
+        let sending = Arc::clone(&courier);
         courier.thread.spawn(async move {
             // A task that panicked gives its join handle an error; what it had on its way is still in the queue.
-            while actix_rt::spawn(Arc::clone(&sending).send(Arc::clone(&post))).await.is_err() {
-                log::error!("the task that carries the events of {path} has died; another one goes on");
+            while actix_rt::spawn(Arc::clone(&sending).send(Arc::clone(&carrier))).await.is_err() {
+                log::error!("the task that carries the events of {} has died; another one goes on", waiting.path);
             }
         });
-        Ok(Some(courier))
+        courier
     }
 
     /// Takes one event, a JSON object, to be told. Never waits.
     pub fn take(&self, event: Bytes) {
         let dropped = self.queue.lock().push(event, self.bounds);
         if dropped > 0 {
-            emit(EventsDropped { count: dropped, path: self.path });
+            emit(EventsDropped { count: dropped, path: self.waiting.path });
         }
         self.wanted.notify_one();
     }
@@ -204,27 +237,41 @@ impl Courier {
     }
 
     /// Tells, for as long as the process lives.
-    async fn send(self: Arc<Self>, post: Arc<Post>) {
-        let mut waits = Backoff::full_jitter(Duration::ZERO, post.retry_initial, post.retry_max);
+    async fn send(self: Arc<Self>, carrier: Arc<dyn Carrier>) {
+        let Waiting { path, timeout, retry_initial, retry_max, gather, .. } = self.waiting;
+        let mut waits = Backoff::full_jitter(Duration::ZERO, retry_initial, retry_max);
         let mut dice = SmallRng::from_os_rng();
         let mut has_failed = false;
         loop {
-            let batch = self.queue.lock().batch(self.bounds);
-            let Some(body) = batch else {
+            if self.waiting() == 0 {
                 self.wanted.notified().await;
                 continue;
-            };
-            match tokio::time::timeout(post.timeout, post.send(body, self.clock.wall_seconds())).await {
-                Ok(Ok(())) => {
+            }
+            if !gather.is_zero() && !has_failed && !self.is_ending.load(Ordering::Acquire) {
+                tokio::select! {
+                    () = tokio::time::sleep(gather) => {}
+                    () = self.ending() => {}
+                }
+            }
+            let batch = self.queue.lock().batch(self.bounds);
+            let carried = tokio::time::timeout(timeout, carrier.carry(&batch)).await;
+            match carried.unwrap_or_else(|_| Err(Uncarried::Again(format!("no answer in {} ms", timeout.as_millis())))) {
+                Ok(()) => {
                     let count = self.queue.lock().arrived();
-                    emit(EventsDelivered { count, url: &post.shown, had_failed: std::mem::take(&mut has_failed) });
+                    emit(EventsDelivered { count, url: carrier.shown(), had_failed: std::mem::take(&mut has_failed) });
                     waits.reset();
                 }
-                Ok(Err(_)) | Err(_) => {
-                    emit(EventsFailed { url: &post.shown, is_first: !std::mem::replace(&mut has_failed, true) });
+                Err(Uncarried::Refused(why)) => {
+                    let count = self.queue.lock().arrived();
+                    emit(EventsRefused { count, path, url: carrier.shown(), why: &why });
+                    has_failed = false;
+                    waits.reset();
+                }
+                Err(Uncarried::Again(why)) => {
+                    emit(EventsFailed { url: carrier.shown(), why: &why, is_first: !std::mem::replace(&mut has_failed, true) });
                     // There is little time left when the hub stops.
                     let wait = waits.next(&mut dice);
-                    let wait = if self.is_ending.load(Ordering::Acquire) { wait.min(post.retry_initial) } else { wait };
+                    let wait = if self.is_ending.load(Ordering::Acquire) { wait.min(retry_initial) } else { wait };
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
                         () = self.ending() => tokio::time::sleep(DRAIN_POLL).await,
@@ -245,17 +292,39 @@ impl Courier {
     }
 }
 
-impl Post {
-    /// An error: the application has not said that it has them.
-    async fn send(&self, body: Vec<u8>, wall_seconds: i64) -> Result<(), ()> {
+#[async_trait]
+impl Carrier for Post {
+    fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    async fn carry(&self, events: &[Bytes]) -> Result<(), Uncarried> {
+        let body = body_of(events);
+        let unsendable = || Uncarried::Again("the request cannot be made".to_string());
         let mut headers = self.headers.clone();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(key) = &self.key {
-            headers.insert(SIGNATURE, HeaderValue::from_str(&signature(key, wall_seconds, &body)).map_err(drop)?);
+            let signature = signature(key, self.clock.wall_seconds(), &body);
+            headers.insert(SIGNATURE, HeaderValue::from_str(&signature).map_err(|_| unsendable())?);
         }
-        let answer = self.client.post(self.url.clone()).headers(headers).body(body).send().await.map_err(drop)?;
-        if answer.status().is_success() { Ok(()) } else { Err(()) }
+        // An address may hold a key in its query, so errors are told without it.
+        let told = |error: reqwest::Error| Uncarried::Again(error.without_url().to_string());
+        let answer = self.client.post(self.url.clone()).headers(headers).body(body).send().await.map_err(told)?;
+        if answer.status().is_success() { Ok(()) } else { Err(Uncarried::Again(format!("it answers {}", answer.status().as_u16()))) }
     }
+}
+
+/// The body of a request.
+fn body_of(events: &[Bytes]) -> Vec<u8> {
+    let mut body = b"{\"events\":[".to_vec();
+    for (index, event) in events.iter().enumerate() {
+        if index > 0 {
+            body.put_u8(b',');
+        }
+        body.extend_from_slice(event);
+    }
+    body.extend_from_slice(b"]}");
+    body
 }
 
 fn signature(key: &hmac::Key, wall_seconds: i64, body: &[u8]) -> String {
@@ -283,13 +352,13 @@ mod tests {
     #[test]
     fn at_the_bound_the_oldest_that_is_not_on_its_way_is_dropped() {
         let mut queue = Queue::default();
-        assert_eq!(queue.batch(BOUNDS), None);
+        assert!(queue.batch(BOUNDS).is_empty());
         assert_eq!(["1", "2", "3"].map(|text| queue.push(event(text), BOUNDS)), [0, 0, 0]);
-        assert_eq!(queue.batch(BOUNDS).as_deref(), Some(&b"{\"events\":[1,2]}"[..]));
+        assert_eq!(body_of(&queue.batch(BOUNDS)), b"{\"events\":[1,2]}");
         assert_eq!(queue.push(event("4"), BOUNDS), 1, "3 goes: 1 and 2 are on their way");
-        assert_eq!(queue.batch(BOUNDS).as_deref(), Some(&b"{\"events\":[1,2]}"[..]), "what has not arrived is sent again");
+        assert_eq!(body_of(&queue.batch(BOUNDS)), b"{\"events\":[1,2]}", "what has not arrived is sent again");
         assert_eq!(queue.arrived(), 2);
-        assert_eq!(queue.batch(BOUNDS).as_deref(), Some(&b"{\"events\":[4]}"[..]));
+        assert_eq!(body_of(&queue.batch(BOUNDS)), b"{\"events\":[4]}");
         assert_eq!((queue.arrived(), queue.bytes, queue.events.len()), (1, 0, 0));
     }
 

@@ -33,7 +33,7 @@ static EVENTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let opts = Opts::new("aether_hook_events_total", "Events that the application was to be told, by what became of them.");
     let family = IntCounterVec::new(opts, &["result"]).expect("names of metrics are written well");
     prometheus::register(Box::new(family.clone())).expect("each metric is registered once");
-    ["delivered", "dropped", "left"].into_iter().for_each(|result| drop(family.with_label_values(&[result])));
+    ["delivered", "dropped", "left", "refused"].into_iter().for_each(|result| drop(family.with_label_values(&[result])));
     family
 });
 static EVENT_REQUESTS_FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
@@ -62,15 +62,31 @@ impl Event for EventsDelivered<'_> {
 /// The application did not say that it has the events. They are sent again.
 pub struct EventsFailed<'a> {
     pub url: &'a str,
+    pub why: &'a str,
     /// Of those in a row.
     pub is_first: bool,
 }
 impl Event for EventsFailed<'_> {
     fn emit(self) {
         if self.is_first {
-            log::warn!("{} does not take events; they wait and are sent again", self.url);
+            log::warn!("{} does not take events; they wait and are sent again ({})", self.url, self.why);
         }
         EVENT_REQUESTS_FAILED.inc();
+    }
+}
+
+/// The other side will never take these events.
+pub struct EventsRefused<'a> {
+    pub count: usize,
+    /// Whose events, as the configuration names it.
+    pub path: &'static str,
+    pub url: &'a str,
+    pub why: &'a str,
+}
+impl Event for EventsRefused<'_> {
+    fn emit(self) {
+        log::warn!("{} refuses {} events of {} for good: {}", self.url, self.count, self.path, self.why);
+        EVENTS.with_label_values(&["refused"]).inc_by(self.count as u64);
     }
 }
 

@@ -1,8 +1,13 @@
 //! `/metrics`: everything that is counted, in the Prometheus text format, with the present state of things read at this moment.
 
+use super::forwarded::client_address;
+use super::respond;
 use crate::app::state::State;
+use crate::auth::ApiKey;
 use crate::telemetry::metrics::gather_all;
-use actix_web::{HttpResponse, web};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+use ipnet::IpNet;
 use prometheus::{Encoder, IntGauge, TextEncoder};
 use std::sync::LazyLock;
 
@@ -32,7 +37,34 @@ fn gauge(name: &str, help: &str) -> IntGauge {
     gauge
 }
 
-pub async fn metrics(state: web::Data<State>) -> HttpResponse {
+/// Who may ask.
+#[derive(Debug, Default)]
+pub struct MetricsGate {
+    /// What must be shown; `None`: nothing.
+    pub token: Option<ApiKey>,
+    /// From where; empty: from everywhere.
+    pub networks: Vec<IpNet>,
+}
+
+impl MetricsGate {
+    fn refuses(&self, request: &HttpRequest) -> Option<HttpResponse> {
+        let client = client_address(request);
+        if !self.networks.is_empty() && !self.networks.iter().any(|network| network.contains(&client)) {
+            return Some(respond::text(StatusCode::FORBIDDEN, "metrics are not for this address"));
+        }
+        let shown = request.headers().get(header::AUTHORIZATION).and_then(|shown| {
+            let (scheme, shown) = shown.as_bytes().split_at_checked(7)?;
+            scheme.eq_ignore_ascii_case(b"bearer ").then(|| shown.trim_ascii())
+        });
+        let is_good = self.token.as_ref().is_none_or(|token| shown.is_some_and(|shown| token.matches(shown)));
+        (!is_good).then(|| HttpResponse::Unauthorized().insert_header((header::WWW_AUTHENTICATE, "Bearer")).finish())
+    }
+}
+
+pub async fn metrics(request: HttpRequest, gate: web::Data<MetricsGate>, state: web::Data<State>) -> HttpResponse {
+    if let Some(refused) = gate.refuses(&request) {
+        return refused;
+    }
     let counts = state.counts().await;
     for (gauge, value) in [
         (&SESSIONS, counts.sessions),

@@ -7,10 +7,11 @@ use super::health::{self, Readiness};
 use super::live::{self, Live};
 use super::login::{self, LoginState};
 use super::mercure::{self, MercureState};
+use super::metrics::{self, MetricsGate};
 use super::pages::Pages;
+use super::respond;
 use super::transports::streams::{self, StreamSettings};
 use super::transports::websocket;
-use super::{metrics, respond};
 use crate::app::state::State;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -26,6 +27,7 @@ pub struct Routes {
     pub health: Option<String>,
     pub ready: Option<String>,
     pub metrics: Option<String>,
+    pub metrics_gate: web::Data<MetricsGate>,
     /// Where WebSocket handshakes are taken.
     pub websockets: Vec<String>,
     pub streams: Arc<StreamSettings>,
@@ -52,7 +54,7 @@ impl Routes {
             service.route(path, web::get().to(health::ready));
         }
         if let Some(path) = &self.metrics {
-            service.route(path, web::get().to(metrics::metrics));
+            service.app_data(self.metrics_gate.clone()).route(path, web::get().to(metrics::metrics));
         }
         for path in &self.websockets {
             // Handshakes never come here: they are taken out of HTTP before.

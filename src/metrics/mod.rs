@@ -41,6 +41,7 @@ use canary::Canaries;
 use catalogue::{Metric, Values};
 use counters::Totals;
 use flock::{Airfield, News};
+use futures_util::future::join_all;
 use history::{History, Written};
 use host::Host;
 use leak::Growth;
@@ -159,6 +160,9 @@ pub struct ObservatoryParts {
     pub settings: MetricsSettings,
     /// Who is told of alerts, besides the page and the log.
     pub courier: Option<Arc<Courier>>,
+    /// The same by e-mail; and who gets the reports that are made because it is time.
+    pub alert_letters: Option<Arc<Courier>>,
+    pub report_letters: Option<Arc<Courier>>,
 }
 
 /// What measuring costs.
@@ -320,6 +324,11 @@ impl Observatory {
             if notice.routes.contains(&Route::Log) {
                 logged.entry((&notice.alert.rule, notice.what)).or_default().push(notice);
             }
+            if notice.routes.contains(&Route::Email)
+                && let Some(courier) = &self.parts.alert_letters
+            {
+                courier.take(Bytes::from(self.noticed(notice).to_string()));
+            }
             if notice.routes.contains(&Route::Webhook)
                 && let Some(courier) = &self.parts.courier
             {
@@ -351,9 +360,8 @@ impl Observatory {
 
     /// The last things are told and written: once, when the hub stops.
     pub async fn close(&self) {
-        if let Some(courier) = &self.parts.courier {
-            courier.close(COURIER_STOP_MAX).await;
-        }
+        let couriers = [&self.parts.courier, &self.parts.alert_letters, &self.parts.report_letters];
+        join_all(couriers.into_iter().flatten().map(|courier| courier.close(COURIER_STOP_MAX))).await;
         self.write(true).await;
     }
 

@@ -7,7 +7,7 @@ use prometheus::IntCounterVec;
 use std::sync::LazyLock;
 
 /// The methods, as the label names them.
-pub const METHODS: [&str; 16] = [
+pub const METHODS: [&str; 17] = [
     "publish",
     "broadcast",
     "subscribe",
@@ -21,6 +21,7 @@ pub const METHODS: [&str; 16] = [
     "channels",
     "info",
     "rpc",
+    "metrics_history",
     "report",
     "upstream_report",
     "batch",

@@ -2,8 +2,7 @@
 
 use super::in_both_codecs;
 use super::nginx::{Nginx, Setup};
-use super::support::{Client, Codec, Dial, Ending, Event, Hub, eventually, merged};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use super::support::{Client, Codec, Dial, Ending, Event, Hub, eventually, merged, write_authority};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -676,21 +675,9 @@ impl Drop for Killed {
 #[tokio::test]
 async fn an_application_over_https_must_be_vouched_for() {
     let backend = Backend::start(|_| yes("ann"));
-    let authority = KeyPair::generate().expect("a key can be made");
-    let mut params = CertificateParams::new(Vec::new()).expect("no names are fine");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "an authority of the tests");
-    let vouching = params.self_signed(&authority).expect("it signs itself").pem();
-    let key = KeyPair::generate().expect("a key can be made");
-    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
-    let leaf = leaf.signed_by(&key, &Issuer::new(params, authority)).expect("the authority signs it");
     let directory = tempfile::tempdir().expect("a directory can be made");
-    let written = |name: &str, text: &str| {
-        let file = directory.path().join(name);
-        std::fs::write(&file, text).expect("a file can be written");
-        file
-    };
-    let (trusted, certificate, key) = (written("ca.pem", &vouching), written("cert.pem", &leaf.pem()), written("key.pem", &key.serialize_pem()));
+    write_authority(directory.path(), "localhost");
+    let [trusted, certificate, key] = ["ca.pem", "cert.pem", "key.pem"].map(|name| directory.path().join(name));
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").port();
     let server = format!(
         "listen 127.0.0.1:{port} ssl; ssl_certificate {}; ssl_certificate_key {}; location / {{ proxy_pass http://{}; }}",

@@ -28,6 +28,7 @@ mod history;
 mod hooks;
 mod http_api;
 mod limits;
+mod mail;
 mod mercure;
 mod metrics;
 #[path = "../peers/nginx.rs"]

@@ -152,6 +152,51 @@ async fn reports_are_made_shown_and_kept() {
     viewer.leave().await;
 }
 
+/// What was measured, for programs of others, and what Prometheus reads, for those who may.
+#[tokio::test]
+async fn measurements_are_exported_and_guarded() {
+    let token = "the-token-of-prometheus";
+    let hub = hub(json!({ "prometheus": { "token": token, "allowed_addresses": ["127.0.0.0/8"] } })).await;
+    let key = [("X-API-Key", API_KEY)];
+    let file = async |query: &str| request(&hub.dial(), "GET", &format!("/api/metrics_history?{query}"), &key, b"").await;
+    let lines = eventually("some history", async || {
+        let answer = file("metrics=process.cpu,threads&format=csv&step_ms=1000").await;
+        assert_eq!((answer.status(), answer.head.header("content-type")), (200, Some("text/csv; charset=utf-8; header=present")));
+        let lines: Vec<String> = answer.text().lines().map(str::to_string).collect();
+        if lines.iter().any(|line| line.split(',').all(|cell| !cell.is_empty()) && !line.starts_with("time")) {
+            Ok(lines)
+        } else {
+            Err(lines.join(" "))
+        }
+    })
+    .await;
+    let heading = "time,time_ms,process.cpu.avg,process.cpu.min,process.cpu.max,threads.avg,threads.min,threads.max";
+    assert_eq!(lines[0], heading);
+    let text = file("metrics=threads&format=openmetrics").await.text();
+    assert!(text.starts_with("# TYPE aether_history_threads gauge\n") && text.ends_with("# EOF\n") && text.contains("{stat=\"max\"} "), "{text}");
+    assert_eq!(file("metrics=threads").await.json()["is_whole"], true);
+    let called = hub.api("metrics_history", json!({ "metrics": ["threads"] })).await;
+    assert_eq!(called["history"]["tier_ms"], 1_000, "{called}");
+    for (query, status) in [
+        ("", 400),
+        ("metrics=nothing", 400),
+        ("metrics=threads&from=5&to=5", 400),
+        ("metrics=threads&format=xml", 400),
+        ("metrics=threads&from=0&step_ms=1", 400),
+    ] {
+        let answer = file(query).await;
+        assert_eq!(answer.status(), status, "{query}: {}", answer.text());
+    }
+    assert_eq!(hub.get("/api/metrics_history?metrics=threads").await.status(), 401);
+    assert_eq!(hub.api_error("metrics_history", json!({ "metrics": ["nothing"] })).await, 107);
+    for (shown, status) in [("", 401), ("Bearer another-token-of-somebody", 401), (token, 401), ("bearer the-token-of-prometheus", 200)] {
+        let answer = request(&hub.dial(), "GET", "/metrics", &[("Authorization", shown)], b"").await;
+        assert_eq!(answer.status(), status, "{shown}");
+    }
+    let hub = hub.again(config(json!({ "prometheus": { "allowed_addresses": ["10.0.0.0/8"] } }))).await;
+    assert_eq!(hub.get("/metrics").await.status(), 403);
+}
+
 #[tokio::test]
 async fn a_hub_that_measures_nothing_says_so() {
     let hub = hub(json!({ "metrics": { "enabled": false } })).await;

@@ -76,7 +76,7 @@ impl Field for Rule {
     }
     fn must() -> String {
         "a rule: name, metric, condition (above, below, gone), value, clear, for_ms, clear_for_ms, severity (info, warning, critical), repeat_ms, \
-         routes (page, log, webhook), is_enabled, title, advice"
+         routes (page, log, webhook, email), is_enabled, title, advice"
             .to_string()
     }
     fn read(value: &Value) -> Option<Self> {

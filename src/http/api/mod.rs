@@ -13,6 +13,7 @@ mod history;
 mod history_remove;
 mod info;
 mod json;
+mod metrics_history;
 pub mod openapi;
 mod presence;
 mod presence_stats;
@@ -209,6 +210,7 @@ methods! {
     channels Channels(channels::ChannelsRequest<'a>) -> channels::ChannelsResult;
     info Info(info::InfoRequest) -> info::InfoResult;
     rpc Rpc(rpc::RpcRequest<'a>) -> Empty;
+    metrics_history MetricsHistory(metrics_history::MetricsHistoryRequest) -> metrics_history::MetricsHistoryResult;
     report Report(report::ReportRequest) -> report::ReportResult;
     upstream_report UpstreamReport(upstream_report::UpstreamReportRequest) -> upstream_report::UpstreamReportResult;
 }
@@ -226,15 +228,15 @@ impl Method {
             | Self::History
             | Self::HistoryRemove
             | Self::Channels => true,
-            Self::Disconnect | Self::Refresh | Self::Info | Self::Rpc | Self::Report | Self::UpstreamReport => false,
+            Self::Disconnect | Self::Refresh | Self::Info | Self::Rpc | Self::MetricsHistory | Self::Report | Self::UpstreamReport => false,
         }
     }
 }
 
 impl Method {
-    /// Whether a browser may ask it by GET.
+    /// Whether it may be asked by GET too, for something to read or to keep.
     const fn has_page(self) -> bool {
-        matches!(self, Self::Report | Self::UpstreamReport)
+        matches!(self, Self::MetricsHistory | Self::Report | Self::UpstreamReport)
     }
 }
 
@@ -368,9 +370,10 @@ async fn serve(api: Arc<ApiState>, request: HttpRequest, body: web::Payload) -> 
     })
 }
 
-/// What a method that has a page shows by GET.
+/// What a method that may be asked by GET gives.
 async fn shown(api: &ApiState, caller: &Caller, method: Method, request: &HttpRequest) -> HttpResponse {
     match method {
+        Method::MetricsHistory => metrics_history::file(api, caller, request).await,
         Method::Report => report_page::page(api, caller, report::NAME, request, async |asked| report::document(api, asked).await).await,
         _ => report_page::page(api, caller, upstream_report::NAME, request, async |asked| upstream_report::document(api, asked).await).await,
     }

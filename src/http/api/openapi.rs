@@ -1,7 +1,7 @@
 //! The API's description in OpenAPI 3.1, made from the table of methods and from the very types that are parsed and written.
 
 use super::publish::PublishResult;
-use super::{batch, describe, report, upstream_report};
+use super::{batch, describe, metrics_history, report, upstream_report};
 use crate::http::login;
 use crate::http::respond::ErrorBody;
 use crate::protocol::codes::ErrorCode;
@@ -9,13 +9,13 @@ use bytes::Bytes;
 use serde_json::Value;
 use std::fmt::Write;
 use utoipa::ToSchema;
-use utoipa::openapi::path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, LicenseBuilder, OpenApiBuilder, PathItem, PathsBuilder, Ref, RefOr, Required,
-    ResponseBuilder, ResponsesBuilder,
+    ComponentsBuilder, Content, ContentBuilder, HttpMethod, InfoBuilder, LicenseBuilder, OpenApiBuilder, PathItem, PathsBuilder, Ref, RefOr,
+    Required, Response, ResponseBuilder, ResponsesBuilder,
 };
 
 /// Errors that the API answers with, and when.
@@ -28,7 +28,7 @@ const ERRORS: [(ErrorCode, &str); 7] = [
         ErrorCode::BAD_REQUEST,
         "a required member is missing, or a value is not what it must be; behind a colon, what of a payload its namespace does not take",
     ),
-    (ErrorCode::NOT_AVAILABLE, "the channel's namespace has no presence, or no history"),
+    (ErrorCode::NOT_AVAILABLE, "the channel's namespace has no presence, or no history; or nothing is kept of what is measured"),
     (ErrorCode::UNRECOVERABLE_POSITION, "the position belongs to another life of the stream"),
 ];
 
@@ -46,6 +46,7 @@ pub fn document(prefix: &str, accounts: Option<&str>) -> Bytes {
     description.schema::<ErrorBody>();
     describe(&mut description);
     description.batch();
+    description.history_file();
     description.report_page(report::NAME, "Shows how the hub did as a page");
     description.report_page(upstream_report::NAME, "Shows a report of the feeds as a page");
     if let Some(prefix) = accounts {
@@ -160,19 +161,36 @@ impl Description {
         self.path(batch::NAME, text, schema.into(), batch::EXAMPLE, Schema::from(answer), batch::EXAMPLE_RESULT);
     }
 
+    /// What was measured, as a file.
+    fn history_file(&mut self) {
+        let number = || ObjectBuilder::new().schema_type(Type::Integer);
+        let word = || ObjectBuilder::new().schema_type(Type::String);
+        let format = word().enum_values(Some(["json", "csv", "openmetrics"]));
+        let file = ["application/json", "text/csv", "application/openmetrics-text"]
+            .into_iter()
+            .fold(ResponseBuilder::new().description("The file."), |file, kind| file.content(kind, text_content()));
+        let operation = OperationBuilder::new()
+            .operation_id(Some("metrics_history_file"))
+            .tag("methods")
+            .summary(Some("Gives what was measured as a file"))
+            .description(Some("The same for other programs: JSON, CSV with a heading, or OpenMetrics text with times."))
+            .parameter(parameter("metrics", "Metrics of `admin.metrics.list`, with commas between.", Required::True, word()))
+            .parameter(parameter("from", "From this time on, Unix milliseconds; without it the hour before `to`.", Required::False, number()))
+            .parameter(parameter("to", "Before this time, Unix milliseconds; without it until now.", Required::False, number()))
+            .parameter(parameter("step_ms", "Steps are at least this long; without it as long that there are 600.", Required::False, number()))
+            .parameter(parameter("format", "In which shape; without it JSON.", Required::False, format))
+            .response("200", file.build())
+            .response("400", text_answer("The query is not what this takes.", "text/plain"))
+            .response("401", ResponseBuilder::new().description("No key was shown, or a wrong one, or none is configured."))
+            .response("403", text_answer("The key is not for this method.", "text/plain"))
+            .response("404", text_answer("Nothing is kept of what is measured.", "text/plain"))
+            .response("503", text_answer("The store cannot be read now.", "text/plain"))
+            .build();
+        self.get(metrics_history::NAME, operation);
+    }
+
     /// A method that can also be asked by a browser.
     fn report_page(&mut self, method: &'static str, summary: &str) {
-        let text = || ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build();
-        let answer = |when: &str, kind: &str| ResponseBuilder::new().description(when).content(kind, text()).build();
-        let parameter = |name: &str, when: &str, required, schema: ObjectBuilder| {
-            ParameterBuilder::new()
-                .name(name)
-                .parameter_in(ParameterIn::Query)
-                .required(required)
-                .description(Some(when))
-                .schema(Some(schema))
-                .build()
-        };
         let period = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["day", "week"]));
         let operation = OperationBuilder::new()
             .operation_id(Some(format!("{method}_page")))
@@ -186,19 +204,22 @@ impl Description {
                 Required::False,
                 ObjectBuilder::new().schema_type(Type::Integer),
             ))
-            .response("200", answer("The page.", "text/html"))
-            .response("400", answer("The query is not what this takes.", "text/plain"))
+            .response("200", text_answer("The page.", "text/html"))
+            .response("400", text_answer("The query is not what this takes.", "text/plain"))
             .response("401", ResponseBuilder::new().description("No key was shown, or a wrong one, or none is configured."))
-            .response("403", answer("The key is not for this method.", "text/plain"))
-            .response("404", answer("Nothing is known of that time.", "text/plain"))
+            .response("403", text_answer("The key is not for this method.", "text/plain"))
+            .response("404", text_answer("Nothing is known of that time.", "text/plain"))
             .build();
+        self.get(method, operation);
+    }
+
+    fn get(&mut self, method: &str, operation: Operation) {
         if let Some((_, item)) = self.paths.iter_mut().find(|(name, _)| name == method) {
             item.get = Some(operation);
         }
     }
 
     fn path(&mut self, name: &str, text: &str, request: RefOr<Schema>, example: &str, answer: Schema, example_answer: &str) {
-        let text_answer = || ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build();
         let mut responses = ResponsesBuilder::new().response(
             "200",
             ResponseBuilder::new()
@@ -210,7 +231,7 @@ impl Description {
             ("408", "The body did not come in time."),
             ("413", "The body is larger than it may be."),
         ] {
-            responses = responses.response(status, ResponseBuilder::new().description(text).content("text/plain", text_answer()));
+            responses = responses.response(status, ResponseBuilder::new().description(text).content("text/plain", text_content()));
         }
         let responses = responses.response("401", ResponseBuilder::new().description("No key was shown, or a wrong one, or none is configured."));
         let mode = ParameterBuilder::new()
@@ -268,6 +289,18 @@ impl Description {
         let paths = self.accounts.into_iter().fold(paths, |paths, (path, method, operation)| paths.path(path, PathItem::new(method, operation)));
         OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).security(Some(any)).build()
     }
+}
+
+fn parameter(name: &str, when: &str, required: Required, schema: ObjectBuilder) -> Parameter {
+    ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).required(required).description(Some(when)).schema(Some(schema)).build()
+}
+
+fn text_content() -> Content {
+    ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build()
+}
+
+fn text_answer(when: &str, kind: &str) -> Response {
+    ResponseBuilder::new().description(when).content(kind, text_content()).build()
 }
 
 fn reference(schema: &str) -> Ref {

@@ -126,7 +126,7 @@ pub fn defaults() -> impl Iterator<Item = Rule> {
         clear_for_ms: row.clear_for_ms,
         severity: row.severity,
         repeat_ms: REPEAT,
-        routes: vec![Route::Page, Route::Log, Route::Webhook],
+        routes: vec![Route::Page, Route::Log, Route::Webhook, Route::Email],
         is_enabled: true,
         title: row.title.to_string(),
         advice: row.advice.to_string(),
@@ -146,6 +146,16 @@ mod tests {
             assert!(rule.title.len() <= 70, "{} can be read on a lock screen", rule.name);
             assert!(rule.advice.ends_with('.'), "{}", rule.name);
             assert!(names.insert(rule.name));
+        }
+    }
+
+    /// Whoever is woken by a rule finds what it means.
+    #[test]
+    fn the_documentation_says_of_every_rule_what_to_do() {
+        let documentation = include_str!("../../../docs/alerting.md");
+        for rule in defaults() {
+            let row = documentation.lines().find(|line| line.starts_with("| `") && line.contains(&format!("`{}`", rule.name)));
+            assert!(row.is_some(), "docs/alerting.md has no row of {}", rule.name);
         }
     }
 }

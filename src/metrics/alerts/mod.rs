@@ -5,6 +5,7 @@
 //! resolved ones each have their most.
 
 mod defaults;
+pub mod letter;
 mod rule;
 mod track;
 

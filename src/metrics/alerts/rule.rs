@@ -53,6 +53,7 @@ pub enum Route {
     Page,
     Log,
     Webhook,
+    Email,
 }
 
 /// What a rule is about.
@@ -92,7 +93,7 @@ pub struct Rule {
 }
 
 fn all_routes() -> Vec<Route> {
-    vec![Route::Page, Route::Log, Route::Webhook]
+    vec![Route::Page, Route::Log, Route::Webhook, Route::Email]
 }
 
 fn yes() -> bool {
@@ -222,7 +223,7 @@ impl Rule {
                 "clear_for_ms": time,
                 "severity": { "enum": ["info", "warning", "critical"] },
                 "repeat_ms": { "type": "integer", "minimum": 0, "maximum": REPEAT_MS_MAX },
-                "routes": { "type": "array", "items": { "enum": ["page", "log", "webhook"] }, "uniqueItems": true },
+                "routes": { "type": "array", "items": { "enum": ["page", "log", "webhook", "email"] }, "uniqueItems": true },
                 "is_enabled": { "type": "boolean" },
                 "title": { "type": "string", "minLength": 1, "maxLength": TITLE_BYTES_MAX },
                 "advice": { "type": "string", "maxLength": ADVICE_BYTES_MAX },

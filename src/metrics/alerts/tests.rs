@@ -71,7 +71,7 @@ fn an_alert_is_pending_fires_is_repeated_and_resolved() {
     assert_eq!(rig.alerts.active()[0].state, Phase::Pending);
     assert_eq!(rig.lag(300.0), []);
     let fired = rig.notices(&lag(400.0));
-    assert_eq!((fired.len(), fired[0].what, fired[0].routes.len()), (1, What::Firing, 3));
+    assert_eq!((fired.len(), fired[0].what, fired[0].routes.len()), (1, What::Firing, 4));
     let alert = &fired[0].alert;
     assert_eq!((alert.since, alert.fired_at, alert.peak, alert.value), (T + 1_000, Some(T + 3_000), Some(500.0), Some(400.0)));
     assert_eq!(alert.text, "workers.lag_ms is 400; the rule: above 100 for 2 s.");

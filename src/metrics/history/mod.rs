@@ -8,6 +8,7 @@
 //! Deliberately absent: any clock, and any wish to read a block that nobody asked for.
 
 mod block;
+pub mod export;
 
 use super::catalogue::{Metric, Values};
 use crate::store::{Store, StoreError, WallMs};

@@ -12,6 +12,7 @@ pub use report::Report;
 
 use super::Observatory;
 use crate::calendar::{DAY_MS, Period};
+use crate::mail::{self, Letter};
 use crate::store::{StoreError, WallMs};
 use crate::telemetry::emit;
 use crate::telemetry::metrics::ReportMade;
@@ -207,6 +208,9 @@ impl Observatory {
                 *schedule.made(period) = Some(due);
                 self.keep_schedule(schedule).await?;
                 emit(ReportMade { period: period.as_str(), from: &report.from, findings: report.findings.len() });
+                if let Some(letters) = &self.parts.report_letters {
+                    letters.take(mail::bytes_of(&letter(&report)));
+                }
             }
             Err(ReportError::Store(error)) => return Err(error),
             // There is nothing to say of that time, and there never will be.
@@ -237,6 +241,16 @@ pub(super) async fn keep_time(observatory: Arc<Observatory>) {
 
 fn unreadable(store: &dyn crate::store::Store) -> StoreError {
     StoreError::Unavailable { kind: store.kind(), what: "read what was measured", reason: "it did not answer".to_string() }
+}
+
+/// A report by e-mail: the page, and the same as text.
+fn letter(report: &Report) -> Letter {
+    let document = document(report);
+    Letter {
+        subject: format!("[{}] report of the {} {}", report.node, report.period.as_str(), report.from),
+        plain: document.plain(),
+        html: document.html(),
+    }
 }
 
 /// A report in few words, for a list.

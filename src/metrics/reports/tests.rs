@@ -3,6 +3,7 @@
 use super::*;
 use crate::calendar::HOUR_MS;
 use crate::config::StoreConfig;
+use crate::hooks::{Carrier, Courier, Uncarried, Waiting};
 use crate::http::fixture::Fixture;
 use crate::metrics::catalogue::{Metric, Values};
 use crate::metrics::sample::Figures;
@@ -10,6 +11,7 @@ use crate::metrics::{House, MetricsSettings, ObservatoryParts};
 use crate::store::{self, Store};
 use crate::upstream::Week;
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use std::path::Path;
 
 /// Nobody is asked here how the house does: what was measured is put into history.
@@ -30,8 +32,38 @@ impl House for Nobody {
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// A hub on this folder, with the fixture's clock.
-async fn hub(folder: &Path, fixture: &Fixture) -> (Arc<Observatory>, Arc<dyn Store>) {
+/// Keeps the letters that it is to carry.
+#[derive(Default)]
+struct Bag(Mutex<Vec<Letter>>);
+
+#[async_trait]
+impl Carrier for Bag {
+    fn shown(&self) -> &str {
+        "a bag"
+    }
+    async fn carry(&self, events: &[Bytes]) -> Result<(), Uncarried> {
+        self.0.lock().extend(events.iter().filter_map(|event| serde_json::from_slice(event).ok()));
+        Ok(())
+    }
+}
+
+fn courier(bag: &Arc<Bag>) -> Arc<Courier> {
+    let second = Duration::from_secs(1);
+    let waiting = Waiting {
+        path: "email",
+        timeout: second,
+        retry_initial: second,
+        retry_max: second,
+        events_max: 10,
+        bytes_max: 1 << 20,
+        batch_max: 1,
+        gather: Duration::ZERO,
+    };
+    Courier::with(waiting, Arc::clone(bag) as _)
+}
+
+/// A hub on this folder, with the fixture's clock. What it sends by e-mail comes into the bag.
+async fn hub(folder: &Path, fixture: &Fixture, bag: &Arc<Bag>) -> (Arc<Observatory>, Arc<dyn Store>) {
     let store = store::open(&StoreConfig::default(), folder).await.unwrap();
     let observatory = Observatory::new(ObservatoryParts {
         clock: fixture.clock.clone(),
@@ -51,6 +83,8 @@ async fn hub(folder: &Path, fixture: &Fixture) -> (Arc<Observatory>, Arc<dyn Sto
             reports: ReportSettings { is_scheduled: true, at_ms: 600_000, weekday: 0, days_kept: 3, weeks_kept: 2 },
         },
         courier: None,
+        alert_letters: None,
+        report_letters: Some(courier(bag)),
     });
     (observatory, store)
 }
@@ -81,10 +115,10 @@ async fn listed(observatory: &Observatory) -> Vec<(String, String, bool)> {
 
 #[actix_web::test]
 async fn what_is_due_is_made_once_and_made_up_for_once_when_the_hub_was_down() {
-    let (folder, fixture) = (tempfile::tempdir().unwrap(), Fixture::new(&[]));
+    let (folder, fixture, bag) = (tempfile::tempdir().unwrap(), Fixture::new(&[]), Arc::new(Bag::default()));
     fixture.clock.advance(to_midnight(&fixture));
     let today = Period::Day.at(fixture.clock.wall_ms());
-    let (first, store) = hub(folder.path(), &fixture).await;
+    let (first, store) = hub(folder.path(), &fixture, &bag).await;
     first.make_due_reports().await;
     assert_eq!(listed(&first).await, [], "nothing was measured yesterday");
     measure(&first, &fixture, 5).await;
@@ -95,7 +129,7 @@ async fn what_is_due_is_made_once_and_made_up_for_once_when_the_hub_was_down() {
 
     // It is down when its time comes, and comes back on the morning after.
     fixture.clock.advance(to_midnight(&fixture) + 9 * HOUR);
-    let (second, store) = hub(folder.path(), &fixture).await;
+    let (second, store) = hub(folder.path(), &fixture, &bag).await;
     second.make_due_reports().await;
     second.make_due_reports().await;
     let date = crate::calendar::date_of(today);
@@ -105,12 +139,20 @@ async fn what_is_due_is_made_once_and_made_up_for_once_when_the_hub_was_down() {
     assert_eq!((report.delivery.delivered, report.from.as_str(), report.node.as_str()), (5 * 3_600 * 10, date.as_str(), "a-hub"));
     assert_eq!(report.feeds.as_ref().unwrap().findings, [format!("feeds of {today}")]);
     let made_at = report.made_at;
+    // What waits is told before the end.
     second.close().await;
+    let letters = std::mem::take(&mut *bag.0.lock());
+    assert_eq!(letters.iter().map(|letter| letter.subject.as_str()).collect::<Vec<_>>(), [format!("[a-hub] report of the day {date}")]);
+    assert!(
+        letters[0].html.starts_with("<!doctype html>") && letters[0].plain.starts_with(&format!("a-hub: the day {date}")),
+        "{}",
+        letters[0].plain
+    );
     store.close().await.unwrap();
 
     // Another start later on the same day makes nothing anew.
     fixture.clock.advance(HOUR);
-    let (third, _store) = hub(folder.path(), &fixture).await;
+    let (third, _store) = hub(folder.path(), &fixture, &bag).await;
     third.make_due_reports().await;
     assert_eq!(third.report(Period::Day, 1).await.unwrap().made_at, made_at, "it is the one that was made");
     // On demand it is, and so is the one that is not over, which nobody keeps unless asked.
@@ -121,6 +163,7 @@ async fn what_is_due_is_made_once_and_made_up_for_once_when_the_hub_was_down() {
     assert!(!third.report(Period::Day, 0).await.unwrap().is_over);
     assert_eq!(listed(&third).await.iter().filter(|(period, ..)| period == "day").count(), 1);
     third.make_report(Period::Day, 0).await.unwrap();
+    assert!(bag.0.lock().is_empty(), "what is made on demand is not sent");
     let days: Vec<_> = listed(&third).await.into_iter().filter(|(period, ..)| period == "day").map(|(.., is_over)| is_over).collect();
     assert_eq!(days, [false, true]);
     assert!(matches!(third.report(Period::Day, u32::MAX).await, Err(ReportError::Nothing)));
@@ -128,9 +171,9 @@ async fn what_is_due_is_made_once_and_made_up_for_once_when_the_hub_was_down() {
 
 #[actix_web::test]
 async fn no_more_are_kept_than_there_is_room_for() {
-    let (folder, fixture) = (tempfile::tempdir().unwrap(), Fixture::new(&[]));
+    let (folder, fixture, bag) = (tempfile::tempdir().unwrap(), Fixture::new(&[]), Arc::new(Bag::default()));
     fixture.clock.advance(to_midnight(&fixture));
-    let (hub, _store) = hub(folder.path(), &fixture).await;
+    let (hub, _store) = hub(folder.path(), &fixture, &bag).await;
     for _ in 0..9 {
         measure(&hub, &fixture, 1).await;
         fixture.clock.advance(to_midnight(&fixture) + HOUR);

@@ -3,6 +3,7 @@
 use super::http::{self, Answer};
 use super::token::{SECRET, user_token};
 use super::{Client, DEADLINE, Dial, Via};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -415,6 +416,21 @@ pub fn write_certificate(directory: &Path, name: &str) {
         let path = directory.join(format!("{file}.new"));
         std::fs::write(&path, text).expect("a certificate can be written");
         std::fs::rename(&path, directory.join(file)).expect("a certificate can be moved");
+    }
+}
+
+/// A new pair, `cert.pem` and `key.pem`, and the authority that signed it, `ca.pem`.
+pub fn write_authority(directory: &Path, name: &str) {
+    let authority = KeyPair::generate().expect("a key can be made");
+    let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "an authority of the tests");
+    let vouching = params.self_signed(&authority).expect("it signs itself").pem();
+    let key = KeyPair::generate().expect("a key can be made");
+    let leaf = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+    let leaf = leaf.signed_by(&key, &Issuer::new(params, authority)).expect("the authority signs it");
+    for (file, text) in [("ca.pem", vouching), ("cert.pem", leaf.pem()), ("key.pem", key.serialize_pem())] {
+        std::fs::write(directory.join(file), text).expect("a file can be written");
     }
 }
 
