@@ -363,13 +363,13 @@ impl House {
             Audit::start(Arc::clone(&store), clock.clone(), settings::audit(config), move |record| publish_record(&publisher, record))
         };
         let courier = if config.metrics.enabled { Courier::start(&settings::alerts_courier(config), &clock)? } else { None };
-        let (alert_letters, report_letters) = if config.metrics.enabled { settings::letters(config, &node.name, &clock)? } else { (None, None) };
+        let letters = if config.metrics.enabled { settings::letters(config, &node.name, &clock)? } else { settings::Letters::default() };
         let metrics = config.metrics.enabled.then(|| {
             set_process_apart();
             Observatory::new(ObservatoryParts {
                 courier,
-                alert_letters,
-                report_letters,
+                alert_letters: letters.alerts,
+                report_letters: letters.reports,
                 clock: clock.clone(),
                 house: Arc::new(Measured {
                     state: state.clone(),

@@ -102,13 +102,20 @@ pub fn alerts_courier(config: &Config) -> CourierSettings<'_> {
     }
 }
 
+/// Who carries what by e-mail; `None`: nobody gets it.
+#[derive(Default)]
+pub struct Letters {
+    pub alerts: Option<Arc<Courier>>,
+    pub reports: Option<Arc<Courier>>,
+}
+
 /// Who carries alerts and reports by e-mail; reads the files of password and certificate.
-pub fn letters(config: &Config, node: &str, clock: &Clock) -> anyhow::Result<(Option<Arc<Courier>>, Option<Arc<Courier>>)> {
+pub fn letters(config: &Config, node: &str, clock: &Clock) -> anyhow::Result<Letters> {
     /// Alerts of one letter. It names fewer, and counts them all.
     const ALERTS_IN_A_LETTER: usize = 1_000;
     let (email, alerts, reports) = (&config.email, &config.alerts, &config.reports);
     if email.host.is_empty() {
-        return Ok((None, None));
+        return Ok(Letters::default());
     }
     let password = match email.password_file.as_str() {
         "" => email.password.expose().to_string(),
@@ -151,10 +158,10 @@ pub fn letters(config: &Config, node: &str, clock: &Clock) -> anyhow::Result<(Op
         Ok(Some(Courier::with(waiting, Arc::new(Mailer::new(&settings, to, clock, write)?))))
     };
     let to_alert: &[String] = if alerts.enabled { &alerts.email.to } else { &[] };
-    Ok((
-        courier(to_alert, ALERTS_IN_A_LETTER, alerts.email.gather.duration(), alert_letters(node))?,
-        courier(&reports.email_to, 1, Duration::ZERO, ready_letters())?,
-    ))
+    Ok(Letters {
+        alerts: courier(to_alert, ALERTS_IN_A_LETTER, alerts.email.gather.duration(), alert_letters(node))?,
+        reports: courier(&reports.email_to, 1, Duration::ZERO, ready_letters())?,
+    })
 }
 
 /// What payloads must be. Reads the schemas that stand in files.

@@ -119,7 +119,7 @@ fn email(config: &Config, check: &mut Check) {
     });
     check.that(email.password.is_empty() || email.password_file.is_empty(), "email.password_file", || "drop one of password and password_file");
     let has_password = !email.password.is_empty() || !email.password_file.is_empty();
-    check.that(email.user.is_empty() == !has_password, "email.user", || "user and password belong together: give both, or neither");
+    check.that(email.user.is_empty() != has_password, "email.user", || "user and password belong together: give both, or neither");
     let is_here = email.host == "localhost" || email.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     check.that(
         !has_password || email.tls != EmailTls::None || is_here,

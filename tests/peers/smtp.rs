@@ -27,7 +27,13 @@ impl MailServer {
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/smtp.py");
         let mut command = Command::new(Path::new(&program).with_file_name("python"));
-        command.args(["-W", "ignore"]).arg(script).arg(port.to_string()).arg(directory.join("cert.pem")).arg(directory.join("key.pem")).args([USER, PASSWORD]);
+        command
+            .args(["-W", "ignore"])
+            .arg(script)
+            .arg(port.to_string())
+            .arg(directory.join("cert.pem"))
+            .arg(directory.join("key.pem"))
+            .args([USER, PASSWORD]);
         // It ends when its input is closed, so with the test process, however that ends.
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the environment has a python");
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
