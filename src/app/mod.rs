@@ -510,7 +510,7 @@ impl House {
             state,
             routes,
             upstream,
-            feeds: threads::arbiter("feeds"),
+            feeds: threads::paced_arbiter("feeds", config.upstream.pool.coalesce.duration())?,
             desk: Arc::new(desk),
             port,
             operators: threads::arbiter("operators"),

@@ -83,6 +83,9 @@ pub struct FeedPoolConfig {
     pub on_demand_grace: HumanDuration,
     /// How long a feed that always runs is read while nobody listens to its channels, if none of them keeps history. 0: for ever.
     pub release_after: HumanDuration,
+    /// While events come more often than once in this time over all feeds, what has come is read together, once in this time: that saves most
+    /// of the CPU that reading costs, and adds no more than this to an event's way. 0: every event is read at once.
+    pub coalesce: HumanDuration,
     /// Between two reports in the log.
     pub report_interval: HumanDuration,
     /// More errors between two reports make the report a warning.
@@ -106,6 +109,7 @@ impl Default for FeedPoolConfig {
             on_demand_max: 1_000,
             on_demand_grace: HumanDuration::from_secs(30),
             release_after: HumanDuration::from_secs(30 * 60),
+            coalesce: HumanDuration::from_ms(3),
             report_interval: HumanDuration::from_secs(60),
             errors_warned: 100,
             connections_warned: 40,

@@ -894,6 +894,9 @@ fn upstream(config: &Config, check: &mut Check) {
     check.that(config.demo.interval >= HumanDuration::from_ms(10), "demo.interval", || format!("{} must be at least 10ms", config.demo.interval));
 }
 
+/// Longer would be seen by people who watch.
+const COALESCE_MAX: HumanDuration = HumanDuration::from_ms(100);
+
 fn feed_pool(pool: &FeedPoolConfig, check: &mut Check) {
     let path = |name: &str| format!("upstream.pool.{name}");
     check.within(path("connections_max"), pool.connections_max, 1, 10_000);
@@ -910,6 +913,9 @@ fn feed_pool(pool: &FeedPoolConfig, check: &mut Check) {
     check.not_negative(path("on_demand_grace"), pool.on_demand_grace);
     check.not_negative(path("release_after"), pool.release_after);
     check.positive(path("report_interval"), pool.report_interval);
+    check.that(!pool.coalesce.is_negative() && pool.coalesce <= COALESCE_MAX, path("coalesce"), || {
+        format!("{} must be from 0 to {COALESCE_MAX}", pool.coalesce)
+    });
 }
 
 fn feed_health(health: &FeedHealthConfig, check: &mut Check) {
@@ -1317,6 +1323,7 @@ mod tests {
             ),
             ("upstream.pool.connections_max = 0".to_string(), "upstream.pool.connections_max: 0 must be from 1 to 10000"),
             ("[upstream.pool]\nbreaker_pause = \"2m\"".to_string(), "upstream.pool.breaker_pause_max: 1m must not be shorter than breaker_pause, 2m"),
+            ("upstream.pool.coalesce = \"101ms\"".to_string(), "upstream.pool.coalesce: 101ms must be from 0 to 100ms"),
             ("upstream.health.rotation_percent = 0".to_string(), "upstream.health.rotation_percent: 0 must be from 1 to 100"),
             (
                 feed_with("http://h/", "{event}:x"),

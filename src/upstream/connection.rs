@@ -291,7 +291,7 @@ impl Connection {
                 let gap = self.gap.take().or(not_resumed);
                 let lane = Lane::new(Side::First);
                 self.first = Some(lane.clone());
-                self.read_on(Reader::new(body, Rc::clone(&self.outlet), lane, asked, gap), ctx);
+                self.read(Reader::new(body, Rc::clone(&self.outlet), lane, asked, gap), ctx);
             }
             Err(ending) => {
                 // Moved *permanently* lasts as long as it works: what the operator wrote is the better guess after that.
@@ -309,31 +309,44 @@ impl Connection {
         }
     }
 
-    fn read_on(&mut self, reader: Reader, ctx: &mut Context<Self>) {
-        let idle_timeout = self.tenure.feed().settings.limits.idle_timeout;
-        let quiet = idle_timeout / 2;
-        let patience = match (reader.lane().side(), self.machine.state()) {
-            (Side::First, State::Stalled) => idle_timeout - quiet,
-            (Side::First, State::Draining) | (Side::Second, _) => idle_timeout,
-            (Side::First, _) => quiet,
-        };
-        let turn = reader.turn(patience);
-        ctx.spawn(turn.into_actor(self).map(|(turn, tally, reader), connection, ctx| {
+    fn read(&mut self, reader: Reader, ctx: &mut Context<Self>) {
+        let lane = reader.lane().clone();
+        lane.wait_for(self.patience(lane.side()));
+        let turns = reader.turns().into_actor(self).map(move |(turn, tally), connection, ctx| {
             connection.count(&tally);
             if let Some(retry) = tally.retry {
                 connection.machine.advise(retry);
             }
-            if !connection.tenure.is_current() {
+            let goes_on = if !connection.tenure.is_current() {
                 ctx.stop();
-            } else if reader.lane().side() == Side::First {
-                connection.on_turn(turn, &tally, reader, ctx);
+                false
+            } else if lane.side() == Side::First {
+                connection.on_turn(turn, &tally, ctx)
             } else {
-                connection.on_successor_turn(turn, &tally, reader, ctx);
+                connection.on_successor_turn(turn, &tally, ctx)
+            };
+            if goes_on {
+                lane.wait_for(connection.patience(lane.side()));
+            } else {
+                lane.close();
             }
-        }));
+        });
+        ctx.spawn(turns.finish());
     }
 
-    fn on_turn(&mut self, turn: Turn, tally: &Tally, reader: Reader, ctx: &mut Context<Self>) {
+    /// How long a connection may be silent until something is to be decided.
+    fn patience(&self, side: Side) -> Duration {
+        let idle_timeout = self.tenure.feed().settings.limits.idle_timeout;
+        let quiet = idle_timeout / 2;
+        match (side, self.machine.state()) {
+            (Side::First, State::Stalled) => idle_timeout - quiet,
+            (Side::First, State::Draining) | (Side::Second, _) => idle_timeout,
+            (Side::First, _) => quiet,
+        }
+    }
+
+    /// Whether it is read on.
+    fn on_turn(&mut self, turn: Turn, tally: &Tally, ctx: &mut Context<Self>) -> bool {
         if let Some(Successor { step: SuccessorStep::Reading { of_first, .. }, .. }) = &mut self.successor {
             *of_first += tally.events;
         }
@@ -343,7 +356,7 @@ impl Connection {
             Turn::Read if tally.met_second => self.take_over(ctx),
             Turn::Read => {
                 self.advance(Input::Heard, ctx);
-                self.read_on(reader, ctx);
+                return true;
             }
             Turn::Quiet if matches!(self.machine.state(), State::Stalled | State::Draining) => {
                 let ending = Ending::new(Reason::Idle, Pace::Retry, detail());
@@ -351,10 +364,11 @@ impl Connection {
             }
             Turn::Quiet => {
                 self.advance(Input::Quiet, ctx);
-                self.read_on(reader, ctx);
+                return true;
             }
             Turn::Ended(ending) => self.on_end(ending, ctx),
         }
+        false
     }
 
     /// The first connection is no more.
@@ -486,7 +500,7 @@ impl Connection {
                 self.advance(Input::Successor(cause.reason(), Cow::Borrowed(cause.as_str())), ctx);
                 let overlap = self.tenure.feed().settings.limits.overlap;
                 ctx.run_later(overlap, move |connection, ctx| connection.on_overlap_over(number, ctx));
-                self.read_on(Reader::new(body, Rc::clone(&self.outlet), lane, asked, None), ctx);
+                self.read(Reader::new(body, Rc::clone(&self.outlet), lane, asked, None), ctx);
             }
             Err(ending) => {
                 self.tenure.write(|ledger| ledger.failed_attempts += 1);
@@ -495,7 +509,8 @@ impl Connection {
         }
     }
 
-    fn on_successor_turn(&mut self, turn: Turn, tally: &Tally, reader: Reader, ctx: &mut Context<Self>) {
+    /// Whether it is read on.
+    fn on_successor_turn(&mut self, turn: Turn, tally: &Tally, ctx: &mut Context<Self>) -> bool {
         if let Some(Successor { step: SuccessorStep::Reading { of_second, .. }, .. }) = &mut self.successor {
             *of_second += tally.events;
         }
@@ -508,9 +523,10 @@ impl Connection {
                 {
                     first.retire();
                 }
-                self.read_on(reader, ctx);
+                return true;
             }
         }
+        false
     }
 
     /// The two never met. Either nothing happened on the feed, or one of them does not deliver.

@@ -9,13 +9,15 @@ use super::outlet::{Outlet, Tally};
 use super::sieve::Side;
 use crate::protocol::event_stream::EventStreamParser;
 use bytes::Bytes;
+use futures_util::{Stream, stream};
 use reqwest::Response;
 use std::cell::Cell;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep};
 
 /// Events handled until the other feeds of the same thread get their turn.
 const EVENTS_PER_TURN: u32 = 64;
@@ -25,12 +27,14 @@ const EVENTS_PER_TURN: u32 = 64;
 pub struct Lane {
     side: Rc<Cell<Side>>,
     is_retired: Rc<Cell<bool>>,
+    is_closed: Rc<Cell<bool>>,
     retire: Rc<Notify>,
+    patience: Rc<Cell<Duration>>,
 }
 
 impl Lane {
     pub fn new(side: Side) -> Self {
-        Self { side: Rc::new(Cell::new(side)), is_retired: Rc::default(), retire: Rc::default() }
+        Self { side: Rc::new(Cell::new(side)), is_retired: Rc::default(), is_closed: Rc::default(), retire: Rc::default(), patience: Rc::default() }
     }
 
     pub fn side(&self) -> Side {
@@ -50,6 +54,16 @@ impl Lane {
     pub fn is_retired(&self) -> bool {
         self.is_retired.get()
     }
+
+    /// How long the next portion may take to come.
+    pub fn wait_for(&self, patience: Duration) {
+        self.patience.set(patience);
+    }
+
+    /// No further turn.
+    pub fn close(&self) {
+        self.is_closed.set(true);
+    }
 }
 
 pub struct Reader {
@@ -60,13 +74,15 @@ pub struct Reader {
     /// What is to be told before the first event.
     gap: Option<Gap>,
     has_delivered: bool,
+    /// Goes off when the next portion takes too long, or before: it is set anew when it has gone off, not with each portion.
+    alarm: Pin<Box<Sleep>>,
 }
 
 #[derive(Debug)]
 pub enum Turn {
     /// A portion came and is dealt with.
     Read,
-    /// No byte for as long as the caller was willing to wait.
+    /// No byte for as long as the owner was willing to wait.
     Quiet,
     /// It was told to end.
     Retired,
@@ -77,35 +93,53 @@ impl Reader {
     /// `resumed_after`: the id that the request named.
     pub fn new(body: Response, outlet: Rc<Outlet>, lane: Lane, resumed_after: Arc<str>, gap: Option<Gap>) -> Self {
         let parser = EventStreamParser::new(outlet.tenure().feed().settings.limits.stream, resumed_after);
-        Self { body, parser, outlet, lane, gap, has_delivered: false }
+        Self { body, parser, outlet, lane, gap, has_delivered: false, alarm: Box::pin(sleep(Duration::ZERO)) }
     }
 
-    /// Waits for the next portion and deals with it. Gives itself back, so that its owner holds it between the turns.
-    pub async fn turn(mut self, patience: Duration) -> (Turn, Tally, Self) {
+    /// Turn after turn, until the lane is closed.
+    pub fn turns(self) -> impl Stream<Item = (Turn, Tally)> {
+        stream::unfold(self, |mut reader| async move {
+            if reader.lane.is_closed.get() {
+                return None;
+            }
+            let told = reader.turn().await;
+            Some((told, reader))
+        })
+    }
+
+    /// Waits for the next portion and deals with it.
+    async fn turn(&mut self) -> (Turn, Tally) {
         let mut tally = Tally::default();
         if let Some(gap) = self.gap.take() {
             self.outlet.tell_gap(&gap).await;
         }
-        let lane = self.lane.clone();
-        let portion = tokio::select! {
-            // What has come is read even if there is no time left: a busy machine must not take a live feed for a silent one.
-            biased;
-            () = lane.retire.notified() => None,
-            portion = timeout(patience, self.body.chunk()) => Some(portion),
-        };
-        let turn = match portion {
-            None => Turn::Retired,
-            Some(Err(_)) => Turn::Quiet,
-            Some(Ok(Err(error))) => Turn::Ended(ending_of(&error)),
-            Some(Ok(Ok(None))) => Turn::Ended(self.clean_end()),
-            Some(Ok(Ok(Some(portion)))) => match self.read(portion, &mut tally).await {
-                Ok(()) if self.lane.is_retired() => Turn::Retired,
-                Ok(()) => Turn::Read,
-                Err(ending) => Turn::Ended(ending),
-            },
+        let deadline = Instant::now() + self.lane.patience.get();
+        if self.alarm.deadline() > deadline {
+            self.alarm.as_mut().reset(deadline);
+        }
+        let turn = loop {
+            tokio::select! {
+                // What has come is read even if there is no time left: a busy machine must not take a live feed for a silent one.
+                biased;
+                () = self.lane.retire.notified() => break Turn::Retired,
+                portion = self.body.chunk() => break match portion {
+                    Ok(Some(portion)) => match self.read(portion, &mut tally).await {
+                        Ok(()) if self.lane.is_retired() => Turn::Retired,
+                        Ok(()) => Turn::Read,
+                        Err(ending) => Turn::Ended(ending),
+                    },
+                    Ok(None) => Turn::Ended(self.clean_end()),
+                    Err(error) => Turn::Ended(ending_of(&error)),
+                },
+                () = self.alarm.as_mut() => {}
+            }
+            if Instant::now() >= deadline {
+                break Turn::Quiet;
+            }
+            self.alarm.as_mut().reset(deadline);
         };
         tally.retry = self.parser.retry();
-        (turn, tally, self)
+        (turn, tally)
     }
 
     pub fn lane(&self) -> &Lane {
