@@ -91,9 +91,11 @@ impl Document {
         self.parts.push(if rows.is_empty() { Part::Text("None.".to_string()) } else { Part::Table { head, rows } });
     }
 
-    /// One bar for each; the tallest is that of the largest number.
+    /// One bar for each; the tallest is that of the largest number. Where all are 0: that there are none.
     pub fn bars(&mut self, bars: impl IntoIterator<Item = (String, f64)>) {
-        self.parts.push(Part::Bars(bars.into_iter().collect()));
+        let bars: Vec<_> = bars.into_iter().collect();
+        let has_any = bars.iter().any(|(_, count)| *count > 0.0);
+        self.parts.push(if has_any { Part::Bars(bars) } else { Part::Text("None.".to_string()) });
     }
 
     /// One bar for each hour of a day.
@@ -278,6 +280,6 @@ mod tests {
         assert_eq!(document.plain(), format!("Title\n=====\nfeed    events\na       12\nlonger  3\nNone.\nNothing.\n{bars}"));
         let mut nothing = Document::new("x");
         nothing.bars([("00".to_string(), 0.0)]);
-        assert!(nothing.html().contains("height:0px"), "{}", nothing.html());
+        assert!(nothing.html().contains("<p>None.</p>") && !nothing.html().contains("class=\"bars\""), "{}", nothing.html());
     }
 }

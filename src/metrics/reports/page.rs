@@ -1,6 +1,6 @@
 //! A report for people: what stands out first, then the figures. Pure.
 
-use super::report::{Connections, Delivery, Fired, Latency, ObjectiveKept, Report, Resource, percent, quantity};
+use super::report::{CANARIES, Connections, Delivery, Fired, Latency, ObjectiveKept, Report, Resource, percent, quantity};
 use crate::calendar::{Period, minute_of};
 use crate::document::{Document, Fact};
 use crate::metrics::alerts::spoken;
@@ -42,10 +42,10 @@ pub fn document(report: &Report) -> Document {
     if report.alerts_are_cut {
         document.text("More alerts were resolved since than the hub remembers: some may be missing.");
     }
-    document.heading("How long messages took");
+    document.heading("How long things took");
     let ms = |value: Option<f64>| value.map_or_else(none, |value| amount(value, Unit::Ms));
-    let row = |Latency { percentile, mean_ms, most_ms }: &Latency| vec![percentile.clone(), ms(*mean_ms), ms(*most_ms)];
-    document.table(&["percentile", "mean", "at worst"], report.latency.iter().map(row));
+    let row = |Latency { path, percentile, mean_ms, most_ms }: &Latency| vec![path.clone(), percentile.clone(), ms(*mean_ms), ms(*most_ms)];
+    document.table(&["path", "percentile", "mean", "at worst"], report.latency.iter().map(row));
     document.heading("Trouble by its cause");
     let row = |cause: &super::report::Cause| {
         let help = Metric::parse(&cause.metric).map_or("", Metric::help);
@@ -99,7 +99,7 @@ pub fn title(report: &Report) -> String {
 fn facts(report: &Report) -> Vec<Fact> {
     let Report { connections, delivery, objectives, alerts, .. } = report;
     let Delivery { delivered, published, canaries, canaries_lost, recovered, not_recovered, .. } = delivery;
-    let p99 = report.latency.iter().find(|latency| latency.percentile == "p99").and_then(|latency| latency.mean_ms);
+    let p99 = report.latency.iter().find(|latency| latency.path == CANARIES && latency.percentile == "p99").and_then(|latency| latency.mean_ms);
     let kept = objectives.iter().filter(|objective| objective.share.is_none_or(|share| share >= objective.goal)).count();
     let own: u64 = report.errors.iter().filter(|cause| cause.is_own).map(|cause| cause.count).sum();
     let fired: u64 = alerts.iter().map(|fired| fired.count).sum();

@@ -83,8 +83,30 @@ const RESOURCES: [Metric; 18] = [
     Metric::HostDiskFree,
 ];
 
-const LATENCIES: [(&str, Metric); 4] =
-    [("p50", Metric::LatencyP50), ("p95", Metric::LatencyP95), ("p99", Metric::LatencyP99), ("max", Metric::LatencyMax)];
+/// The path that is always gone.
+pub const CANARIES: &str = "canaries";
+
+/// How long things took, by path and percentile; docs/metrics.md says from where to where.
+const LATENCIES: [(&str, &str, Metric); 18] = [
+    (CANARIES, "p50", Metric::LatencyP50),
+    (CANARIES, "p95", Metric::LatencyP95),
+    (CANARIES, "p99", Metric::LatencyP99),
+    (CANARIES, "max", Metric::LatencyMax),
+    ("delivery", "p50", Metric::DeliveryP50),
+    ("delivery", "p99", Metric::DeliveryP99),
+    ("feed_delivery", "p50", Metric::FeedDeliveryP50),
+    ("feed_delivery", "p99", Metric::FeedDeliveryP99),
+    ("connect", "p50", Metric::ConnectP50),
+    ("connect", "p99", Metric::ConnectP99),
+    ("subscribe", "p50", Metric::SubscribeP50),
+    ("subscribe", "p99", Metric::SubscribeP99),
+    ("recovery", "p50", Metric::RecoveryP50),
+    ("recovery", "p99", Metric::RecoveryP99),
+    ("rpc", "p50", Metric::RpcP50),
+    ("rpc", "p99", Metric::RpcP99),
+    ("api_publish", "p50", Metric::ApiPublishP50),
+    ("api_publish", "p99", Metric::ApiPublishP99),
+];
 
 /// What is watched for leaks, and the growth in an hour that the rules warn above.
 const LEAKS: [(&str, Metric, f64); 3] =
@@ -129,7 +151,7 @@ pub struct Report {
     pub delivery: Delivery,
     /// What is promised, and how it was kept.
     pub objectives: Vec<ObjectiveKept>,
-    /// How long messages took to come to a worker, measured by canaries.
+    /// How long things took, those of the canaries first: messages on their way through the whole hub.
     pub latency: Vec<Latency>,
     /// Trouble by its cause, the hub's own first, without those that did not occur.
     pub errors: Vec<Cause>,
@@ -213,10 +235,12 @@ pub struct ObjectiveKept {
     pub budget_left: Option<f64>,
 }
 
-/// A percentile of the time that messages took.
+/// A percentile of the time that something took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = HubReportLatency)]
 pub struct Latency {
+    /// What took it: `canaries`, `delivery`, `feed_delivery`, `connect`, `subscribe`, `recovery`, `rpc` or `api_publish`.
+    pub path: String,
     /// `p50`, `p95`, `p99` or `max`.
     pub percentile: String,
     /// Mean of all readings, milliseconds.
@@ -341,7 +365,7 @@ fn metrics() -> Vec<Metric> {
     metrics.extend(CAUSES.iter().map(|(metric, _)| *metric));
     metrics.extend(ENDS);
     metrics.extend(RESOURCES);
-    metrics.extend(LATENCIES.iter().map(|(_, metric)| *metric));
+    metrics.extend(LATENCIES.iter().map(|(.., metric)| *metric));
     metrics.extend(LEAKS.iter().map(|(_, metric, _)| *metric));
     metrics.extend(BUDGETS);
     metrics.sort_unstable();
@@ -468,9 +492,16 @@ impl Report {
             of: tallies[objective as usize].all.round() as u64,
             budget_left: read.last(BUDGETS[objective as usize]),
         });
-        let latency = LATENCIES.map(|(percentile, metric)| {
-            let range = read.range(metric);
-            Latency { percentile: percentile.to_string(), mean_ms: range.map(|range| range.avg), most_ms: range.map(|range| range.max) }
+        let latency = LATENCIES.iter().filter_map(|(path, percentile, metric)| {
+            let range = read.range(*metric);
+            let latency = Latency {
+                path: path.to_string(),
+                percentile: percentile.to_string(),
+                mean_ms: range.map(|range| range.avg),
+                most_ms: range.map(|range| range.max),
+            };
+            // Canaries fly always; nobody need have gone another path.
+            (range.is_some() || *path == CANARIES).then_some(latency)
         });
         let mut errors: Vec<Cause> = CAUSES
             .iter()
@@ -538,7 +569,7 @@ impl Report {
             connections,
             delivery,
             objectives: objectives.into(),
-            latency: latency.into(),
+            latency: latency.collect(),
             errors,
             hours,
             busiest_hours,
@@ -561,7 +592,7 @@ impl Report {
     fn finds(&self) -> Vec<String> {
         let mut findings = Vec::new();
         for ObjectiveKept { name, goal, share, budget_left, .. } in &self.objectives {
-            let left = budget_left.map(|left| format!("; {:.0} % of the error budget of 30 days are left", left * 100.0)).unwrap_or_default();
+            let left = budget_left.map(|left| format!("; {:.0} % of the error budget of 30 days is left", left * 100.0)).unwrap_or_default();
             match share {
                 Some(share) if share < goal => findings.push(format!("{name}: {} instead of the {} promised{left}", percent(*share), percent(*goal))),
                 _ if budget_left.is_some_and(|left| left < BUDGET_LOW) => findings.push(format!("{name}: as promised{left}")),
@@ -594,7 +625,7 @@ impl Report {
             findings.push(format!("{change:+.0} % memory against the {before} before, more than sessions explain"));
         }
         if let Some(disk) = of(Metric::HostDiskFree).filter(|disk| disk.min < DISK_LOW) {
-            findings.push(format!("only {} of the disk were free at the least", percent(disk.min)));
+            findings.push(format!("only {} of the disk was free at the least", percent(disk.min)));
         }
         findings
     }
@@ -768,13 +799,13 @@ mod tests {
         assert_eq!(
             report.findings,
             [
-                "delivery: 99.9 % instead of the 99.99 % promised; -50 % of the error budget of 30 days are left",
+                "delivery: 99.9 % instead of the 99.99 % promised; -50 % of the error budget of 30 days is left",
                 "critical: The title of store_down (once, 1 min 30 s in all)",
                 "memory grew by 4.8 MiB an hour without more load",
                 "for 50 % of the time nothing was measured: the hub was not running",
                 "-50 % sessions against the day before",
                 "+100 % memory against the day before, more than sessions explain",
-                "only 5 % of the disk were free at the least",
+                "only 5 % of the disk was free at the least",
             ]
         );
         let stored = serde_json::to_vec(&report).unwrap();
