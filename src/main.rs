@@ -8,9 +8,11 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Freed memory goes back to the system within seconds, by a thread of the allocator's own.
+/// Freed memory goes back to the system within seconds, by a thread of the allocator's own. A profile of the heap can be made, and is not until an
+/// operator asks for one.
 #[unsafe(export_name = "malloc_conf")]
-pub static MALLOC_CONF: &[u8] = b"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0,narenas:4\0";
+pub static MALLOC_CONF: &[u8] =
+    b"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0,narenas:4,prof:true,prof_active:false,lg_prof_sample:19\0";
 
 fn main() -> ExitCode {
     match Cli::parse().run() {

@@ -12,6 +12,7 @@ use crate::channel::{ChannelName, ChannelOptions, Payload, SessionId};
 use crate::clock::{Clock, Millis};
 use crate::guard::maintenance::Maintenance;
 use crate::metrics::Observatory;
+use crate::metrics::heap::HeapProfiler;
 use crate::session::hub::Hub;
 use crate::store::{AuditRecord, Store};
 use crate::telemetry::tap::{Kind, tap};
@@ -86,6 +87,7 @@ pub struct AdminSettings {
     pub trace_payloads: bool,
     /// Methods of the server API.
     pub api_methods: Vec<&'static str>,
+    pub heap: Arc<HeapProfiler>,
 }
 
 /// Everything that a desk is made from.

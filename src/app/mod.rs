@@ -40,6 +40,7 @@ use crate::http::routes::Routes;
 use crate::http::transports::websocket::{self, WebsocketSettings};
 use crate::mercure::{MercureHub, Tap};
 use crate::metrics::flock::{Airfield, Way, from_here};
+use crate::metrics::heap::HeapProfiler;
 use crate::metrics::{Observatory, ObservatoryParts};
 use crate::outbox::OutboxLimits;
 use crate::session::hub::Hub;
@@ -478,6 +479,7 @@ impl House {
                 node: node.name,
                 trace_payloads: config.operators.trace_payloads,
                 api_methods: api::methods().collect(),
+                heap: HeapProfiler::new(Path::new(&config.data_dir)),
             },
         });
         Ok(Arc::new(Self {

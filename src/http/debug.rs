@@ -35,6 +35,7 @@ mod hooks {
     use actix_web::{HttpRequest, HttpResponse, web};
     use serde::Deserialize;
     use std::sync::atomic::Ordering;
+    use std::time::Duration;
 
     /// Who is to panic.
     #[derive(Deserialize)]
@@ -46,6 +47,8 @@ mod hooks {
         channel: String,
         #[serde(default)]
         worker: usize,
+        #[serde(default)]
+        ms: u64,
         feed: Option<String>,
     }
 
@@ -63,6 +66,12 @@ mod hooks {
             "upstream" => state.upstream().map(|pool| pool.do_send(upstream::Panic { feed: target.feed.clone() })).is_some(),
             "metrics" => state.metrics().map(|metrics| metrics.do_send(metrics::Panic)).is_some(),
             "canaries" => state.canaries.get().map(|field| field.panics.store(true, Ordering::Relaxed)).is_some(),
+            // Held up, which is worse than dead: nobody is told.
+            "workers" => {
+                let ports: Vec<_> = (0..).map_while(|index| state.topics.worker(index)).collect();
+                ports.iter().for_each(|port| port.freeze(Duration::from_millis(target.ms)));
+                !ports.is_empty()
+            }
             _ => false,
         };
         if asked { HttpResponse::Accepted().finish() } else { HttpResponse::NotFound().finish() }

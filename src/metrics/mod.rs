@@ -12,6 +12,7 @@ mod canary;
 pub mod catalogue;
 mod counters;
 pub mod flock;
+pub mod heap;
 pub mod history;
 mod host;
 mod leak;

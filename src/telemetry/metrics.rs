@@ -6,6 +6,7 @@ use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntCounterVec};
+use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -78,6 +79,27 @@ pub struct HistoryGivenUp {
 impl Event for HistoryGivenUp {
     fn emit(self) {
         GIVEN_UP.inc_by(self.blocks as u64);
+    }
+}
+
+/// A profile of the heap is there.
+pub struct HeapProfileWritten<'a> {
+    pub path: &'a Path,
+}
+impl Event for HeapProfileWritten<'_> {
+    fn emit(self) {
+        log::info!("a profile of the heap is in {}", self.path.display());
+    }
+}
+
+/// It could not be written.
+pub struct HeapProfileFailed<'a> {
+    pub error: &'a dyn std::error::Error,
+}
+impl Event for HeapProfileFailed<'_> {
+    fn emit(self) {
+        let why = self.error.source().map(|source| format!(": {source}")).unwrap_or_default();
+        log::warn!("no profile of the heap: {}{why}", self.error);
     }
 }
 

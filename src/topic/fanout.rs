@@ -350,6 +350,22 @@ impl Handler<Feel> for Fanout {
     }
 }
 
+// === Freeze ===
+/// Holds the worker's event loop up for so long, so that tests can see who notices.
+#[cfg(feature = "test-hooks")]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Freeze(pub std::time::Duration);
+
+#[cfg(feature = "test-hooks")]
+impl Handler<Freeze> for Fanout {
+    type Result = ();
+
+    fn handle(&mut self, Freeze(time): Freeze, _: &mut Self::Context) {
+        std::thread::sleep(time);
+    }
+}
+
 // === Panic ===
 /// Makes the actor panic, so that tests can see it replaced.
 #[cfg(feature = "test-hooks")]

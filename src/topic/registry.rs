@@ -143,6 +143,12 @@ impl WorkerPort {
         self.addr.read().do_send(fanout::Panic);
     }
 
+    /// Holds the worker's event loop up for so long.
+    #[cfg(feature = "test-hooks")]
+    pub fn freeze(&self, time: Duration) {
+        self.addr.read().do_send(fanout::Freeze(time));
+    }
+
     pub(super) fn probe_came(&self, event: &Encoded) {
         let ChannelEvent::Publication { publication, .. } = &event.event else { return };
         // Canaries have their number in quotes, and are seen at the other end.

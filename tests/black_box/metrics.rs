@@ -317,6 +317,12 @@ async fn notice(client: &mut Client, rule: &str, what: &str) -> Value {
     }
 }
 
+/// Alerts that fire. On a machine where others are busy some about it are pending.
+async fn firing(client: &mut Client) -> Vec<Value> {
+    let listed = done(client, "admin.alerts.list", json!({})).await;
+    listed["alerts"].as_array().into_iter().flatten().filter(|alert| alert["state"] == "firing").cloned().collect()
+}
+
 /// Trouble is named within this time, whatever it is.
 const NAMED_IN: Duration = Duration::from_secs(15);
 
@@ -328,7 +334,7 @@ async fn a_feed_and_a_store_that_go_away_are_named_in_time_and_are_well_again() 
     let mut operator = person(&hub, "operator").await;
     let mut viewer = person(&hub, "viewer").await;
     viewer.subscribe("$admin:alerts").await;
-    assert_eq!(done(&mut viewer, "admin.alerts.list", json!({})).await["alerts"], json!([]));
+    assert_eq!(firing(&mut viewer).await, Vec::<Value>::new());
 
     let since = Instant::now();
     drop(feed);
@@ -440,4 +446,147 @@ async fn the_files_for_prometheus_and_grafana_name_what_there_is() {
         }
     }
     assert!(count > 30, "{count}");
+}
+
+/// The hub's own rules with another time until they fire, so that a test need not wait for it.
+async fn shorten(operator: &mut Client, names: &[&str], for_ms: u64) {
+    let rules = done(operator, "admin.alerts.rules", json!({})).await["rules"].as_array().cloned().expect("a list");
+    for name in names {
+        let mut rule = rules.iter().find(|rule| rule["name"] == *name).cloned().unwrap_or_else(|| panic!("there is no rule {name}"));
+        let fields = rule.as_object_mut().expect("an object");
+        ["is_default", "is_changed", "fired_7d"].iter().for_each(|field| drop(fields.remove(*field)));
+        fields.insert("for_ms".to_owned(), json!(for_ms));
+        done(operator, "admin.alerts.set_rule", json!({ "rule": rule })).await;
+    }
+}
+
+/// Troubles of the edge, each with its rule as it is but for the time that it waits. Who is told over HTTP hangs meanwhile, and nobody waits for him.
+#[tokio::test]
+async fn a_certificate_that_ends_and_a_hub_that_is_full_are_named_whoever_hangs_elsewhere() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let endpoint = format!("http://{}/", silent.local_addr().expect("it is bound"));
+    let changes = config(json!({ "http_server": { "connection_limit": 4 }, "alerts": { "webhook": { "endpoint": endpoint } } }));
+    let hub = Hub::start_with_tls(changes).await;
+    let mut operator = person(&hub, "operator").await;
+    operator.subscribe("$admin:alerts").await;
+    shorten(&mut operator, &["certificate_ends", "certificate_ends_soon", "connections_near_capacity", "connections_refused"], 0).await;
+    let since = Instant::now();
+    crate::support::write_certificate_for(hub.directory.path(), "localhost", Duration::from_secs(86_400));
+    assert!(notice(&mut operator, "certificate_ends_soon", "firing").await["value"].as_f64().is_some_and(|seconds| seconds < 86_401.0));
+    assert!(since.elapsed() < NAMED_IN, "{:?}", since.elapsed());
+    let taken = [hub.open(Codec::Json).await, hub.open(Codec::Json).await, hub.open(Codec::Json).await];
+    notice(&mut operator, "connections_near_capacity", "firing").await;
+    assert!(hub.dial().websocket().await.expect("an answer").is_err(), "there is no room");
+    notice(&mut operator, "connections_refused", "firing").await;
+    assert!(since.elapsed() < NAMED_IN, "{:?}", since.elapsed());
+    for client in taken {
+        client.leave().await;
+    }
+    operator.leave().await;
+}
+
+/// All event loops stand still: whoever measures is on another thread, sees it by the canaries, and has said so in time.
+#[cfg(feature = "test-hooks")]
+#[tokio::test]
+async fn a_hub_whose_workers_stand_still_has_named_it_in_time() {
+    use crate::support::request;
+    let hub = hub(json!({})).await;
+    let mut viewer = person(&hub, "viewer").await;
+    viewer.subscribe("$metrics:overview").await;
+    until(&mut viewer, "canaries", |values| number(values, "latency.max_ms") > 0.0).await;
+    let since = done(&mut viewer, "admin.metrics.now", json!({})).await["at"].as_i64().expect("a time");
+    let answer = request(&hub.dial(), "POST", "/debug/panic?target=workers&ms=8000", &[("X-API-Key", "the-api-key-of-the-tests")], b"").await;
+    assert_eq!(answer.status(), 202, "{}", answer.text());
+    for rule in ["worker_silent", "worker_lag", "canaries_lost", "canaries_gone"] {
+        let fired_at = eventually(rule, async || {
+            let active = done(&mut viewer, "admin.alerts.list", json!({})).await;
+            let resolved = done(&mut viewer, "admin.alerts.history", json!({})).await;
+            let mut alerts = active["alerts"].as_array().into_iter().chain(resolved["alerts"].as_array()).flatten();
+            alerts.find(|alert| alert["rule"] == rule).and_then(|alert| alert["fired_at"].as_i64()).ok_or_else(|| format!("{active} {resolved}"))
+        })
+        .await;
+        let named_in = Duration::from_millis(u64::try_from(fired_at - since).expect("after it began"));
+        assert!(named_in < NAMED_IN, "{rule}: {named_in:?}");
+    }
+    viewer.leave().await;
+}
+
+/// Pages that come, reload and go leave the hub as it was; every test ends with that comparison.
+#[tokio::test]
+async fn a_hundred_viewers_and_a_storm_of_reloads_leave_nothing() {
+    const CHANNELS: [&str; 3] = ["$metrics:overview", "$metrics:feeds", "$admin:alerts"];
+    let hub = hub(json!({})).await;
+    let mut viewers = Vec::new();
+    for _ in 0..100 {
+        let mut viewer = person(&hub, "viewer").await;
+        viewer.subscribe(CHANNELS[0]).await;
+        viewers.push(viewer);
+    }
+    for viewer in &mut viewers {
+        assert_eq!(viewer.publication(CHANNELS[0]).await["data"]["verdict"]["critical"], 0);
+    }
+    for _ in 0..50 {
+        let mut page = person(&hub, "viewer").await;
+        for channel in CHANNELS {
+            page.subscribe(channel).await;
+        }
+        page.unsubscribe(CHANNELS[1]).await;
+        done(&mut page, "admin.metrics.now", json!({})).await;
+        page.leave().await;
+    }
+    assert_eq!(firing(&mut viewers[0]).await, Vec::<Value>::new());
+    for viewer in viewers {
+        viewer.leave().await;
+    }
+}
+
+/// A profile of the heap is made when it is asked for, one at a time, for the hub's user alone.
+#[tokio::test]
+async fn a_profile_of_the_heap_is_written_when_it_is_asked_for() {
+    use std::os::unix::fs::PermissionsExt;
+    let hub = hub(json!({})).await;
+    let mut operator = person(&hub, "operator").await;
+    assert_eq!(ask(&mut operator, "admin.debug.heap_profile", json!({ "lasting": "2h" })).await.expect_err("too long").0, 107);
+    let told = done(&mut operator, "admin.debug.heap_profile", json!({ "lasting": "1s" })).await;
+    assert_eq!(ask(&mut operator, "admin.debug.heap_profile", json!({ "lasting": "1s" })).await.expect_err("one at a time").0, 108);
+    let file = hub.directory.path().join(told["file"].as_str().expect("a path"));
+    let profile = eventually("the profile", async || match std::fs::read_to_string(&file) {
+        Ok(text) if text.contains("MAPPED_LIBRARIES") => Ok(text),
+        other => Err(format!("{:?}", other.map(|text| text.len()))),
+    })
+    .await;
+    assert!(profile.starts_with("heap_v2/524288"), "{}", &profile[..profile.len().min(200)]);
+    assert_eq!(std::fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
+    eventually("room for the next one", async || match ask(&mut operator, "admin.debug.heap_profile", json!({ "lasting": "1s" })).await {
+        Ok(_) => Ok(()),
+        Err(refused) => Err(format!("{refused:?}")),
+    })
+    .await;
+    operator.leave().await;
+}
+
+/// Nobody does anything, and nothing is said. What is about the rest of the machine is shown and not judged: others may use it.
+///
+/// `cargo test --features test-hooks --test black_box -- --ignored --nocapture metrics::in_twenty`
+#[tokio::test]
+#[ignore = "takes twenty minutes"]
+async fn in_twenty_quiet_minutes_nothing_is_said() {
+    const QUIET: Duration = Duration::from_secs(20 * 60);
+    let feed = Feed::start();
+    let feeds = json!([{ "name": "market", "url": feed.url(), "channel": "news:market" }]);
+    let changes = json!({ "client": { "token": { "role_claim": "role" } }, "upstream": { "feeds": feeds } });
+    let hub = Hub::start_with_tls(changes).await;
+    let mut viewer = person(&hub, "viewer").await;
+    viewer.subscribe("$admin:alerts").await;
+    let began = Instant::now();
+    while let Some(left) = QUIET.checked_sub(began.elapsed()) {
+        let Ok(said) = tokio::time::timeout(left, viewer.next()).await else { break };
+        let said = format!("{said:?}");
+        println!("after {:?}: {said}", began.elapsed());
+        assert!(["host_", "disk_"].iter().any(|machine| said.contains(machine)), "{said}");
+    }
+    let now = done(&mut viewer, "admin.metrics.now", json!({})).await;
+    println!("{now}");
+    assert_eq!(now["values"]["objectives.delivery"], json!(1.0), "no canary was lost");
+    viewer.leave().await;
 }

@@ -5,8 +5,10 @@ use crate::admin::arguments::arguments;
 use crate::admin::desk::Desk;
 use crate::auth::Right;
 use crate::channel::{ChannelName, SessionId};
+use crate::metrics::heap::HeapError;
 use crate::session::Describe;
 use crate::session::procedures::Caller;
+use crate::units::HumanDuration;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,8 @@ commands! {
         "Counts actors and reports how late each worker's event loop is.";
     "admin.debug.memory" Some(Right::DebugRead), Reads, "", Memory, memory, "{}",
         "Shows what the allocator says of the heap.";
+    "admin.debug.heap_profile" Some(Right::DebugTrace), Changes, "lasting", Profile, heap_profile, r#"{"lasting":"30s"}"#,
+        "Has the allocator note for a while who takes memory, and writes a profile of what is still held then into the data folder.";
 }
 
 arguments! {
@@ -106,6 +110,24 @@ async fn actors(desk: Arc<Desk>, _: Caller, _: Actors) -> Result<Value, Failure>
             "feeds": desk.upstream.report(desk.clock.now()).feeds.iter().filter(|feed| !feed.is_paused).count(),
         },
     }))
+}
+
+arguments! {
+    Profile {
+        /// How long, an hour at most. What was taken before is not in the profile.
+        lasting: HumanDuration,
+    }
+}
+
+async fn heap_profile(desk: Arc<Desk>, _: Caller, Profile { lasting }: Profile) -> Result<Value, Failure> {
+    let now = desk.clock.wall_ms();
+    let file = desk.settings.heap.begin(lasting.duration(), now).map_err(|error| match error {
+        HeapError::Lasting => Failure::Bad(error.to_string()),
+        HeapError::NotThere | HeapError::Running => Failure::NotAvailable(error.to_string()),
+        HeapError::File { .. } | HeapError::Allocator { .. } => Failure::Failed(error.to_string()),
+    })?;
+    let ends_at = now.saturating_add(i64::try_from(lasting.ms()).unwrap_or(i64::MAX));
+    Ok(json!({ "file": file.display().to_string(), "ends_at": ends_at }))
 }
 
 arguments! {

@@ -1,4 +1,6 @@
+use super::super::catalogue::FeedMetric;
 use super::super::sample::FeedSample;
+use super::rule::Condition;
 use super::*;
 use serde_json::json;
 
@@ -245,4 +247,81 @@ fn a_hub_that_is_well_has_no_alerts_and_troubles_are_named() {
         }
         assert!(rig.alerts.active().is_empty(), "{expected}: {:?}", rig.alerts.active());
     }
+}
+
+/// Every rule that there is, with the bounds that it has: wrong for as long as it must be, and named then; right again, and resolved.
+#[test]
+fn every_default_rule_is_named_when_its_time_is_over_and_resolved_when_it_is_well() {
+    let rules: Vec<Rule> = defaults().collect();
+    let clear = |rule: &Rule| rule.clear.unwrap_or(rule.value);
+    let mut well =
+        Sample { feeds: vec![FeedSample { name: "f".into(), down_seconds: 0.0, latency_ms: Some(0.0), why: String::new() }], ..Sample::default() };
+    for metric in Metric::ALL {
+        let of_metric = || rules.iter().filter(|rule| rule.about() == Some(About::House(*metric)));
+        let worst_below = of_metric().filter(|rule| rule.condition == Condition::Below).map(clear).reduce(f64::max);
+        let least_above = of_metric().filter(|rule| rule.condition == Condition::Above).map(clear).reduce(f64::min);
+        well.values[*metric] = worst_below.or(least_above).or(Some(0.0));
+    }
+    let mut rig = Rig { alerts: Alerts::default(), second: 0 };
+    for _ in 0..1_200 {
+        assert_eq!(rig.judge(&well), [], "20 quiet minutes, a hair's breadth from every bound");
+    }
+    for rule in &rules {
+        let broken_value = match rule.condition {
+            Condition::Above => Some(rule.value + 0.001),
+            Condition::Below => Some(rule.value - 0.001),
+            Condition::Gone => None,
+        };
+        let mut broken = well.clone();
+        match rule.about() {
+            Some(About::House(metric)) => broken.values[metric] = broken_value,
+            Some(About::EachFeed(FeedMetric::Down)) => broken.feeds[0].down_seconds = broken_value.unwrap_or_default(),
+            Some(About::EachFeed(FeedMetric::Latency)) => broken.feeds[0].latency_ms = broken_value,
+            None => panic!("{} is about nothing", rule.name),
+        }
+        let is_told = |notices: Vec<Notice>, what: What| notices.iter().any(|notice| notice.alert.rule == rule.name && notice.what == what);
+        let due = rule.for_ms / 1_000 + 1;
+        let fired = (1..=due + 1).find(|_| is_told(rig.notices(&broken), What::Firing));
+        assert_eq!(fired, Some(due), "{}", rule.name);
+        let due = rule.clear_for_ms / 1_000 + 1;
+        let resolved = (1..=due + 1).find(|_| is_told(rig.notices(&well), What::Resolved));
+        assert_eq!(resolved, Some(due), "{}", rule.name);
+        // Others about the same metric may take longer.
+        (0..1_800).for_each(|_| drop(rig.notices(&well)));
+        assert!(rig.alerts.active().is_empty(), "{}: {:?}", rule.name, rig.alerts.active());
+    }
+}
+
+/// Somebody sets the clock; what is measured does not change by it.
+#[test]
+fn a_wall_clock_that_jumps_makes_no_alarm_and_ends_none() {
+    let mut rig = Rig::new(&[rule(json!({ "repeat_ms": 0 }))]);
+    let judge = |rig: &mut Rig, lag_ms: f64, jump: WallMs| {
+        rig.second += 1;
+        let (now, wall) = (rig.second * 1_000, rig.wall() + jump);
+        rig.alerts.judge(&lag(lag_ms), now, wall).into_iter().map(|notice| notice.what).collect::<Vec<_>>()
+    };
+    for jump in [0, 86_400_000, -86_400_000, 400 * 86_400_000, 0] {
+        assert_eq!(judge(&mut rig, 0.0, jump), [], "{jump}");
+    }
+    assert_eq!((judge(&mut rig, 500.0, 0), judge(&mut rig, 500.0, 86_400_000)), (vec![], vec![]), "two seconds are two seconds");
+    assert_eq!(judge(&mut rig, 500.0, -86_400_000), [What::Firing]);
+    for jump in [86_400_000, -86_400_000, 0] {
+        assert_eq!(judge(&mut rig, 500.0, jump), [], "{jump}");
+    }
+    assert_eq!((judge(&mut rig, 0.0, 0), judge(&mut rig, 0.0, -86_400_000)), (vec![], vec![What::Resolved]));
+}
+
+/// What divides by nothing has no reading, or none that is a number; a rule about it is quiet.
+#[test]
+fn readings_that_are_no_numbers_make_no_alarm() {
+    let rules = [rule(json!({})), rule(json!({ "name": "below", "condition": "below", "clear": 200 }))];
+    let mut rig = Rig::new(&rules);
+    for reading in [f64::NAN, -f64::NAN] {
+        for _ in 0..30 {
+            assert_eq!(rig.lag(reading), []);
+        }
+    }
+    assert_eq!(rig.judge(&Sample::default()), [], "and none at all");
+    assert!(rig.alerts.active().is_empty());
 }

@@ -410,7 +410,20 @@ fn addresses(ready: &str) -> (SocketAddr, Option<SocketAddr>) {
 
 /// A new self-signed pair, `cert.pem` and `key.pem`.
 pub fn write_certificate(directory: &Path, name: &str) {
-    let pair = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate can be made");
+    write_pair(directory, &rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate can be made"));
+}
+
+/// The same, good for so long.
+pub fn write_certificate_for(directory: &Path, name: &str, lasting: Duration) {
+    let mut parameters = CertificateParams::new(vec![name.to_owned()]).expect("a certificate can have this name");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is past 1970");
+    parameters.not_after = rcgen::date_time_ymd(1970, 1, 1) + now + lasting;
+    let signing_key = KeyPair::generate().expect("a key can be made");
+    let cert = parameters.self_signed(&signing_key).expect("a certificate can be signed");
+    write_pair(directory, &rcgen::CertifiedKey { cert, signing_key });
+}
+
+fn write_pair(directory: &Path, pair: &rcgen::CertifiedKey<KeyPair>) {
     // Whole files by rename, as certificate tools write them.
     for (file, text) in [("key.pem", pair.signing_key.serialize_pem()), ("cert.pem", pair.cert.pem())] {
         let path = directory.join(format!("{file}.new"));

@@ -18,7 +18,7 @@ pub use client::{Client, Event, many, recovering};
 pub use codec::{Codec, put_varint};
 pub use feed::Feed;
 pub use http::{Answer, read_to_end, request, request_at};
-pub use hub::{API_KEY, Hub, aether, merged, write_authority, write_certificate};
+pub use hub::{API_KEY, Hub, aether, merged, write_authority, write_certificate, write_certificate_for};
 pub use stream::{Endless, Pieces, Transport, Via, escaped};
 pub use websocket::{Dial, Ending, Stream, WebSocket, masked_frame, opcode};
 
