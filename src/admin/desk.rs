@@ -2,6 +2,7 @@
 
 use super::arguments::SecretName;
 use super::audit::Audit;
+use super::checkup::Checkup;
 use super::gate::{AUDIT, EVENTS, TRACE_PREFIX};
 use super::looks::Looks;
 use crate::auth::accounts::Accounts;
@@ -25,6 +26,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,12 +42,21 @@ pub trait House: Send + Sync {
     /// Begins to drain, to be done `within`. `false`: it does so already.
     fn drain(&self, within: Option<Duration>) -> bool;
     fn is_draining(&self) -> bool;
+    /// Where clients can reach it.
+    fn listeners(&self) -> Vec<Listener>;
     /// Reads the configuration anew and takes over what can change at run time.
     async fn reload(&self) -> Result<Reloaded, String>;
     /// Takes over a secret that has changed in the configuration; the one before is good for `grace`. Which options those were.
     async fn take_over(&self, secret: SecretName, grace: Duration) -> Result<Vec<&'static str>, String>;
     /// Has the certificate's files read anew. `false`: there is no certificate.
     fn reload_certificate(&self) -> bool;
+}
+
+/// A socket that clients are accepted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    pub address: SocketAddr,
+    pub is_tls: bool,
 }
 
 /// What came of reading the configuration anew.
@@ -68,6 +79,7 @@ pub struct Desk {
     parts: DeskParts,
     pub(super) traces: Mutex<HashMap<u64, Running>>,
     pub(super) looks: Mutex<Looks>,
+    pub(super) checkup: Checkup,
     next_trace: AtomicU64,
 }
 
@@ -113,7 +125,7 @@ pub struct DeskParts {
 
 impl Desk {
     pub fn new(parts: DeskParts) -> Self {
-        Self { parts, traces: Mutex::default(), looks: Mutex::default(), next_trace: AtomicU64::new(1) }
+        Self { parts, traces: Mutex::default(), looks: Mutex::default(), checkup: Checkup::default(), next_trace: AtomicU64::new(1) }
     }
 
     pub(super) fn next_trace(&self) -> u64 {

@@ -10,13 +10,14 @@
 
 mod arguments;
 pub mod audit;
+mod checkup;
 pub mod commands;
 mod desk;
 mod gate;
 mod looks;
 
 pub use arguments::{Argument, SecretName};
-pub use desk::{AdminSettings, Desk, DeskParts, House, Reloaded, publish_record, record};
+pub use desk::{AdminSettings, Desk, DeskParts, House, Listener, Reloaded, publish_record, record};
 
 use crate::broker::Answer;
 use crate::protocol::codes::ErrorCode;

@@ -144,6 +144,7 @@ pub async fn run(mut config: Config, reread: Arc<Reread>, ready: impl FnOnce(&Ad
         listeners.push((listener, tls));
     }
 
+    let _ = house.state.addresses.set(addresses.clone());
     let mut server = Server::build()
         .workers(workers)
         .disable_signals()
@@ -355,6 +356,7 @@ impl House {
             mercure: mercure.clone(),
             metrics: RwLock::default(),
             canaries: OnceLock::new(),
+            addresses: OnceLock::new(),
         });
         let maintenance = Arc::new(Maintenance::default());
         let readiness =

@@ -1,5 +1,6 @@
 //! What the whole process can be asked about itself: for the metrics, the debug page, and tests that wait for a state.
 
+use super::Addresses;
 use crate::broker::{DurableBroker, MemoryBroker};
 use crate::clock::Clock;
 use crate::guard::admission::Admission;
@@ -32,6 +33,8 @@ pub struct State {
     pub(super) metrics: RwLock<Option<Addr<Metrics>>>,
     /// Where the hub's own canaries fly, once it listens.
     pub canaries: OnceLock<Arc<Airfield>>,
+    /// Set when the sockets are bound.
+    pub(super) addresses: OnceLock<Addresses>,
 }
 
 /// Everything that is counted, exact at its own moment.

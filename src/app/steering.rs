@@ -2,7 +2,7 @@
 
 use super::drain::Draining;
 use super::state::State;
-use crate::admin::{self, Reloaded, SecretName};
+use crate::admin::{self, Listener, Reloaded, SecretName};
 use crate::auth::{ApiKey, ApiKeys, TokenSettings, TokenVerifier};
 use crate::clock::Clock;
 use crate::config::{Config, TokenConfig};
@@ -53,6 +53,13 @@ impl admin::House for Steering {
 
     fn is_draining(&self) -> bool {
         self.draining.is_draining()
+    }
+
+    fn listeners(&self) -> Vec<Listener> {
+        let addresses = self.state.addresses.get();
+        let plain = addresses.and_then(|addresses| addresses.plain).map(|address| Listener { address, is_tls: false });
+        let tls = addresses.and_then(|addresses| addresses.tls).map(|address| Listener { address, is_tls: true });
+        plain.into_iter().chain(tls).collect()
     }
 
     async fn reload(&self) -> Result<Reloaded, String> {

@@ -1,7 +1,7 @@
 //! What every store promises, as tests: written once, run against each implementation by `contract_tests!`.
 
 use super::{
-    ApiKeyRecord, AuditQuery, AuditRecord, Block, BlockKind, Login, LoginId, Logins, PasswordHash, Store, StoreError, StoredPublication,
+    ApiKeyRecord, AuditQuery, AuditRecord, Block, BlockKind, Login, LoginId, Logins, PasswordHash, Settings, Store, StoreError, StoredPublication,
     StoredStream, User, WallMs,
 };
 use crate::channel::{ChannelName, UserId};
@@ -130,6 +130,26 @@ pub async fn a_user_goes_with_all_logins(store: &dyn Store) {
     assert_eq!(store.user(&UserId::new("anna")).await.unwrap(), None);
     assert_eq!(store.login(LoginId(1)).await.unwrap(), None);
     assert!(store.login(LoginId(2)).await.unwrap().is_some());
+}
+
+pub async fn settings_are_each_users_own_and_not_more_than_allowed(store: &dyn Store) {
+    let (anna, bob, carol) = (UserId::new("anna"), UserId::new("bob"), UserId::new("carol"));
+    let saved = |body: &str, at: WallMs| Settings { body: body.to_string(), saved_at: T + at };
+    assert_eq!(store.settings(&anna).await.unwrap(), None);
+    store.put_settings(&anna, &saved("{}", 1), 2).await.unwrap();
+    store.put_settings(&bob, &saved(r#"{"a\u0000":"'"}"#, 2), 2).await.unwrap();
+    store.put_settings(&anna, &saved(r#"{"b":1}"#, 3), 2).await.unwrap();
+    store.put_settings(&anna, &saved(r#"{"b":1}"#, 3), 2).await.expect("a repeated call is answered as the first");
+    assert_eq!(store.settings(&anna).await.unwrap(), Some(saved(r#"{"b":1}"#, 3)));
+    assert_eq!(store.settings(&bob).await.unwrap(), Some(saved(r#"{"a\u0000":"'"}"#, 2)));
+    // A third, whose clock was behind: it stays, and the one of the others who saved longest ago gives way.
+    store.put_settings(&carol, &saved("{}", 0), 2).await.unwrap();
+    assert_eq!(store.settings(&bob).await.unwrap(), None);
+    assert_eq!(store.settings(&carol).await.unwrap(), Some(saved("{}", 0)));
+    store.add_user(&user("anna")).await.unwrap();
+    assert!(store.remove_user(&anna).await.unwrap());
+    assert_eq!(store.settings(&anna).await.unwrap(), None, "a user goes with its settings");
+    assert!(store.settings(&carol).await.unwrap().is_some());
 }
 
 pub async fn logins_are_listed_newest_first(store: &dyn Store) {
@@ -414,6 +434,7 @@ macro_rules! contract_tests {
     ($rig:path) => {
         crate::store::contract::contract_tests!($rig:
             users_are_kept_and_listed of_two_who_change_a_user_one_must_look_again a_user_goes_with_all_logins
+            settings_are_each_users_own_and_not_more_than_allowed
             logins_are_listed_newest_first a_refresh_token_is_replaced_once logins_end_once
             blocks_hold_until_their_end api_keys_are_kept
             the_audit_log_takes_each_number_once the_audit_log_is_searched

@@ -135,7 +135,7 @@ pub trait Store: Send + Sync + 'static {
     async fn users(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<User>, StoreError>;
     /// Replaces the stored user of this name and version by this one, with the next version. Conflict: there is none.
     async fn replace_user(&self, user: &User) -> Result<(), StoreError>;
-    /// Removes the user and all its logins. Whether there was one.
+    /// Removes the user with all its logins and its settings. Whether there was one.
     async fn remove_user(&self, name: &UserId) -> Result<bool, StoreError>;
 
     // === Logins ===
@@ -182,6 +182,12 @@ pub trait Store: Send + Sync + 'static {
     async fn publications(&self, channel: &ChannelName) -> Result<Vec<StoredPublication>, StoreError>;
     /// Forgets the publications; epoch and offset of the stream stay unless `whole`.
     async fn forget_publications(&self, channel: &ChannelName, whole: bool) -> Result<(), StoreError>;
+
+    // === Settings: how people want their dashboard ===
+    /// What this user saved last.
+    async fn settings(&self, user: &UserId) -> Result<Option<Settings>, StoreError>;
+    /// Saves them in place of those before. Of more than `most` users, those who saved longest ago lose theirs.
+    async fn put_settings(&self, user: &UserId, settings: &Settings, most: usize) -> Result<(), StoreError>;
 
     // === Small values ===
     async fn value(&self, key: &str) -> Result<Option<Bytes>, StoreError>;
@@ -365,6 +371,14 @@ pub struct AuditQuery {
     pub after: Option<u64>,
     pub newest_first: bool,
     pub limit: usize,
+}
+
+/// What somebody wants the dashboard to be like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// JSON, which the dashboard alone understands.
+    pub body: String,
+    pub saved_at: WallMs,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -83,7 +83,7 @@ pub async fn open(settings: &FeedSettings, client: &Client, start: Url, last_eve
 }
 
 /// The headers of the configuration, those from files included.
-async fn credentials(settings: &FeedSettings) -> Result<HeaderMap, Ending> {
+pub(super) async fn credentials(settings: &FeedSettings) -> Result<HeaderMap, Ending> {
     let mut headers = settings.headers.clone();
     for (name, file) in &settings.header_files {
         let fault = |what: &str| Ending::new(Reason::Credentials, Pace::Retry, format!("the file of header {name} {what}"));

@@ -7,10 +7,11 @@
 use super::audience::Audience;
 use super::chronicle;
 use super::demand::{Demand, FeedTemplate};
+use super::doctor::Examination;
 use super::emergency::{Incident, Phase};
 use super::events::{EmergencyTold, FeedNotTakenUp};
 use super::feed::{Feed, MOVES_KEPT, Move};
-use super::fetch::ClientKind;
+use super::fetch::{ClientKind, credentials};
 use super::gate::Gate;
 use super::pool::{FeedReport, PoolReport};
 use super::positions::Stored;
@@ -449,6 +450,13 @@ impl Upstream {
         channels.sort_unstable();
         channels.dedup();
         Some(FeedOutline { host: Arc::clone(&feed.host), is_tls: feed.settings.url.scheme() == "https", channels, moves: feed.moves(MOVES_KEPT) })
+    }
+
+    /// What the doctor needs to look at a feed; otherwise why a header of it cannot be had. `None`: there is no feed of this name.
+    pub async fn examination(&self, name: &str, now: Millis) -> Option<Result<Examination, String>> {
+        let feed = self.entries(now).into_iter().find(|entry| *entry.feed.settings.name == *name)?.feed;
+        let headers = credentials(&feed.settings).await;
+        Some(headers.map(|headers| Examination::of(&feed.settings, headers, "")).map_err(|ending| ending.detail.into_owned()))
     }
 
     /// The latest emergencies, the oldest first.

@@ -609,3 +609,75 @@ async fn every_role_gets_help_with_its_own_commands() {
     }
     assert!(counts.is_sorted() && counts[0] > 3 && counts[3] > counts[2] && counts[2] > counts[1], "{counts:?}");
 }
+
+#[tokio::test]
+async fn everybody_has_settings_of_their_own_and_they_are_bounded() {
+    let hub = hub(json!({})).await;
+    let (mut viewer, mut admin) = (operator(&hub, "viewer").await, operator(&hub, "admin").await);
+    assert_eq!(done(&mut viewer, "admin.settings.get", json!({})).await, json!({ "settings": null, "saved_at": null }));
+    let saved = done(&mut viewer, "admin.settings.set", json!({ "settings": { "density": "wall" } })).await;
+    let read = done(&mut viewer, "admin.settings.get", json!({})).await;
+    assert_eq!(read, json!({ "settings": { "density": "wall" }, "saved_at": saved["saved_at"] }));
+    assert_eq!(done(&mut admin, "admin.settings.get", json!({})).await["settings"], Value::Null);
+    for settings in [json!([]), json!("x"), json!({ "a": "x".repeat(16 * 1_024) })] {
+        assert_eq!(code(&mut viewer, "admin.settings.set", json!({ "settings": settings })).await, 107);
+    }
+    assert_eq!(done(&mut viewer, "admin.settings.get", json!({})).await, read, "what was refused has changed nothing");
+    let records = records(&mut admin, json!({ "action": "admin.settings.set" })).await;
+    assert!(!records.is_empty() && records.iter().all(|record| !record.to_string().contains("wall")), "{records:?}");
+    viewer.leave().await;
+    admin.leave().await;
+}
+
+#[tokio::test]
+async fn the_list_of_nodes_has_this_one() {
+    let hub = hub(json!({})).await;
+    let mut viewer = operator(&hub, "viewer").await;
+    let listed = done(&mut viewer, "admin.nodes.list", json!({})).await;
+    let [node] = listed["nodes"].as_array().map(Vec::as_slice).unwrap_or_default() else { panic!("{listed}") };
+    assert_eq!((&node["is_this"], &node["state"], &node["sessions"]), (&json!(true), &json!("ready"), &json!(1)), "{node}");
+    assert_eq!((&node["store"]["kind"], &node["broker"]["kind"]), (&json!("sqlite"), &json!("memory")), "{node}");
+    assert!(node["listeners"][0]["address"].as_str().is_some_and(|address| address.starts_with("127.")), "{node}");
+    assert!(node["workers"].as_array().is_some_and(|workers| workers.iter().any(|worker| worker["sessions"] == 1)), "{node}");
+    let admin = node["actors"].as_array().into_iter().flatten().find(|actor| actor["kind"] == "admin");
+    assert_eq!(admin, Some(&json!({ "kind": "admin", "count": 1, "restarts": 0 })), "{node}");
+    viewer.leave().await;
+}
+
+#[tokio::test]
+async fn a_feed_is_examined_before_it_is_added_and_afterwards() {
+    let feed = crate::support::Feed::start();
+    let hub = hub(json!({ "upstream": { "feeds": [{ "name": "ticks", "url": feed.url(), "channel": "news:1" }] } })).await;
+    let (mut admin, mut operator) = (operator(&hub, "admin").await, operator(&hub, "operator").await);
+    feed.request(1).await;
+    assert_eq!(done(&mut admin, "admin.upstream.checked", json!({})).await, json!({ "check": null }));
+    // Takes connections into its backlog and never answers, so that the examination lasts until somebody ends it.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}/events?token=hush", mute.local_addr().expect("it has an address"));
+    assert_eq!(code(&mut operator, "admin.upstream.check", json!({ "address": url })).await, 103, "any address may be asked by those who add feeds");
+    for arguments in [json!({ "address": "ftp://h/" }), json!({ "address": url, "duration": "61s" }), json!({ "address": "http://u:hush@h/" })] {
+        assert_eq!(code(&mut admin, "admin.upstream.check", arguments).await, 107);
+    }
+    done(&mut admin, "admin.upstream.check", json!({ "address": url, "duration": "30s" })).await;
+    assert_eq!(code(&mut operator, "admin.upstream.check_feed", json!({ "feed": "ticks" })).await, 106, "one at a time");
+    eventually("the connection to be told", async || {
+        let checked = done(&mut operator, "admin.upstream.checked", json!({})).await;
+        assert_eq!((&checked["is_running"], &checked["by"]), (&json!(true), &json!("the-admin")), "{checked}");
+        let is_told = checked["findings"].as_array().is_some_and(|findings| findings.iter().any(|finding| finding["check"] == "tcp"));
+        if is_told { Ok(()) } else { Err(checked.to_string()) }
+    })
+    .await;
+    done(&mut operator, "admin.upstream.check_end", json!({})).await;
+    let ended = |checked: &Value| if checked["is_running"] == false { Ok(()) } else { Err(checked.to_string()) };
+    eventually("its end", async || ended(&done(&mut operator, "admin.upstream.checked", json!({})).await)).await;
+    let checked = done(&mut operator, "admin.upstream.checked", json!({})).await;
+    assert!(!checked.to_string().contains("hush"), "an operator is not shown what was typed: {checked}");
+    assert_eq!(code(&mut operator, "admin.upstream.check_end", json!({})).await, 104);
+    assert_eq!(code(&mut operator, "admin.upstream.check_feed", json!({ "feed": "none" })).await, 104);
+    done(&mut operator, "admin.upstream.check_feed", json!({ "feed": "ticks", "duration": "1s" })).await;
+    done(&mut operator, "admin.upstream.check_end", json!({})).await;
+    let records = records(&mut admin, json!({ "action": "admin.upstream" })).await;
+    assert!(!records.is_empty() && !records.iter().any(|record| record.to_string().contains("hush")), "{records:?}");
+    admin.leave().await;
+    operator.leave().await;
+}

@@ -16,9 +16,11 @@ mod keys;
 mod log;
 mod maintenance;
 mod metrics;
+mod nodes;
 mod reports;
 mod secrets;
 mod sessions;
+mod settings;
 mod status;
 mod store;
 mod trace;
@@ -160,7 +162,7 @@ impl From<StoreError> for Failure {
 
 /// All of them, by name.
 static ALL: LazyLock<Vec<&'static Command>> = LazyLock::new(|| {
-    let families: [&[Command]; 21] = [
+    let families: [&[Command]; 23] = [
         alerts::COMMANDS,
         audit::COMMANDS,
         bans::COMMANDS,
@@ -174,9 +176,11 @@ static ALL: LazyLock<Vec<&'static Command>> = LazyLock::new(|| {
         log::COMMANDS,
         maintenance::COMMANDS,
         metrics::COMMANDS,
+        nodes::COMMANDS,
         reports::COMMANDS,
         secrets::COMMANDS,
         sessions::COMMANDS,
+        settings::COMMANDS,
         status::COMMANDS,
         store::COMMANDS,
         trace::COMMANDS,

@@ -2,11 +2,14 @@
 
 use super::{Failure, commands};
 use crate::admin::arguments::{Field, arguments};
+use crate::admin::checkup::{About, CheckupError};
 use crate::admin::desk::Desk;
 use crate::auth::Right;
 use crate::calendar::Period;
 use crate::config::FeedConfig;
 use crate::session::procedures::Caller;
+use crate::units::HumanDuration;
+use crate::upstream::doctor::{DURATION_MIN, Examination};
 use crate::upstream::{
     Declare, EmergencyKind, FeedReport, Incident, MOVES_KEPT, Pause, PoolReport, Reason, Reconnect, RosterError, RotateFeed, UpstreamPool,
     day_document, week_document,
@@ -22,6 +25,14 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 commands! {
     "admin.upstream.add" Some(Right::UpstreamWrite), Changes, "feed", Add, add, r#"{"feed":"weather","definition":{"url":"https://example.org/events","channel":"weather:{event}"}}"#,
         "Reads one more feed, from now on and after every start; checked like a feed of the configuration.";
+    "admin.upstream.check" Some(Right::UpstreamWrite), Changes, "", Check, check, r#"{"address":"https://example.org/events","duration":"20s"}"#,
+        "Begins to examine what might become a feed, as the hub would read it; one at a time, a minute at most.";
+    "admin.upstream.check_end" Some(Right::UpstreamControl), Changes, "", List, check_end, "{}",
+        "Ends the examination that is going on, with what is known.";
+    "admin.upstream.check_feed" Some(Right::UpstreamControl), Changes, "feed", CheckFeed, check_feed, r#"{"feed":"weather"}"#,
+        "Begins to examine a feed that there is, with its headers, by connections of its own beside the feed's.";
+    "admin.upstream.checked" Some(Right::UpstreamControl), Looks, "", List, checked, "{}",
+        "Shows what the latest examination of a feed has found so far.";
     "admin.upstream.emergencies" Some(Right::UpstreamRead), Reads, "", List, emergencies, "{}",
         "Lists the latest emergencies of the feeds with their causes and what was done.";
     "admin.upstream.emergency" Some(Right::UpstreamControl), Changes, "kind", Emergency, emergency, r#"{"kind":"error_rate","dry_run":true}"#,
@@ -208,6 +219,88 @@ arguments! {
 async fn add(desk: Arc<Desk>, _: Caller, Add { feed, definition: Definition(definition) }: Add) -> Result<Value, Failure> {
     desk.upstream.add(FeedConfig { name: feed, ..*definition }).await?;
     Ok(json!({}))
+}
+
+/// How long a feed is listened to, unless it is said, and at most: whoever asks waits for it, and so do others.
+const LISTENS: Duration = Duration::from_secs(20);
+const LISTENS_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes of an address: more than browsers and proxies take.
+const ADDRESS_BYTES_MAX: usize = 4_096;
+
+/// An address that may hold a key: the audit log gets its size alone, and what may be shown of it with the outcome.
+struct FeedAddress(String);
+
+impl Field for FeedAddress {
+    const IS_SHOWN: bool = false;
+
+    fn schema() -> Value {
+        json!({ "type": "string", "minLength": 1, "maxLength": ADDRESS_BYTES_MAX })
+    }
+    fn must() -> String {
+        format!("an address such as https://example.org/events ({ADDRESS_BYTES_MAX} bytes at most)")
+    }
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str().filter(|address| !address.is_empty() && address.len() <= ADDRESS_BYTES_MAX).map(|address| Self(address.to_string()))
+    }
+}
+
+arguments! {
+    Check {
+        /// Where the feed is: http or https.
+        address: FeedAddress,
+        /// How long to listen, 60s at most; without it 20s.
+        duration: Option<HumanDuration>,
+    }
+}
+
+/// Whose right it is to add feeds may have the hub ask any address anyhow.
+async fn check(desk: Arc<Desk>, caller: Caller, Check { address: FeedAddress(address), duration }: Check) -> Result<Value, Failure> {
+    let examination = Examination::new(&address, []).map_err(|error| Failure::Bad(error.to_string()))?;
+    begin(&desk, &caller, examination, duration, None)
+}
+
+arguments! {
+    CheckFeed {
+        /// The feed's name.
+        feed: String,
+        /// How long to listen, 60s at most; without it 20s.
+        duration: Option<HumanDuration>,
+    }
+}
+
+async fn check_feed(desk: Arc<Desk>, caller: Caller, CheckFeed { feed, duration }: CheckFeed) -> Result<Value, Failure> {
+    let examination = desk.upstream.examination(&feed, desk.clock.now()).await.ok_or_else(|| no_feed(&feed))?;
+    begin(&desk, &caller, examination.map_err(Failure::Failed)?, duration, Some(feed))
+}
+
+fn begin(
+    desk: &Desk,
+    caller: &Caller,
+    mut examination: Examination,
+    duration: Option<HumanDuration>,
+    feed: Option<String>,
+) -> Result<Value, Failure> {
+    let duration = duration.map_or(LISTENS, HumanDuration::duration);
+    if !(DURATION_MIN..=LISTENS_MAX).contains(&duration) {
+        return Err(Failure::Bad(format!("\"duration\" must be from {} s to {} s", DURATION_MIN.as_secs(), LISTENS_MAX.as_secs())));
+    }
+    examination.duration = duration;
+    let url = examination.shown_url();
+    let about = About { feed, by: caller.user.as_str().to_string() };
+    let check = desk.checkup.begin(examination, about, &desk.clock).map_err(|error| match error {
+        CheckupError::Busy { .. } => Failure::TooMany(error.to_string()),
+        CheckupError::Thread { .. } => Failure::Failed(error.to_string()),
+    })?;
+    Ok(json!({ "check": check, "url": url }))
+}
+
+async fn check_end(desk: Arc<Desk>, _: Caller, _: List) -> Result<Value, Failure> {
+    if desk.checkup.stop() { Ok(json!({})) } else { Err(Failure::NotFound("no feed is being checked".to_string())) }
+}
+
+async fn checked(desk: Arc<Desk>, caller: Caller, _: List) -> Result<Value, Failure> {
+    Ok(desk.checkup.described(caller.role.is_some_and(|role| role.has(Right::UpstreamWrite)), &desk.clock))
 }
 
 /// A feed as the configuration has it, without its name. The audit log gets its size alone, since a URL may hold a key.

@@ -1,6 +1,8 @@
 //! Collections and their documents. Numbers and times are kept as they are; a time that the server itself is to act on is a date besides.
 
-use super::super::{ApiKeyRecord, AuditRecord, Block, BlockKind, Login, LoginId, PasswordHash, StoredPublication, StoredStream, User, WallMs};
+use super::super::{
+    ApiKeyRecord, AuditRecord, Block, BlockKind, Login, LoginId, PasswordHash, Settings, StoredPublication, StoredStream, User, WallMs,
+};
 use super::{Fault, number};
 use crate::channel::{ChannelName, UserId};
 use bytes::Bytes;
@@ -349,4 +351,25 @@ pub(super) struct ValueDocument {
 
 impl InCollection for ValueDocument {
     const NAME: &'static str = "values";
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct SettingsDocument {
+    pub _id: String,
+    body: String,
+    pub saved_at: WallMs,
+}
+
+impl InCollection for SettingsDocument {
+    const NAME: &'static str = "settings";
+}
+
+impl SettingsDocument {
+    pub fn new(user: &UserId, Settings { body, saved_at }: &Settings) -> Self {
+        Self { _id: user.as_str().to_string(), body: body.clone(), saved_at: *saved_at }
+    }
+
+    pub fn read(self) -> Settings {
+        Settings { body: self.body, saved_at: self.saved_at }
+    }
 }

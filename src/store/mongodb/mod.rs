@@ -16,14 +16,15 @@ mod connect;
 mod documents;
 mod history;
 mod logins;
+mod settings;
 mod users;
 
 pub use connect::MongodbSettings;
 
 use super::calls::{Access, Calls};
 use super::{
-    ApiKeyRecord, AuditQuery, AuditRecord, Block, BlockKind, Login, LoginId, Logins, Store, StoreError, StoreState, StoredPublication, StoredStream,
-    User, WallMs,
+    ApiKeyRecord, AuditQuery, AuditRecord, Block, BlockKind, Login, LoginId, Logins, Settings, Store, StoreError, StoreState, StoredPublication,
+    StoredStream, User, WallMs,
 };
 use crate::channel::{ChannelName, UserId};
 use crate::telemetry::store::StorePart;
@@ -313,6 +314,16 @@ impl Store for MongodbStore {
     async fn forget_publications(&self, channel: &ChannelName, whole: bool) -> Result<(), StoreError> {
         let channel = channel.clone();
         self.call(StorePart::History, Access::Write, "forget history", |db| history::forget(db, channel, whole)).await
+    }
+
+    async fn settings(&self, user: &UserId) -> Result<Option<Settings>, StoreError> {
+        let user = user.clone();
+        self.call(StorePart::Values, Access::Read, "read settings", |db| settings::find(db, user)).await
+    }
+
+    async fn put_settings(&self, user: &UserId, settings: &Settings, most: usize) -> Result<(), StoreError> {
+        let (user, settings) = (user.clone(), settings.clone());
+        self.call(StorePart::Values, Access::Write, "save settings", |db| settings::put(db, user, settings, most)).await
     }
 
     async fn value(&self, key: &str) -> Result<Option<Bytes>, StoreError> {

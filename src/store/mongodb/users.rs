@@ -1,7 +1,7 @@
 //! Who can log in.
 
 use super::super::User;
-use super::documents::{InCollection, LoginDocument, UserDocument};
+use super::documents::{InCollection, LoginDocument, SettingsDocument, UserDocument};
 use super::{Fault, is_duplicate, limit, number};
 use crate::channel::UserId;
 use futures_util::TryStreamExt;
@@ -45,5 +45,6 @@ pub(super) async fn remove(db: Database, name: UserId) -> Result<bool, Fault> {
     let removed = UserDocument::of(&db).delete_one(doc! { "_id": name.as_str() }).await?;
     // Whatever ends this here: without their user the logins are good for nothing, and a repeated call takes them away.
     LoginDocument::of(&db).delete_many(doc! { "user": name.as_str() }).await?;
+    SettingsDocument::of(&db).delete_one(doc! { "_id": name.as_str() }).await?;
     Ok(removed.deleted_count > 0)
 }

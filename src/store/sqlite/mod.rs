@@ -11,6 +11,7 @@ mod history;
 mod jobs;
 mod logins;
 mod open;
+mod settings;
 mod threads;
 mod users;
 
@@ -18,8 +19,8 @@ pub use open::OpenError;
 
 use super::calls::{Access, Calls};
 use super::{
-    ApiKeyRecord, AuditQuery, AuditRecord, Block, BlockKind, Login, LoginId, Logins, Store, StoreError, StoreState, StoredPublication, StoredStream,
-    User, WallMs,
+    ApiKeyRecord, AuditQuery, AuditRecord, Block, BlockKind, Login, LoginId, Logins, Settings, Store, StoreError, StoreState, StoredPublication,
+    StoredStream, User, WallMs,
 };
 use crate::channel::{ChannelName, UserId};
 use crate::config::Synchronous;
@@ -282,6 +283,16 @@ impl Store for SqliteStore {
     async fn forget_publications(&self, channel: &ChannelName, whole: bool) -> Result<(), StoreError> {
         let channel = channel.clone();
         self.write(StorePart::History, "forget history", move |db| history::forget(db, &channel, whole)).await
+    }
+
+    async fn settings(&self, user: &UserId) -> Result<Option<Settings>, StoreError> {
+        let user = user.clone();
+        self.read(StorePart::Values, "read settings", move |db| settings::find(db, &user)).await
+    }
+
+    async fn put_settings(&self, user: &UserId, settings: &Settings, most: usize) -> Result<(), StoreError> {
+        let (user, settings) = (user.clone(), settings.clone());
+        self.write(StorePart::Values, "save settings", move |db| settings::put(db, &user, &settings, most)).await
     }
 
     async fn value(&self, key: &str) -> Result<Option<Bytes>, StoreError> {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How the schema came to be, in order. A number is never changed once it was released: what is to differ is a further one.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_start.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("../migrations/0001_start.sql"), include_str!("../migrations/0002_settings.sql")];
 
 /// Marks the file as Aether's ("AETH"; PRAGMA application_id).
 const APPLICATION_ID: u32 = 0x4145_5448;

@@ -53,5 +53,6 @@ pub(super) fn replace(db: &Connection, user: &User) -> Result<(), Fault> {
 
 pub(super) fn remove(db: &Connection, name: &UserId) -> Result<bool, Fault> {
     db.prepare_cached("DELETE FROM login WHERE user = ?1")?.execute([name.as_str()])?;
+    db.prepare_cached("DELETE FROM settings WHERE user = ?1")?.execute([name.as_str()])?;
     Ok(db.prepare_cached("DELETE FROM user WHERE name = ?1")?.execute([name.as_str()])? > 0)
 }

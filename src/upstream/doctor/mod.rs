@@ -1,6 +1,6 @@
 //! A doctor for feeds: looks at one feed as the hub would read it, and says what is good, what is not, and what to do.
 //!
-//! Called by `aether feed check`. [`examine`] goes the way to the server step by step (`reach`), asks for the stream as the hub does, listens
+//! Called by `aether feed check` and by operators' commands. [`examine`] goes the way to the server step by step (`reach`), asks for the stream as the hub does, listens
 //! for a while, opens a second connection, comes back with the id of an event it has seen, and tells each finding as it is made. What is seen
 //! is judged by pure parts: `heads` (status and headers), `certificate`, `observation` (counts), `bursts` (is it held back?), `stamps` (when
 //! did it happen?), `stream` (what the counts mean), `resume`; `suggestion` writes the configuration. The verdict on an answer is the
@@ -27,7 +27,7 @@ pub use reach::Trust;
 use super::answer::{ending_of, may_see_headers};
 use super::fetch::request_headers;
 use super::machine::{Ending, Reason};
-use super::settings::{FeedLimits, HEADERS_OF_OURS};
+use super::settings::{FeedLimits, FeedSettings, HEADERS_OF_OURS};
 use crate::outbound::{self, is_loopback};
 use crate::protocol::event_stream::EventStreamLimits;
 use finding::{quoted, time};
@@ -122,6 +122,18 @@ impl Examination {
         }
         let duration = Duration::from_secs(30);
         Ok(Self { url, headers: map, duration, last_event_id: String::new(), trust: Trust::System, limits: FeedLimits::default() })
+    }
+
+    /// Of a feed that the hub reads, with its headers and limits, from where it is.
+    pub(super) fn of(settings: &FeedSettings, headers: HeaderMap, last_event_id: &str) -> Self {
+        Self {
+            url: settings.url.clone(),
+            headers,
+            duration: Duration::from_secs(30),
+            last_event_id: last_event_id.to_string(),
+            trust: Trust::System,
+            limits: settings.limits.clone(),
+        }
     }
 
     pub fn with_last_event_id(mut self, id: &str) -> Result<Self, ExaminationError> {

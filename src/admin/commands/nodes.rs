@@ -1,0 +1,103 @@
+//! `admin.nodes.*`: the processes that this hub is made of. There is one; clients read a list, so that more of them need no other command.
+
+use super::{Failure, commands};
+use crate::admin::arguments::arguments;
+use crate::admin::desk::{Desk, Listener};
+use crate::auth::Right;
+use crate::session::procedures::Caller;
+use crate::telemetry::watchdog;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+commands! {
+    "admin.nodes.list" Some(Right::MetricsRead), Looks, "", List, list, "{}",
+        "Lists the nodes of the hub: addresses, workers and their delay, actors and their restarts, machine, store, broker, certificate.";
+}
+
+arguments! {
+    List {}
+}
+
+/// What of the newest sample belongs to a node.
+const MEASURED: [&str; 18] = [
+    "process.cpu",
+    "memory.allocated",
+    "memory.resident",
+    "descriptors.open",
+    "descriptors.used",
+    "threads",
+    "messages.delivered",
+    "messages.published",
+    "latency.p99_ms",
+    "actors.restarts",
+    "panics",
+    "store.latency_ms",
+    "host.cpu",
+    "host.memory_used",
+    "host.load",
+    "host.socket_memory",
+    "host.disk_free",
+    "certificate.ends_in_seconds",
+];
+
+async fn list(desk: Arc<Desk>, _: Caller, _: List) -> Result<Value, Failure> {
+    Ok(json!({ "nodes": [this(&desk).await], "at": desk.clock.wall_ms() }))
+}
+
+async fn this(desk: &Desk) -> Value {
+    let (now, wall) = (desk.clock.now(), desk.clock.wall_ms());
+    let (store, workers, feeds) = (desk.store.state(), desk.topics.count_workers().await, desk.upstream.report(now).feeds);
+    let measured = desk.metrics.as_ref().map(|observatory| observatory.now());
+    let values = measured.as_ref().and_then(|measured| measured["values"].as_object());
+    let figures: serde_json::Map<String, Value> =
+        MEASURED.iter().map(|name| ((*name).to_string(), values.and_then(|values| values.get(*name)).cloned().unwrap_or_default())).collect();
+    let state = match () {
+        () if desk.house.is_draining() => "draining",
+        () if desk.maintenance.notice().is_some() => "maintenance",
+        () => "ready",
+    };
+    let restarts = watchdog::restarted();
+    let of = |actor: &str| restarts.iter().find(|(name, _)| *name == actor).map_or(0, |(_, count)| *count);
+    let kind = |kind: &str, count: usize, restarts: u64| json!({ "kind": kind, "count": count, "restarts": restarts });
+    let actors = [
+        kind("sessions", workers.iter().map(|worker| worker.sessions).sum(), 0),
+        kind("topics", desk.topics.len(), 0),
+        kind("fanout", workers.len(), of("fanout")),
+        kind("feeds", feeds.iter().filter(|feed| !feed.is_paused).count(), feeds.iter().map(|feed| feed.panics).sum()),
+        kind("upstream", usize::from(desk.house.pool().is_some()), of("upstream")),
+        kind("metrics", usize::from(desk.metrics.is_some()), of("metrics")),
+        kind("canaries", usize::from(desk.metrics.is_some()), of("canaries")),
+        kind("admin", 1, of("admin")),
+    ];
+    json!({
+        "node": desk.settings.node,
+        "is_this": true,
+        "version": desk.settings.version,
+        "state": state,
+        "uptime_ms": now,
+        "started_at": wall.saturating_sub_unsigned(now),
+        "process": std::process::id(),
+        "listeners": desk.house.listeners().iter().map(|Listener { address, is_tls }| json!({ "address": address.to_string(), "is_tls": is_tls })).collect::<Vec<_>>(),
+        "sessions": desk.hub.len(),
+        "channels": desk.topics.len(),
+        "workers": workers.iter().enumerate().map(|(index, worker)| json!({
+            "worker": index,
+            "lag_ms": worker.lag_ms,
+            "sessions": worker.sessions,
+            "channels": worker.channels,
+            "subscriptions": worker.members,
+            "outbox_bytes": worker.outbox_bytes,
+        })).collect::<Vec<_>>(),
+        "actors": actors,
+        "store": { "kind": store.kind, "trouble": store.trouble, "waiting": store.waiting, "connections": store.connections },
+        // Another broker than the process's own memory comes with more than one node.
+        "broker": { "kind": "memory" },
+        "machine": { "name": said("/proc/sys/kernel/hostname"), "kernel": said("/proc/sys/kernel/osrelease"), "cores": std::thread::available_parallelism().ok().map(usize::from) },
+        "figures": figures,
+    })
+}
+
+/// What the kernel says in one line. These files are made by it at the reading, so that nothing is waited for.
+fn said(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok().map(|text| text.trim().to_string())
+}
