@@ -108,7 +108,14 @@ test.each([
 test.each([null, '', '{', '[]', '{"density":"huge","language":7,"hasKeys":"x"}'])(
   'whatever is kept, %j becomes preferences',
   (source) => {
-    expect(parsePreferences(source)).toEqual({ density: 'compact', language: 'system', hasKeys: true });
+    expect(parsePreferences(source)).toEqual({
+      density: 'compact',
+      language: 'system',
+      hasKeys: true,
+      panels: null,
+      limits: {},
+      unsavedBy: null,
+    });
   },
 );
 

@@ -52,6 +52,7 @@ export const VIEWS = [
   'audit',
   'console',
   'access',
+  'nodes',
   'settings',
 ] as const;
 export type View = (typeof VIEWS)[number];

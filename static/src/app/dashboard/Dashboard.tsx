@@ -8,6 +8,7 @@ import { type ComponentType, lazy, Suspense, useEffect, useMemo, useRef, useStat
 import type { Account, User } from '../../client/account';
 import type { HubOptions } from '../../client/hub';
 import { type Desk, DeskContext } from '../../components/dashboard/desk';
+import { SettingsKeeper } from '../../components/dashboard/settings_keeper';
 import { Notice, NoticeLevel, Skeleton } from '../../components/Panel';
 import type { Watched } from '../../components/Status';
 import { useWords } from '../../components/words';
@@ -35,6 +36,7 @@ const VIEW: Readonly<Record<View, ComponentType<{ readonly thing: string | null 
   audit: lazy(() => import('../../features/audit/Audit')),
   console: lazy(() => import('../../features/console/Console')),
   access: lazy(() => import('../../features/access/Access')),
+  nodes: lazy(() => import('../../features/nodes/Nodes')),
   settings: lazy(() => import('../../features/settings/Settings')),
 };
 
@@ -66,12 +68,28 @@ export default function Dashboard(props: Props) {
   const rights = useRights(account, connected?.watched.hub ?? null);
   const toasts = useToasts();
   useEffect(() => preferences.apply(), []);
+  const keeper = useMemo(
+    () => (connected === null ? null : new SettingsKeeper(connected.watched.hub, connected.admin, user.name)),
+    [connected, user.name],
+  );
+  useEffect(() => {
+    keeper?.start();
+    return () => keeper?.stop();
+  }, [keeper]);
   const desk = useMemo<Desk | null>(
     () =>
-      connected === null
+      connected === null || keeper === null
         ? null
-        : { hub: connected.watched.hub, admin: connected.admin, clock: connected.clock, user, rights, say: toasts.say },
-    [connected, user, rights, toasts.say],
+        : {
+            hub: connected.watched.hub,
+            admin: connected.admin,
+            clock: connected.clock,
+            kept: keeper.state,
+            user,
+            rights,
+            say: toasts.say,
+          },
+    [connected, keeper, user, rights, toasts.say],
   );
   if (websocketUrl === null)
     return (

@@ -22,6 +22,7 @@ const GO: Readonly<Record<string, View>> = {
   l: 'audit',
   t: 'console',
   p: 'access',
+  n: 'nodes',
   e: 'settings',
 };
 
@@ -63,7 +64,7 @@ const LINES: readonly (readonly [readonly string[], Key])[] = [
   [['Ctrl K'], 'keys.palette'],
   [['/'], 'keys.search'],
   [['G', 'O C S U A'], 'keys.go'],
-  [['G', 'R L T P E'], 'keys.goMore'],
+  [['G', 'R L T P N E'], 'keys.goMore'],
   [['↑', '↓', 'J', 'K'], 'keys.move'],
   [['↵'], 'keys.open'],
   [['Esc'], 'keys.close'],

@@ -18,7 +18,7 @@ import { visible } from '../../lib/text';
 const GROUPS: readonly (readonly View[])[] = [
   ['overview', 'channels', 'sessions', 'upstreams', 'alerts'],
   ['reports', 'audit', 'console'],
-  ['access', 'settings'],
+  ['access', 'nodes', 'settings'],
 ];
 /** What a thumb reaches; the rest is behind the last button. */
 const AT_BOTTOM: readonly View[] = ['overview', 'alerts', 'upstreams', 'sessions'];
@@ -121,6 +121,7 @@ const ICONS: Readonly<Record<View, IconName>> = {
   audit: 'audit',
   console: 'console',
   access: 'access',
+  nodes: 'nodes',
   settings: 'settings',
 };
 

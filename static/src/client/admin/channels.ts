@@ -32,6 +32,8 @@ export interface ChannelDetail extends ChannelFacts {
   /** `null`: nobody keeps account of who is present. */
   readonly present: { readonly count: number; readonly first: readonly Present[] } | null;
   readonly options: Fields;
+  /** Publications a second, a step each, the oldest first; `null`: nobody here is subscribed, so nobody counts. */
+  readonly curve: { readonly stepMs: number; readonly rates: readonly number[] } | null;
 }
 
 export interface Present {
@@ -94,7 +96,15 @@ export function parseChannelDetail(value: unknown): ChannelDetail | null {
             }),
           },
     options: fields(answer['options']) ?? {},
+    curve: parseCurve(answer['curve']),
   };
+}
+
+function parseCurve(value: unknown): ChannelDetail['curve'] {
+  const curve = fields(value);
+  const stepMs = count(curve?.['step_ms']);
+  if (curve === null || stepMs === null || stepMs === 0) return null;
+  return { stepMs, rates: list(curve['publications_per_second']).map((rate) => count(rate) ?? 0) };
 }
 
 /** What a person types becomes a pattern: a text without signs of one is looked for anywhere in the name. */

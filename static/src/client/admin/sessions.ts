@@ -82,8 +82,30 @@ export function browseSessions(admin: Admin, wanted: SessionWanted): Promise<Ses
   return admin.ask('sessions.browse', values, parseSessionWindow);
 }
 
-export function showSession(admin: Admin, session: string): Promise<SessionRow> {
-  return admin.ask('sessions.show', { session }, (answer) => parseSession(fields(answer)?.['session']));
+export function showSession(admin: Admin, session: string): Promise<SessionDetail> {
+  return admin.ask('sessions.show', { session }, parseSessionDetail);
+}
+
+/** One session with what only it knows itself; `null` where it did not tell in time. */
+export interface SessionDetail extends SessionRow {
+  readonly waitingBytes: number | null;
+  readonly lastPingMs: number | null;
+  readonly isPongDue: boolean;
+  /** From the last ping to its answer. */
+  readonly roundTripMs: number | null;
+}
+
+export function parseSessionDetail(value: unknown): SessionDetail | null {
+  const session = fields(fields(value)?.['session']);
+  const row = parseSession(session);
+  if (session === null || row === null) return null;
+  return {
+    ...row,
+    waitingBytes: count(session['waiting_bytes']),
+    lastPingMs: count(session['last_ping']),
+    isPongDue: session['is_pong_due'] === true,
+    roundTripMs: count(session['round_trip_ms']),
+  };
 }
 
 export interface SessionInside {

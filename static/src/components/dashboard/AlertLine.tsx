@@ -10,13 +10,13 @@ export function severityStatus(severity: Severity): Status {
 
 /** One alert: how bad, what, why, and what can be done about it at its end. */
 export function AlertLine({ alert, children }: { alert: Alert; children?: ReactNode }) {
-  const { t } = useWords();
+  const { t, told } = useWords();
   const status = severityStatus(alert.severity);
   return (
     <div className="alert-line">
       <span className={`chip is-state is-${status}`}>{t(`alerts.severity.${alert.severity}`)}</span>
       <p>
-        <b>{visible(alert.title)}</b> <span className="t2">{visible(alert.text)}</span>
+        <b>{visible(told(alert.title))}</b> <span className="t2">{visible(told(alert.text))}</span>
       </p>
       <div className="alert-actions">{children}</div>
     </div>

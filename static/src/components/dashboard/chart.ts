@@ -36,6 +36,8 @@ export interface ChartOptions {
 }
 
 const AXIS_PX = 50;
+/** The longest label of a time axis: hours, minutes and seconds. */
+const LABEL_PX = 50;
 /** All charts of the page share it. */
 const SYNC = 'desk';
 
@@ -129,7 +131,7 @@ export class Chart {
             font: axisFont(),
             size: 24,
             gap: 6,
-            splits: () => timeSplits(this.#data.fromS, this.#data.toS, Math.max(2, Math.floor(host.clientWidth / 72))),
+            splits: () => this.#timeSplits(host.clientWidth),
             grid: { show: false },
             ticks: { show: false },
             values: (_, splits) => splits.map((split) => this.#timeTick(split)),
@@ -140,7 +142,13 @@ export class Chart {
             size: AXIS_PX,
             gap: 6,
             splits: () => [0, this.#top / 2, this.#top],
-            values: (_, splits) => splits.map(options.tick),
+            // A half that reads like its neighbour, as of one session, says nothing.
+            values: (_, splits) => {
+              const said = splits.map(options.tick);
+              return said.map((text, at) =>
+                at > 0 && at < said.length - 1 && said.indexOf(text) !== said.lastIndexOf(text) ? '' : text,
+              );
+            },
             ticks: { show: false },
             grid: { stroke: () => token('--grid'), width: 1 },
           },
@@ -216,6 +224,14 @@ export class Chart {
   /** The highest stack is drawn first, so that those below cover it. */
   #ordered(): readonly ChartSeries[] {
     return this.#options.kind === 'bars' ? [...this.#data.series].reverse() : this.#data.series;
+  }
+
+  /** Without those whose label would be cut at the right end. */
+  #timeSplits(widthPx: number): number[] {
+    const { fromS, toS } = this.#data;
+    const splits = timeSplits(fromS, toS, Math.max(2, Math.floor(widthPx / 72)));
+    const pxPerS = (widthPx - AXIS_PX) / Math.max(1, toS - fromS);
+    return splits.filter((at) => (toS - at) * pxPerS >= LABEL_PX / 2);
   }
 
   #timeTick(seconds: number): string {

@@ -9,12 +9,14 @@ import type { Admin } from '../../client/admin/admin';
 import type { HubClock } from '../../client/clock';
 import { INVALID_TOKEN, NOT_AVAILABLE, NOT_FOUND, PERMISSION_DENIED } from '../../client/codes';
 import { type Hub, HubError } from '../../client/hub';
+import type { Signal } from '../../client/signal';
 import { useSignal } from '../../lib/hooks';
 import { visible } from '../../lib/text';
 import { rightName, roleName } from '../account_words';
 import { Notice, Skeleton } from '../Panel';
 import { reasonOf } from '../reasons';
 import { useWords } from '../words';
+import type { Kept } from './settings_keeper';
 
 export interface Desk {
   readonly hub: Hub;
@@ -24,6 +26,8 @@ export interface Desk {
   readonly user: { readonly name: string; readonly role: string };
   /** `null`: not known yet. */
   readonly rights: ReadonlySet<string> | null;
+  /** Where the reader's settings are kept. */
+  readonly kept: Signal<Kept>;
   /** Says what came of something, for a few seconds. */
   readonly say: (toast: Toast) => void;
 }

@@ -161,7 +161,7 @@ function ActiveItem({ alert, now }: { alert: Alert; now: number }) {
 const LASTING = ['1h', '8h', '24h', '168h'] as const;
 
 function SilenceDialog({ alert, onClose }: { alert: Alert; onClose: () => void }) {
-  const { t } = useWords();
+  const { t, told } = useWords();
   const [lasting, setLasting] = useState<(typeof LASTING)[number]>('1h');
   const [reason, setReason] = useState('');
   const done = useTell((admin) => silence(admin, { rule: alert.rule, subject: alert.subject, lasting, why: reason.trim() }), {
@@ -171,7 +171,7 @@ function SilenceDialog({ alert, onClose }: { alert: Alert; onClose: () => void }
   });
   return (
     <Ask
-      title={t('alerts.silenceTitle', { title: visible(alert.title) })}
+      title={t('alerts.silenceTitle', { title: visible(told(alert.title)) })}
       verb={t('alerts.silenceVerb')}
       isBusy={done.isBusy}
       canDo={reason.trim() !== ''}
@@ -203,7 +203,7 @@ function SilenceDialog({ alert, onClose }: { alert: Alert; onClose: () => void }
 }
 
 function Past() {
-  const { t, format } = useWords();
+  const { t, told, format } = useWords();
   const asked = useAsk(['alerts', 'past'], (admin) => pastAlerts(admin, Date.now() - PAST_MS), { everyMs: 60_000 });
   return (
     <Reading asked={asked} title={t('alerts.failed')} right="metrics.read">
@@ -218,7 +218,7 @@ function Past() {
               <li key={alert.id}>
                 <Glyph status={severityStatus(alert.severity)} />
                 <span className="grow" title={visible(alert.text)}>
-                  {visible(alert.title)}
+                  {visible(told(alert.title))}
                 </span>
                 <span className="num">
                   {alert.firedAtMs !== null &&
@@ -314,7 +314,7 @@ function RuleItem({ rule, isChosen }: { rule: KnownRule; isChosen: boolean }) {
   const mayWrite = useRight('alerts.write');
   const toggle = useTell((admin) => saveRule(admin, { ...rule, isEnabled: !rule.isEnabled }), {
     changes: [['alerts']],
-    done: () => t(rule.isEnabled ? 'alerts.ruleOff' : 'alerts.ruleOn', { name: visible(rule.title) }),
+    done: () => t(rule.isEnabled ? 'alerts.ruleOff' : 'alerts.ruleOn', { name: visible(words.told(rule.title)) }),
   });
   return (
     <li aria-current={isChosen ? 'true' : undefined}>
@@ -327,7 +327,7 @@ function RuleItem({ rule, isChosen }: { rule: KnownRule; isChosen: boolean }) {
           router.go(pathOf('alerts', `rules/${rule.name}`));
         }}
       >
-        <b>{visible(rule.title === '' ? rule.name : rule.title)}</b>
+        <b>{visible(rule.title === '' ? rule.name : words.told(rule.title))}</b>
         {rule.isChanged && <span className="chip">{t('alerts.changed')}</span>}
         <small>{conditionSaid(rule, words)}</small>
       </a>
@@ -339,7 +339,7 @@ function RuleItem({ rule, isChosen }: { rule: KnownRule; isChosen: boolean }) {
         role="switch"
         className="switch"
         aria-checked={rule.isEnabled}
-        aria-label={t('alerts.switch', { name: visible(rule.title) })}
+        aria-label={t('alerts.switch', { name: visible(words.told(rule.title)) })}
         disabled={!mayWrite || toggle.isBusy}
         onClick={() => toggle.run(undefined)}
       >

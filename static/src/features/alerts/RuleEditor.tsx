@@ -127,7 +127,7 @@ function numberIn(text: string): number | null {
 const ROUTES = ['page', 'log', 'webhook'] as const;
 
 function Edited({ saved }: { saved: KnownRule | null }) {
-  const { t } = useWords();
+  const { t, told } = useWords();
   const mayWrite = useRight('alerts.write');
   const why = useWhy();
   const first = useMemo(() => draftOf(saved ?? NEW), [saved]);
@@ -153,7 +153,7 @@ function Edited({ saved }: { saved: KnownRule | null }) {
   return (
     <>
       <div className="panel-head rule-head">
-        <h2>{saved === null ? t('alerts.newRule') : visible(saved.title === '' ? saved.name : saved.title)}</h2>
+        <h2>{saved === null ? t('alerts.newRule') : visible(saved.title === '' ? saved.name : told(saved.title))}</h2>
         <span className="panel-scope">
           {isChanged ? t('alerts.notSaved') : saved?.isDefault === true ? t('alerts.isDefault') : ''}
         </span>

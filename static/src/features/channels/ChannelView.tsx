@@ -5,6 +5,7 @@ import { type ChannelDetail, publishTo, purgeHistory, showChannel } from '../../
 import { count, json } from '../../client/parse';
 import { Ask, Sure } from '../../components/dashboard/Ask';
 import { Reading, useAsk, useDesk, useRight, useTell, useWhy } from '../../components/dashboard/desk';
+import { TimeChart } from '../../components/dashboard/TimeChart';
 import { FigureOf, Figures } from '../../components/dashboard/Tools';
 import { Trace } from '../../components/dashboard/Trace';
 import { Icon } from '../../components/Icon';
@@ -108,6 +109,7 @@ function Known({ detail, again }: { detail: ChannelDetail; again: () => void }) 
       </Figures>
       <div className="columns">
         <div>
+          <Rate detail={detail} />
           <section className="panel is-flush channel-live" aria-label={t('chan.live')}>
             <Tabs
               label={t('chan.parts')}
@@ -134,6 +136,33 @@ function Known({ detail, again }: { detail: ChannelDetail; again: () => void }) 
       </div>
       {isPurging && <Purge detail={detail} onClose={() => setIsPurging(false)} />}
     </>
+  );
+}
+
+/** The last minute, as the channel's own topic counted it. */
+function Rate({ detail: { curve } }: { detail: ChannelDetail }) {
+  const { t, format } = useWords();
+  const { clock } = useDesk();
+  if (curve === null || curve.rates.length < 2) return null;
+  const stepS = curve.stepMs / 1000;
+  const toS = Math.floor(clock.now() / curve.stepMs) * stepS;
+  const fromS = toS - (curve.rates.length - 1) * stepS;
+  return (
+    <Panel title={t('chan.rate')} scope={t('chan.lastMinute')}>
+      <TimeChart
+        times={curve.rates.map((_, at) => fromS + at * stepS)}
+        fromS={fromS}
+        toS={toS}
+        stepS={stepS}
+        label={t('chan.rate')}
+        kind="area"
+        height={112}
+        withLegend={false}
+        format={format.perSecond}
+        tick={format.short}
+        lines={[{ label: t('chan.rate'), colour: '--series-2', values: curve.rates }]}
+      />
+    </Panel>
   );
 }
 

@@ -1,7 +1,8 @@
-/** How was the day or week of the feeds, and what recurs? Made to be printed as it stands. */
+/** How was the day or week, of the hub and of its feeds, and what recurs? Made to be printed as it stands. */
 
+import { readHubReport } from '../../client/admin/hub_reports';
 import { type Period, type Report, readReport } from '../../client/admin/reports';
-import { NOT_FOUND } from '../../client/codes';
+import { NOT_AVAILABLE, NOT_FOUND } from '../../client/codes';
 import { Reading, useAsk } from '../../components/dashboard/desk';
 import { feedReason } from '../../components/dashboard/feed_states';
 import { FigureOf, Figures, Segments } from '../../components/dashboard/Tools';
@@ -13,7 +14,9 @@ import { UNKNOWN } from '../../lib/format';
 import { useInAddress } from '../../lib/hooks';
 import { pathOf, router } from '../../lib/router';
 import { visible } from '../../lib/text';
-import { backIn, sentences } from './report_words';
+import { Bars } from './Bars';
+import { HubReportView } from './HubReportView';
+import { backIn, dateName, sentences } from './report_words';
 import './reports.css';
 
 const EVERY_MS = 60_000;
@@ -26,13 +29,28 @@ export default function Reports() {
   const [backText, setBack] = useInAddress('back');
   const period: Period = periodText === 'week' ? 'week' : 'day';
   const back = backIn(backText, BACK_MAX[period]);
-  const asked = useAsk(['report', period, back], (admin) => readReport(admin, period, back), {
-    everyMs: back === 0 ? EVERY_MS : 0,
+  const [ofText, setOf] = useInAddress('of');
+  const isOfFeeds = ofText === 'feeds';
+  const everyMs = back === 0 ? EVERY_MS : 0;
+  const asked = useAsk(['report', period, back], (admin) => readReport(admin, period, back), { everyMs, isWanted: isOfFeeds });
+  const hub = useAsk(['hub_report', period, back], (admin) => readHubReport(admin, period, back), {
+    everyMs,
+    isWanted: !isOfFeeds,
   });
-  const isNone = asked.kind === 'failed' && asked.error.code === NOT_FOUND;
+  const shown = isOfFeeds ? asked : hub;
+  const failed = shown.kind === 'failed' ? shown.error.code : 0;
   return (
     <>
       <div className="tools">
+        <Segments
+          label={t('reports.of')}
+          chosen={isOfFeeds ? 'feeds' : 'hub'}
+          onChoose={(next) => setOf(next === 'feeds' ? next : '')}
+          choices={[
+            { id: 'hub', label: t('reports.ofHub') },
+            { id: 'feeds', label: t('reports.ofFeeds') },
+          ]}
+        />
         <Segments
           label={t('reports.period')}
           chosen={period}
@@ -60,10 +78,14 @@ export default function Reports() {
           </button>
         </div>
       </div>
-      {isNone ? (
+      {failed === NOT_FOUND || (failed === NOT_AVAILABLE && !isOfFeeds) ? (
         <section className="panel" aria-label={t('view.reports')}>
-          <Notice title={t('reports.noneTitle')}>{t('reports.none')}</Notice>
+          <Notice title={t('reports.noneTitle')}>{t(failed === NOT_FOUND ? 'reports.none' : 'reports.off')}</Notice>
         </section>
+      ) : !isOfFeeds ? (
+        <Reading asked={hub} title={t('reports.failed')} right="reports.read">
+          {(report) => <HubReportView report={report} back={back} />}
+        </Reading>
       ) : (
         <Reading asked={asked} title={t('reports.failed')} right="upstream.read">
           {(report) => <Known report={report} isRunning={back === 0} />}
@@ -186,48 +208,4 @@ function Known({ report, isRunning }: { report: Report; isRunning: boolean }) {
     if (percent === null) return null;
     return t(percent < 0 ? 'reports.less' : 'reports.more', { percent: format.count(Math.abs(percent)) });
   }
-}
-
-function dateName(date: string, language: string): string {
-  const at = Date.parse(`${date}T12:00:00Z`);
-  if (Number.isNaN(at)) return visible(date);
-  return new Intl.DateTimeFormat(/^en\b/.test(language) ? 'en-GB' : language, {
-    weekday: 'long',
-    day: 'numeric',
-    month: 'long',
-    timeZone: 'UTC',
-  }).format(at);
-}
-
-/** Bars with their values in words; zero is a bar of no height, and nothing is missing. */
-function Bars({ rows, kind, label }: { rows: readonly (readonly [string, number])[]; kind: 'series' | 'error'; label: string }) {
-  const { t, format } = useWords();
-  const most = Math.max(1, ...rows.map(([, value]) => value));
-  const highest = rows.reduce((best, row) => (row[1] > best[1] ? row : best), rows[0] ?? ['', 0]);
-  const every = rows.length > 12 ? 6 : 1;
-  const said = t('reports.barsLabel', { what: label, label: highest[0], value: format.count(highest[1]) });
-  return (
-    <div className="bars" data-kind={kind}>
-      <svg viewBox={`0 0 ${rows.length * 10} 100`} preserveAspectRatio="none" role="img" aria-label={said}>
-        {rows.map(([name, value], at) => {
-          const height = value === 0 ? 0 : Math.max(2, (value / most) * 100);
-          return (
-            <rect key={name} x={at * 10 + 1} y={100 - height} width="8" height={height}>
-              <title>{`${name}: ${format.count(value)}`}</title>
-            </rect>
-          );
-        })}
-      </svg>
-      <div className="scale" aria-hidden="true">
-        {rows
-          .filter((_, at) => at % every === 0)
-          .map(([name]) => (
-            <span key={name}>{name.length > 5 ? name.slice(5) : name}</span>
-          ))}
-        {/* Hours end at midnight; a week ends with its last day. */}
-        {every > 1 && <span>24</span>}
-      </div>
-      <p className="hint">{t('reports.most', { value: format.short(highest[1]) })}</p>
-    </div>
-  );
 }

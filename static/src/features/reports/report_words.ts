@@ -39,3 +39,15 @@ export function sentences(report: Report, words: Words): readonly string[] {
 export function backIn(text: string, max: number): number {
   return /^\d{1,3}$/.test(text) ? Math.min(max, Number(text)) : 0;
 }
+
+/** A day as people say it. */
+export function dateName(date: string, language: string): string {
+  const at = Date.parse(`${date}T12:00:00Z`);
+  if (Number.isNaN(at)) return visible(date);
+  return new Intl.DateTimeFormat(/^en\b/.test(language) ? 'en-GB' : language, {
+    weekday: 'long',
+    day: 'numeric',
+    month: 'long',
+    timeZone: 'UTC',
+  }).format(at);
+}

@@ -1,5 +1,11 @@
 import { useEffect, useState } from 'react';
-import { insideSession, kickSession, type SessionRow, showSession } from '../../client/admin/sessions';
+import {
+  type SessionDetail as Detail,
+  insideSession,
+  kickSession,
+  type SessionRow,
+  showSession,
+} from '../../client/admin/sessions';
 import { NOT_FOUND } from '../../client/codes';
 import { Ask } from '../../components/dashboard/Ask';
 import { Reading, useAsk, useRight, useTell } from '../../components/dashboard/desk';
@@ -17,6 +23,8 @@ import { UserName } from './Sessions';
 import { transportName } from './session_words';
 
 const EVERY_MS = 3_000;
+/** More than one message or two: it does not take what it is sent as fast as it comes. */
+const BEHIND_BYTES = 64 * 1024;
 
 export function SessionDetail({ id }: { id: string }) {
   const { t } = useWords();
@@ -57,7 +65,7 @@ export function SessionDetail({ id }: { id: string }) {
   );
 }
 
-function Known({ session, isGone, onClose }: { session: SessionRow; isGone: boolean; onClose: () => void }) {
+function Known({ session, isGone, onClose }: { session: Detail; isGone: boolean; onClose: () => void }) {
   const words = useWords();
   const { t, format } = words;
   const now = useNow();
@@ -117,6 +125,27 @@ function Known({ session, isGone, onClose }: { session: SessionRow; isGone: bool
             session.lastSeenMs === null
               ? null
               : [t('sessions.heard'), t('session.agoOnly', { age: format.age(Math.max(0, now - session.lastSeenMs)) })],
+            session.waitingBytes === null
+              ? null
+              : [
+                  t('session.waiting'),
+                  <span key="waiting" className={session.waitingBytes > BEHIND_BYTES ? 'is-warn-text' : undefined}>
+                    {session.waitingBytes === 0 ? t('session.nothingWaits') : format.bytes(session.waitingBytes)}
+                  </span>,
+                ],
+            session.lastPingMs === null
+              ? null
+              : [
+                  t('session.ping'),
+                  <span key="ping" className={session.isPongDue ? 'is-warn-text' : undefined}>
+                    {session.roundTripMs === null
+                      ? t('session.pinged', { age: format.age(Math.max(0, now - session.lastPingMs)) })
+                      : t('session.answered', {
+                          time: format.latency(session.roundTripMs),
+                          age: format.age(Math.max(0, now - session.lastPingMs)),
+                        })}
+                  </span>,
+                ],
             [
               t('session.token'),
               session.expiresAtMs === null

@@ -6,13 +6,14 @@ import { TextField } from '../../components/dashboard/TextField';
 import { useWords } from '../../components/words';
 import { pathOf, router } from '../../lib/router';
 import { visible } from '../../lib/text';
+import { type FeedDraft, NO_DRAFT } from './draft';
 
 /** The hub checks it like a feed of the configuration; here only what would be sent for nothing. */
-export function AddFeed({ onClose }: { onClose: () => void }) {
+export function AddFeed({ draft = NO_DRAFT, onClose }: { draft?: FeedDraft; onClose: () => void }) {
   const { t } = useWords();
-  const [name, setName] = useState('');
-  const [url, setUrl] = useState('https://');
-  const [channel, setChannel] = useState('');
+  const [name, setName] = useState(draft.name);
+  const [url, setUrl] = useState(draft.address);
+  const [channel, setChannel] = useState(draft.channel);
   const add = useTell((admin, feed: string) => addFeed(admin, feed, { url: url.trim(), channel: channel.trim() }), {
     changes: [['feeds'], ['status']],
     done: (feed) => t('addFeed.done', { name: visible(feed) }),

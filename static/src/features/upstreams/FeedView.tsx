@@ -21,6 +21,7 @@ import { useWords } from '../../components/words';
 import { timeOfDay, UNKNOWN } from '../../lib/format';
 import { pathOf, router } from '../../lib/router';
 import { visible } from '../../lib/text';
+import { Doctor } from './Doctor';
 import { LANES, openShare } from './lanes';
 import { Machine } from './Machine';
 
@@ -149,6 +150,7 @@ function Actions({ feed }: { feed: FeedRow }) {
   const mayControl = useRight('upstream.control');
   const mayRemove = useRight('upstream.write') && feed.origin === 'added';
   const [isRemoving, setIsRemoving] = useState(false);
+  const [isChecking, setIsChecking] = useState(false);
   const name = visible(feed.name);
   const order = useTell((admin, what: FeedOrder) => orderFeed(admin, what, feed.name), {
     changes: [['feeds'], ['status']],
@@ -200,6 +202,10 @@ function Actions({ feed }: { feed: FeedRow }) {
         <Icon name={feed.isPaused ? 'play' : 'pause'} />
         {t(feed.isPaused ? 'feed.resume' : 'feed.pause')}
       </button>
+      <button type="button" className="button" disabled={!mayControl} title={title} onClick={() => setIsChecking(true)}>
+        <Icon name="doctor" />
+        {t('feed.doctor')}
+      </button>
       {mayRemove && (
         <button type="button" className="button is-plain-danger" onClick={() => setIsRemoving(true)}>
           {t('feed.remove')}
@@ -210,6 +216,7 @@ function Actions({ feed }: { feed: FeedRow }) {
           {t('ask.says', { says: why })}
         </p>
       )}
+      {isChecking && <Doctor feed={feed.name} onClose={() => setIsChecking(false)} />}
       {isRemoving && (
         <Sure
           title={t('feed.removeTitle', { name })}

@@ -25,6 +25,8 @@ import { useInAddress } from '../../lib/hooks';
 import { pathOf, router } from '../../lib/router';
 import { visible } from '../../lib/text';
 import { AddFeed } from './AddFeed';
+import { Doctor } from './Doctor';
+import { type FeedDraft, NO_DRAFT } from './draft';
 import { FeedView } from './FeedView';
 import './upstreams.css';
 
@@ -79,7 +81,8 @@ function List() {
   const { t } = useWords();
   const asked = useAsk(['feeds', 'list'], listFeeds, { everyMs: EVERY_MS });
   const moves = useAsk(['feeds', 'moves'], feedMoves, { everyMs: MOVES_EVERY_MS });
-  const [isAdding, setIsAdding] = useState(false);
+  const [adding, setAdding] = useState<FeedDraft | null>(null);
+  const [isChecking, setIsChecking] = useState(false);
   const mayAdd = useRight('upstream.write');
   return (
     <>
@@ -90,10 +93,16 @@ function List() {
               <Notice
                 title={t('feeds.noneTitle')}
                 action={
-                  <button type="button" className="button is-primary" disabled={!mayAdd} onClick={() => setIsAdding(true)}>
-                    <Icon name="plus" />
-                    {t('feeds.add')}
-                  </button>
+                  <span className="notice-actions">
+                    <button type="button" className="button is-primary" disabled={!mayAdd} onClick={() => setAdding(NO_DRAFT)}>
+                      <Icon name="plus" />
+                      {t('feeds.add')}
+                    </button>
+                    <button type="button" className="button" disabled={!mayAdd} onClick={() => setIsChecking(true)}>
+                      <Icon name="doctor" />
+                      {t('doctor.open')}
+                    </button>
+                  </span>
                 }
               >
                 {t('feeds.none')}
@@ -104,12 +113,23 @@ function List() {
               list={list}
               stays={moves.kind === 'ready' ? moves.value : null}
               staysMs={moves.kind === 'ready' ? moves.updatedMs : 0}
-              onAdd={mayAdd ? () => setIsAdding(true) : null}
+              onAdd={mayAdd ? () => setAdding(NO_DRAFT) : null}
+              onCheck={() => setIsChecking(true)}
             />
           )
         }
       </Reading>
-      {isAdding && <AddFeed onClose={() => setIsAdding(false)} />}
+      {adding !== null && <AddFeed draft={adding} onClose={() => setAdding(null)} />}
+      {isChecking && (
+        <Doctor
+          feed={null}
+          onAdd={(draft) => {
+            setIsChecking(false);
+            setAdding(draft);
+          }}
+          onClose={() => setIsChecking(false)}
+        />
+      )}
     </>
   );
 }
@@ -119,11 +139,13 @@ function Known({
   stays,
   staysMs,
   onAdd,
+  onCheck,
 }: {
   list: FeedList;
   stays: ReadonlyMap<string, readonly Stay[]> | null;
   staysMs: number;
   onAdd: (() => void) | null;
+  onCheck: () => void;
 }) {
   const { t, format } = useWords();
   const [text, setText] = useInAddress('q');
@@ -171,6 +193,10 @@ function Known({
         />
         {onAdd !== null && (
           <div className="tools-end">
+            <button type="button" className="button" onClick={onCheck}>
+              <Icon name="doctor" />
+              {t('doctor.open')}
+            </button>
             <button type="button" className="button is-primary" onClick={onAdd}>
               <Icon name="plus" />
               {t('feeds.add')}

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { de } from './de';
+import { deRules } from './de_rules';
 import { en } from './en';
 import { createWords, type Key, loadWords } from './index';
 
@@ -30,4 +32,21 @@ test('the first language that there is a catalogue for is taken', async () => {
 
 test('no text pleads, shouts or ends a label with a full stop', () => {
   for (const key of keys) for (const form of forms(en[key])) expect(form, key).not.toMatch(/please|oops|successfully|!/i);
+});
+
+test('every sentence of the rules that the hub brings along is there in German, and no other', () => {
+  const source = readFileSync(new URL('../../../../src/metrics/alerts/defaults.rs', import.meta.url), 'utf8');
+  const table = source.slice(source.indexOf('\nrows! {'), source.indexOf('\n}', source.indexOf('\nrows! {')));
+  const said = [...table.matchAll(/^ {8}"([^"]+)", "([^"]+)";$/gm)].flatMap(([, title = '', advice = '']) => [title, advice]);
+  expect(said.length).toBeGreaterThan(60);
+  expect(new Set(deRules.map(([says]) => says))).toEqual(new Set(said));
+});
+
+test('what the hub says is told in the reader’s language, with the names that are in it, and the rest as it was said', () => {
+  const { told } = createWords('de', de, deRules);
+  expect(told('Feed $& is {subject} is down')).toBe('Zufluss $& is {subject} ist ausgefallen');
+  expect(told('The store is slow')).toBe('Die Ablage ist langsam');
+  expect(told('The store is slowly dying')).toBe('The store is slowly dying');
+  expect(told('panics is 1. The log says what it was.')).toBe('panics is 1. Das Log sagt, was es war.');
+  expect(createWords('en', en).told('The store is slow')).toBe('The store is slow');
 });

@@ -15,14 +15,31 @@ export interface Words {
   readonly language: string;
   readonly format: Format;
   t(key: Key, values?: Values): string;
+  /** What the hub says, in the reader's language where it is one of its own sentences, or holds one; all else stays as it was said. */
+  told(text: string): string;
 }
 
-export function createWords(language: string, catalogue: Catalogue): Words {
+/** A sentence of the hub's and what it is in another language. `{subject}` stands for a name. */
+export type Phrases = readonly (readonly [says: string, means: string])[];
+
+export function createWords(language: string, catalogue: Catalogue, phrases: Phrases = []): Words {
   const plural = new Intl.PluralRules(language);
   const format = createFormat(language);
   return {
     language,
     format,
+    told(text) {
+      for (const [says, means] of phrases) {
+        const [before = '', after] = says.split('{subject}');
+        if (after === undefined) {
+          if (text.includes(says) && (text === says || says.endsWith('.'))) return text.replace(says, () => means);
+        } else if (text.length > before.length + after.length && text.startsWith(before) && text.endsWith(after)) {
+          const subject = text.slice(before.length, text.length - after.length);
+          return means.replace('{subject}', () => subject);
+        }
+      }
+      return text;
+    },
     t(key, values = {}) {
       const text = catalogue[key];
       const n = values['n'];
@@ -42,7 +59,8 @@ export async function loadWords(wanted: readonly string[]): Promise<Words> {
     if (language === 'en') break;
     if (language === 'de') {
       try {
-        return createWords(tag, (await import('./de')).de);
+        const [{ de }, { deRules }] = await Promise.all([import('./de'), import('./de_rules')]);
+        return createWords(tag, de, deRules);
       } catch {
         break;
       }

@@ -1,0 +1,140 @@
+/** Sentences of the hub's own alert rules, as it says them, in German. A test holds them against the hub's list. */
+
+export const deRules: readonly (readonly [says: string, german: string])[] = [
+  ['Feed {subject} is down', 'Zufluss {subject} ist ausgefallen'],
+  [
+    'The hub goes on trying. `admin.upstream.list` says why, `aether feed check` looks closer.',
+    'Der Hub versucht es weiter. `admin.upstream.list` sagt, warum; `aether feed check` sieht genauer hin.',
+  ],
+  ['Feed {subject} is late', 'Zufluss {subject} ist verspätet'],
+  [
+    'Its events come long after the time that they name: the feed, or the way from it, is slow.',
+    'Seine Ereignisse kommen lange nach der Zeit, die sie nennen: Der Zufluss oder der Weg von ihm ist langsam.',
+  ],
+  ['Nearly all connections to feeds are in use', 'Fast alle Verbindungen zu Zuflüssen sind belegt'],
+  [
+    'Raise upstream.pool.connections_max, or remove feeds that nobody needs.',
+    'upstream.pool.connections_max erhöhen oder Zuflüsse entfernen, die niemand braucht.',
+  ],
+  ['Events of a feed were missed', 'Ereignisse eines Zuflusses wurden verpasst'],
+  [
+    'The feed does not repeat as far back as the hub was away. Subscribers were told.',
+    'Der Zufluss wiederholt nicht so weit zurück, wie der Hub weg war. Den Abonnenten wurde es gesagt.',
+  ],
+  ['The store does not answer', 'Die Ablage antwortet nicht'],
+  [
+    'Live traffic goes on. Logins, the audit log and durable history wait; look at the disk or at the database.',
+    'Der Live-Verkehr geht weiter. Anmeldungen, Protokoll und dauerhafter Verlauf warten; nach Platte oder Datenbank sehen.',
+  ],
+  ['The store is slow', 'Die Ablage ist langsam'],
+  [
+    'Look at the disk or at the database, and at what else uses them.',
+    'Nach Platte oder Datenbank sehen, und danach, wer sie noch benutzt.',
+  ],
+  ['History finds no room to wait for the store', 'Der Verlauf findet keinen Platz, auf die Ablage zu warten'],
+  [
+    'It is in memory only and will be lost with the next restart. Look at the store.',
+    'Er ist nur im Arbeitsspeicher und geht beim nächsten Neustart verloren. Nach der Ablage sehen.',
+  ],
+  ['The audit log cannot be written', 'Das Protokoll kann nicht geschrieben werden'],
+  [
+    "Operators' commands are refused until it can. Look at the store.",
+    'Bis es geht, werden Befehle abgewiesen. Nach der Ablage sehen.',
+  ],
+  ['Messages are lost on their way to subscribers', 'Nachrichten gehen auf dem Weg zu Abonnenten verloren'],
+  [
+    'Look at workers.silent and messages.dropped: a worker or the topics are stuck.',
+    'Nach workers.silent und messages.dropped sehen: Ein Worker oder die Themen hängen.',
+  ],
+  ['No message comes through', 'Keine Nachricht kommt durch'],
+  [
+    'Nothing that is published reaches a worker. If it lasts, restart the hub; the log says what stopped.',
+    'Nichts, was veröffentlicht wird, erreicht einen Worker. Dauert es an, den Hub neu starten; das Log sagt, was stehen blieb.',
+  ],
+  ['Messages are slow', 'Nachrichten sind langsam'],
+  ['Messages are very slow', 'Nachrichten sind sehr langsam'],
+  [
+    'Look at workers.lag_ms and host.cpu: something keeps the event loops busy.',
+    'Nach workers.lag_ms und host.cpu sehen: Etwas hält die Ereignisschleifen beschäftigt.',
+  ],
+  ['A worker is late', 'Ein Worker ist im Verzug'],
+  [
+    'Its event loop is held up. The channel `$metrics:overview` shows which worker it is.',
+    'Seine Ereignisschleife wird aufgehalten. Der Kanal `$metrics:overview` zeigt, welcher es ist.',
+  ],
+  ['A worker does not answer', 'Ein Worker antwortet nicht'],
+  ['Clients of that worker are served late or not at all.', 'Clients dieses Workers werden spät oder gar nicht bedient.'],
+  ['Subscribers miss messages that history does not have', 'Abonnenten fehlen Nachrichten, die der Verlauf nicht hat'],
+  [
+    'Give the namespaces history, or more of it; clients were told.',
+    'Den Namensräumen Verlauf geben, oder mehr davon; den Clients wurde es gesagt.',
+  ],
+  ["Clients' commands fail", 'Befehle von Clients scheitern'],
+  ['The hub answers with internal errors; its log says why.', 'Der Hub antwortet mit internen Fehlern; sein Log sagt, warum.'],
+  ['Clients are turned away', 'Clients werden abgewiesen'],
+  [
+    'The hub is full, or its rate limits are reached: `http_server.connection_limit`, `client.connection_limit`, `[limits]`.',
+    'Der Hub ist voll, oder seine Grenzen sind erreicht: `http_server.connection_limit`, `client.connection_limit`, `[limits]`.',
+  ],
+  ['Nearly all connections are in use', 'Fast alle Verbindungen sind belegt'],
+  [
+    'Raise http_server.connection_limit, or start another hub.',
+    'http_server.connection_limit erhöhen oder einen weiteren Hub starten.',
+  ],
+  ['Many clients are cut as slow', 'Viele Clients werden als zu langsam getrennt'],
+  [
+    'They cannot take what they subscribed to: publish less, or split the channels.',
+    'Sie schaffen nicht, was sie abonniert haben: weniger veröffentlichen oder die Kanäle teilen.',
+  ],
+  ['Clients come back and have missed messages', 'Clients kommen zurück und haben Nachrichten verpasst'],
+  [
+    'They were away for longer than the history reaches: raise history_size and history_ttl.',
+    'Sie waren länger weg, als der Verlauf reicht: history_size und history_ttl erhöhen.',
+  ],
+  ['Nearly all file descriptors are in use', 'Fast alle Dateideskriptoren sind belegt'],
+  [
+    'Raise the limit (LimitNOFILE), or lower http_server.connection_limit.',
+    'Die Grenze erhöhen (LimitNOFILE) oder http_server.connection_limit senken.',
+  ],
+  ['Something in the hub panicked', 'Etwas im Hub ist abgestürzt'],
+  [
+    'It was survived, and is a defect: please report it with the lines of the log.',
+    'Es wurde überlebt und ist ein Fehler: bitte mit den Zeilen des Logs melden.',
+  ],
+  ['Something in the hub died and was started anew', 'Etwas im Hub ist ausgefallen und wurde neu gestartet'],
+  ['The log says what it was.', 'Das Log sagt, was es war.'],
+  ['The machine is busy', 'Die Maschine ist ausgelastet'],
+  [
+    'All cores are in use. process.cpu says how much of it is the hub.',
+    'Alle Kerne sind belegt. process.cpu sagt, wie viel davon der Hub ist.',
+  ],
+  ['The machine is short of memory', 'Der Maschine fehlt Arbeitsspeicher'],
+  ['memory.resident says how much of it the hub has.', 'memory.resident sagt, wie viel davon der Hub hat.'],
+  ['The disk is filling', 'Die Platte wird voll'],
+  ['`admin.store.compact` gives unused space back.', '`admin.store.compact` gibt unbenutzten Platz zurück.'],
+  ['The disk is nearly full', 'Die Platte ist fast voll'],
+  ['Soon the store cannot be written any more.', 'Bald kann die Ablage nicht mehr geschrieben werden.'],
+  ['The certificate ends in less than 14 days', 'Das Zertifikat endet in weniger als 14 Tagen'],
+  ['The certificate ends in less than two days', 'Das Zertifikat endet in weniger als zwei Tagen'],
+  [
+    'Put the new pair in place; it is read without a restart.',
+    'Das neue Paar an seinen Platz legen; es wird ohne Neustart gelesen.',
+  ],
+  ['The error budget of connections is nearly used up', 'Das Fehlerbudget der Verbindungen ist fast aufgebraucht'],
+  ['Of what may fail in 30 days little is left.', 'Von dem, was in 30 Tagen scheitern darf, ist wenig übrig.'],
+  ['The error budget of delivery is nearly used up', 'Das Fehlerbudget der Zustellung ist fast aufgebraucht'],
+  ['Of what may be lost in 30 days little is left.', 'Von dem, was in 30 Tagen verloren gehen darf, ist wenig übrig.'],
+  ['The error budget of recovery is nearly used up', 'Das Fehlerbudget der Wiederaufnahme ist fast aufgebraucht'],
+  ['Memory grows without more load', 'Der Speicher wächst ohne mehr Last'],
+  [
+    'Compare streams.bytes, outbox.bytes and actors.open over the same time.',
+    'streams.bytes, outbox.bytes und actors.open über dieselbe Zeit vergleichen.',
+  ],
+  ['Descriptors grow without more load', 'Die Deskriptoren werden ohne mehr Last mehr'],
+  [
+    'Something that was opened is not closed; please report it.',
+    'Etwas, das geöffnet wurde, wird nicht geschlossen; bitte melden.',
+  ],
+  ['Actors grow without more load', 'Die Akteure werden ohne mehr Last mehr'],
+  ['Something that was started does not end; please report it.', 'Etwas, das gestartet wurde, endet nicht; bitte melden.'],
+];
