@@ -5,11 +5,11 @@ import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { eventually, launch, open } from './support/browser.mjs';
+import { countsOf, loadAgain, PASSWORD, signIn } from './support/desk.mjs';
 import { startHub } from './support/hub.mjs';
 import { assertClean, assertLegible, assertNoSidewaysScroll } from './support/looks.mjs';
 import { layWire } from './support/wire.mjs';
 
-const PASSWORD = 'correct horse battery';
 const HOSTILE = '<img src=x onerror=alert(1)>';
 const VIEWS = ['overview', 'channels', 'sessions', 'upstreams', 'alerts', 'reports', 'audit', 'console', 'access', 'nodes', 'settings'];
 
@@ -28,14 +28,7 @@ after(async () => {
 });
 
 /** A browser that is signed in and shows a view. */
-async function signedIn(t, path, { name = 'mara', on = hub.url, ...options } = {}) {
-  const view = await open(t, browser, `${on}/login?next=${encodeURIComponent(path)}`, options);
-  await view.page.fill('input[name=username]', name);
-  await view.page.fill('input[name=password]', PASSWORD);
-  await view.page.keyboard.press('Enter');
-  await eventually('live', async () => (await view.text('.status-mark')) === 'Live');
-  return view;
-}
+const signedIn = (t, path, { name = 'mara', on = hub.url, ...options } = {}) => signIn(t, browser, on, path, name, options);
 
 /** Until nothing on the page is being read for the first time. */
 const read = (view) => eventually('everything is read', async () => (await view.page.locator('.desk-page [aria-busy=true], .desk-page > .skeleton').count()) === 0);
@@ -380,4 +373,21 @@ test('an address is examined as the hub would read it, and becomes a feed', asyn
   await view.page.click('.dialog .is-danger');
   await eventually('the list', () => new URL(view.page.url()).pathname === '/upstreams');
   view.assertQuiet();
+});
+
+test('fifty page loads leave the hub as it was', { timeout: 180_000 }, async (t) => {
+  await loadAgain(t, browser, hub.url, 2, 'mara');
+  const before = await countsOf(hub.url, 'mara');
+  await loadAgain(t, browser, hub.url, 50, 'mara');
+  await eventually(
+    'the baseline',
+    async () => {
+      const after = await countsOf(hub.url, 'mara');
+      // Descriptors of the store's files and of connections that the system has not let go of yet come and go.
+      const grown = Object.entries(after).filter(([name, count]) => count > before[name] + (name === 'descriptors' ? 6 : 0));
+      assert.deepEqual(grown, [], JSON.stringify({ before, after }));
+      return true;
+    },
+    60_000,
+  );
 });
