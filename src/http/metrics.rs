@@ -4,6 +4,7 @@ use super::forwarded::client_address;
 use super::respond;
 use crate::app::state::State;
 use crate::auth::ApiKey;
+use crate::metrics::socket_bytes;
 use crate::telemetry::metrics::gather_all;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -19,6 +20,8 @@ static MEMBERS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_subscription
 static OUTBOX: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_outbox_bytes", "Bytes that wait for clients that are behind."));
 static TIMERS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_timers", "Timers of sessions that are set."));
 static LAG: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_worker_lag_milliseconds", "How late the slowest worker's timer last was."));
+static KERNEL: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("aether_kernel_socket_bytes", "What the kernel keeps in the buffers of TCP sockets, of the whole machine."));
 static STREAMS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_streams", "Channels with a stream in memory."));
 static PUBLICATIONS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_history_publications", "Publications kept in all histories."));
 static HISTORY: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_history_bytes", "Bytes that all histories cost."));
@@ -75,6 +78,7 @@ pub async fn metrics(request: HttpRequest, gate: web::Data<MetricsGate>, state: 
         (&OUTBOX, counts.outbox_bytes),
         (&TIMERS, counts.timers),
         (&LAG, counts.lag_ms as usize),
+        (&KERNEL, socket_bytes().unwrap_or(0)),
         (&STREAMS, counts.streams),
         (&PUBLICATIONS, counts.history_publications),
         (&HISTORY, counts.history_bytes),

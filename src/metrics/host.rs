@@ -63,8 +63,7 @@ impl Host {
         values[Metric::DescriptorsOpen] = Some(self.descriptors as f64);
         values[Metric::DescriptorsUsed] = share(self.descriptors as f64, self.descriptors_max);
         values[Metric::ThreadsRunning] = Some(entries("/proc/self/task") as f64);
-        values[Metric::HostSocketMemory] =
-            std::fs::read_to_string("/proc/net/sockstat").ok().as_deref().and_then(tcp_pages).map(|pages| pages * self.page);
+        values[Metric::HostSocketMemory] = socket_bytes().map(|bytes| bytes as f64);
         if let Some(system) = &mut self.system {
             system.refresh_cpu_usage();
             system.refresh_memory();
@@ -97,8 +96,16 @@ fn allocated() -> Option<f64> {
     stats::allocated::read().ok().filter(|bytes| *bytes > 0).map(|bytes| bytes as f64)
 }
 
+/// Bytes that the kernel keeps in the buffers of TCP sockets, of the whole machine.
+pub fn socket_bytes() -> Option<usize> {
+    let pages = tcp_pages(&std::fs::read_to_string("/proc/net/sockstat").ok()?)?;
+    // SAFETY: sysconf takes a number and gives one.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(page).ok()?.checked_mul(pages)
+}
+
 /// Pages in the buffers of TCP sockets: `TCP: inuse 5 orphan 0 tw 0 alloc 7 mem 3` (Documentation/filesystems/proc.rst of Linux).
-fn tcp_pages(sockstat: &str) -> Option<f64> {
+fn tcp_pages(sockstat: &str) -> Option<usize> {
     let mut words = sockstat.lines().find_map(|line| line.strip_prefix("TCP:"))?.split_ascii_whitespace();
     words.find(|word| *word == "mem")?;
     words.next()?.parse().ok()
@@ -150,7 +157,7 @@ mod tests {
     #[test]
     fn what_the_kernel_keeps_for_sockets_is_found_in_its_line() {
         let text = "sockets: used 290\nTCP: inuse 5 orphan 0 tw 2 alloc 7 mem 3\nUDP: inuse 1 mem 9\n";
-        assert_eq!(tcp_pages(text), Some(3.0));
+        assert_eq!(tcp_pages(text), Some(3));
         for text in ["", "TCP: inuse 5", "TCP: mem", "TCP: mem x", "UDP: mem 9"] {
             assert_eq!(tcp_pages(text), None, "{text:?}");
         }

@@ -22,6 +22,8 @@ mod paths;
 pub mod reports;
 pub mod sample;
 
+pub use host::socket_bytes;
+
 use crate::broker::{Publish, Publisher};
 use crate::calendar::Period;
 use crate::channel::{ChannelName, ChannelOptions, Payload};
@@ -30,7 +32,7 @@ use crate::hooks::Courier;
 use crate::store::{Store, StoreError};
 use crate::telemetry::emit;
 use crate::telemetry::latency::{Counted, Path};
-use crate::telemetry::metrics::{AlertTold, AlertsTold, HistoryGivenUp, HistoryKept, HistoryNotKept};
+use crate::telemetry::metrics::{AlertTold, AlertsTold, CanariesTold, HistoryGivenUp, HistoryKept, HistoryNotKept};
 use crate::telemetry::watchdog::SingletonRestarted;
 use crate::topic::registry::Topics;
 use crate::upstream::Week as FeedsDigest;
@@ -622,6 +624,9 @@ impl Round {
         values[Metric::CanariesOpen] = field.map(|field| field.open.load(Ordering::Relaxed) as f64);
         values[Metric::CanariesConnect] = self.came_in.map(|took| took.as_secs_f64() * 1_000.0);
         let canaries = field.map(|_| self.canaries.step(Instant::now()));
+        if let Some(told) = canaries {
+            emit(CanariesTold { heard: told.arrived, lost: told.lost });
+        }
         let sample = self.sampler.step(Read { now: parts.clock.now(), at: parts.clock.wall_ms(), totals: Totals::read(), figures, values, canaries });
         self.settle(sample, elapsed, began);
         if is_watched {

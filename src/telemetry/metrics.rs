@@ -20,6 +20,15 @@ static GIVEN_UP: LazyLock<IntCounter> =
 static GROUNDED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("aether_canaries_grounded_total", "Times that a client of the hub's own could not come in through its listener."));
 
+static CANARIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec(
+        "aether_canaries_total",
+        "Publications of a client of the hub's own, once for each such client that was to hear it, by what became of them.",
+        &["result"],
+        &[&["heard"], &["lost"]],
+    )
+});
+
 static ALERTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let values: Vec<[&str; 2]> =
         ["firing", "repeated", "resolved"].iter().flat_map(|what| ["info", "warning", "critical"].map(|severity| [*what, severity])).collect();
@@ -38,6 +47,7 @@ pub(super) fn show() {
     LazyLock::force(&GIVEN_UP);
     LazyLock::force(&ALERTS);
     LazyLock::force(&GROUNDED);
+    LazyLock::force(&CANARIES);
     LazyLock::force(&REPORTS);
 }
 
@@ -117,6 +127,18 @@ impl Event for CanaryGrounded<'_> {
             let why: Vec<String> = std::iter::successors(Some(self.error), |error| error.source()).map(ToString::to_string).collect();
             log::warn!("a canary of the hub's own does not come in: {}", why.join(": "));
         }
+    }
+}
+
+/// What became of the canaries of a step.
+pub struct CanariesTold {
+    pub heard: u64,
+    pub lost: u64,
+}
+impl Event for CanariesTold {
+    fn emit(self) {
+        CANARIES.with_label_values(&["heard"]).inc_by(self.heard);
+        CANARIES.with_label_values(&["lost"]).inc_by(self.lost);
     }
 }
 
