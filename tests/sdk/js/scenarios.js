@@ -19,6 +19,7 @@ const codecs = {
   },
 };
 
+/** The ways in, each in the codecs that it carries. They are files of their own, so that they run side by side. */
 const lines = {
   json: { ...codecs.json, transport: 'websocket' },
   protobuf: { ...codecs.protobuf, transport: 'websocket' },
@@ -33,7 +34,9 @@ const test = (name, steps) => scenario(name, { timeout: 45_000 }, steps);
 /** The next event of a kind. */
 const once = (emitter, event) => new Promise((resolve) => emitter.once(event, resolve));
 
-for (const [line, { Centrifuge, write, read, transport: used }] of Object.entries(lines)) {
+/** Every scenario, for one of these lines. */
+export function scenariosOf(line) {
+  const { Centrifuge, write, read, transport: used } = lines[line];
   describe(line, () => {
     let hub;
     let clients = [];
@@ -559,22 +562,19 @@ for (const [line, { Centrifuge, write, read, transport: used }] of Object.entrie
       // Such requests overtake each other.
       assert.deepEqual(used === 'websocket' ? seen : seen.toSorted((one, other) => one - other), numbers);
     });
+
+    if (used === 'websocket') {
+      test('clients of a hub that ends are told to reconnect', async () => {
+        const mortal = await Hub.start();
+        const made = new Centrifuge(mortal.websocket, { websocket: WebSocket, token: token({ sub: '42' }), minReconnectDelay: 60_000, maxReconnectDelay: 60_000 });
+        clients.push(made);
+        made.connect();
+        await made.ready(10_000);
+        const told = once(made, 'connecting');
+        await mortal.stop();
+        const { code, reason } = await told;
+        assert.deepEqual([code, reason], [3001, 'shutdown']);
+      });
+    }
   });
 }
-
-// Last, since it takes the hub away.
-describe('shutdown', () => {
-  for (const [codec, { Centrifuge }] of Object.entries(codecs)) {
-    test(`${codec}: clients are told to reconnect`, async () => {
-      const hub = await Hub.start();
-      const made = new Centrifuge(hub.websocket, { websocket: WebSocket, token: token({ sub: '42' }), minReconnectDelay: 60_000, maxReconnectDelay: 60_000 });
-      made.connect();
-      await made.ready(10_000);
-      const told = once(made, 'connecting');
-      await hub.stop();
-      const { code, reason } = await told;
-      assert.deepEqual([code, reason], [3001, 'shutdown']);
-      made.disconnect();
-    });
-  }
-});

@@ -1,0 +1,3 @@
+import { scenariosOf } from './scenarios.js';
+
+scenariosOf('sse, json');

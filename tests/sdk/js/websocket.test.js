@@ -1,0 +1,4 @@
+import { scenariosOf } from './scenarios.js';
+
+scenariosOf('json');
+scenariosOf('protobuf');
