@@ -124,7 +124,7 @@ function numberIn(text: string): number | null {
   return text.trim() === '' || !Number.isFinite(value) ? null : value;
 }
 
-const ROUTES = ['page', 'log', 'webhook'] as const;
+const ROUTES = ['page', 'log', 'webhook', 'email'] as const;
 
 function Edited({ saved }: { saved: KnownRule | null }) {
   const { t, told } = useWords();

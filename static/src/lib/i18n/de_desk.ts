@@ -690,6 +690,7 @@ export const deDesk: Readonly<Record<keyof typeof enDesk, Text>> = {
   'alerts.route.page': 'Seite',
   'alerts.route.log': 'Log',
   'alerts.route.webhook': 'Webhook',
+  'alerts.route.email': 'E-Mail',
   'alerts.repeat': 'und wieder alle',
   'alerts.notARule': 'Werte sind Zahlen; Zeiten sind wie 30s, 5m oder 1h 30m.',
   'alerts.discard': 'Verwerfen',

@@ -689,6 +689,7 @@ export const enDesk = {
   'alerts.route.page': 'page',
   'alerts.route.log': 'log',
   'alerts.route.webhook': 'webhook',
+  'alerts.route.email': 'e-mail',
   'alerts.repeat': 'and again every',
   'alerts.notARule': 'Values are numbers; times are like 30s, 5m or 1h 30m.',
   'alerts.discard': 'Discard',
