@@ -181,7 +181,9 @@ function Detail({ node }: { node: HubNode }) {
                 <th scope="col" className="is-medium">
                   {t('view.channels')}
                 </th>
-                <th scope="col">{t('nodes.subscriptions')}</th>
+                <th scope="col" className="is-wide">
+                  {t('nodes.subscriptions')}
+                </th>
                 <th scope="col">{t('nodes.waiting')}</th>
               </tr>
             </thead>
@@ -195,7 +197,7 @@ function Detail({ node }: { node: HubNode }) {
                   </td>
                   <td>{format.short(worker.sessions)}</td>
                   <td className="is-medium">{format.short(worker.channels)}</td>
-                  <td>{format.short(worker.subscriptions)}</td>
+                  <td className="is-wide">{format.short(worker.subscriptions)}</td>
                   <td>{format.bytes(worker.waitingBytes)}</td>
                 </tr>
               ))}
