@@ -4,6 +4,14 @@ import { count, type Fields, fields, finite, list, text } from '../parse';
 import type { Admin } from './admin';
 import type { Period } from './reports';
 
+/** How long something took. */
+interface Latency {
+  readonly path: string;
+  readonly percentile: string;
+  readonly meanMs: number | null;
+  readonly mostMs: number | null;
+}
+
 export interface HubReport {
   readonly period: Period;
   readonly from: string;
@@ -30,7 +38,7 @@ export interface HubReport {
     readonly share: number | null;
     readonly budgetLeft: number | null;
   }[];
-  readonly latency: readonly { readonly percentile: string; readonly meanMs: number | null; readonly mostMs: number | null }[];
+  readonly latency: readonly Latency[];
   readonly causes: readonly {
     readonly metric: string;
     readonly count: number;
@@ -103,6 +111,7 @@ export function parseHubReport(value: unknown): HubReport | null {
       budgetLeft: finite(one['budget_left']),
     })),
     latency: rows('latency').map((one) => ({
+      path: text(one['path']) ?? '',
       percentile: text(one['percentile']) ?? '',
       meanMs: count(one['mean_ms']),
       mostMs: count(one['most_ms']),

@@ -14,6 +14,9 @@ import { visible } from '../../lib/text';
 import { Bars } from './Bars';
 import { dateName } from './report_words';
 
+/** What takes time, as docs/metrics.md has it. */
+const PATHS = ['canaries', 'delivery', 'feed_delivery', 'connect', 'subscribe', 'recovery', 'rpc', 'api_publish'] as const;
+
 const OBJECTIVES = ['connections', 'delivery', 'latency', 'errors', 'recovery'] as const;
 
 export function HubReportView({ report, back }: { report: HubReport; back: number }) {
@@ -121,12 +124,15 @@ export function HubReportView({ report, back }: { report: HubReport; back: numbe
         </Panel>
         <Panel title={t('reports.latency')}>
           <Rows
-            heads={[t('reports.percentile'), t('reports.meanShort'), t('reports.worstShort')]}
-            rows={report.latency.map(({ percentile, meanMs, mostMs }) => [
-              visible(percentile),
-              format.latency(meanMs),
-              format.latency(mostMs),
-            ])}
+            heads={[t('reports.path'), t('reports.meanShort'), t('reports.worstShort')]}
+            rows={report.latency.map(({ path, percentile, meanMs, mostMs }) => {
+              const known = PATHS.find((one) => one === path);
+              return [
+                `${known === undefined ? visible(path) : t(`reports.path.${known}`)} ${visible(percentile)}`,
+                format.latency(meanMs),
+                format.latency(mostMs),
+              ];
+            })}
           />
         </Panel>
       </div>
