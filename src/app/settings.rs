@@ -89,16 +89,19 @@ pub fn alerts_courier(config: &Config) -> CourierSettings<'_> {
     const ALERTS_IN_A_REQUEST: usize = 100;
     let webhook = &config.alerts.webhook;
     CourierSettings {
-        path: "alerts.webhook",
+        waiting: Waiting {
+            path: "alerts.webhook",
+            timeout: webhook.timeout.duration(),
+            retry_initial: webhook.retry_initial.duration(),
+            retry_max: webhook.retry_max.duration(),
+            events_max: webhook.queue_max,
+            bytes_max: webhook.queue_size_max.bytes(),
+            batch_max: ALERTS_IN_A_REQUEST,
+            gather: Duration::ZERO,
+        },
         endpoint: if config.alerts.enabled { &webhook.endpoint } else { "" },
         secret: &webhook.secret,
         static_headers: &webhook.static_headers,
-        timeout: webhook.timeout.duration(),
-        retry_initial: webhook.retry_initial.duration(),
-        retry_max: webhook.retry_max.duration(),
-        events_max: webhook.queue_max,
-        bytes_max: webhook.queue_size_max.bytes(),
-        batch_max: ALERTS_IN_A_REQUEST,
     }
 }
 

@@ -34,21 +34,13 @@ const SIGNATURE: HeaderName = HeaderName::from_static("x-aether-signature");
 /// Between two looks at whether the queue is empty when the hub stops.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
-/// Where events go, and how much of them may wait.
+/// Where events are posted, and how they wait for it.
 pub struct CourierSettings<'a> {
-    /// Where in the configuration this stands.
-    pub path: &'static str,
+    pub waiting: Waiting,
     pub endpoint: &'a str,
     /// Empty: requests are not signed.
     pub secret: &'a Secret,
     pub static_headers: &'a BTreeMap<String, Secret>,
-    /// For one request.
-    pub timeout: Duration,
-    pub retry_initial: Duration,
-    pub retry_max: Duration,
-    pub events_max: usize,
-    pub bytes_max: usize,
-    pub batch_max: usize,
 }
 
 /// How events wait.
@@ -159,7 +151,7 @@ impl Courier {
         if settings.endpoint.is_empty() {
             return Ok(None);
         }
-        let path = settings.path;
+        let path = settings.waiting.path;
         let url = Url::parse(settings.endpoint).map_err(|_| HooksError::Url { path: path.to_string(), url: settings.endpoint.to_string() })?;
         let mut shown = url.clone();
         shown.set_query(None);
@@ -172,17 +164,7 @@ impl Courier {
             url,
             clock: clock.clone(),
         };
-        let waiting = Waiting {
-            path,
-            timeout: settings.timeout,
-            retry_initial: settings.retry_initial,
-            retry_max: settings.retry_max,
-            events_max: settings.events_max,
-            bytes_max: settings.bytes_max,
-            batch_max: settings.batch_max,
-            gather: Duration::ZERO,
-        };
-        Ok(Some(Self::with(waiting, Arc::new(post))))
+        Ok(Some(Self::with(settings.waiting, Arc::new(post))))
     }
 
     /// Has events carried by `carrier`.

@@ -3,7 +3,7 @@
 //! Events are taken in by whoever sees them happen, on any thread, without waiting; a [`Courier`] carries them, each with an id of its own.
 
 use super::HooksError;
-use super::courier::{Courier, CourierSettings};
+use super::courier::{Courier, CourierSettings, Waiting};
 use crate::channel::{ChannelName, SessionId, UserId};
 use crate::clock::Clock;
 use crate::config::{HookEventKind, HookEventsConfig};
@@ -71,16 +71,19 @@ impl Events {
     /// `None`: nobody is told anything. `node`: what this node calls itself.
     pub fn start(config: &HookEventsConfig, node: &str, clock: &Clock) -> Result<Option<Arc<Self>>, HooksError> {
         let settings = CourierSettings {
-            path: "hooks.events",
+            waiting: Waiting {
+                path: "hooks.events",
+                timeout: config.timeout.duration(),
+                retry_initial: config.retry_initial.duration(),
+                retry_max: config.retry_max.duration(),
+                events_max: config.queue_max,
+                bytes_max: config.queue_size_max.bytes(),
+                batch_max: config.batch_max,
+                gather: Duration::ZERO,
+            },
             endpoint: &config.endpoint,
             secret: &config.secret,
             static_headers: &config.static_headers,
-            timeout: config.timeout.duration(),
-            retry_initial: config.retry_initial.duration(),
-            retry_max: config.retry_max.duration(),
-            events_max: config.queue_max,
-            bytes_max: config.queue_size_max.bytes(),
-            batch_max: config.batch_max,
         };
         let courier = Courier::start(&settings, clock)?;
         Ok(courier.map(|courier| Arc::new(Self { kinds: config.types.clone(), node: node.to_string(), clock: clock.clone(), courier })))

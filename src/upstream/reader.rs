@@ -12,12 +12,11 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use reqwest::Response;
 use std::cell::Cell;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::timeout;
 
 /// Events handled until the other feeds of the same thread get their turn.
 const EVENTS_PER_TURN: u32 = 64;
@@ -74,8 +73,6 @@ pub struct Reader {
     /// What is to be told before the first event.
     gap: Option<Gap>,
     has_delivered: bool,
-    /// Goes off when the next portion takes too long, or before: it is set anew when it has gone off, not with each portion.
-    alarm: Pin<Box<Sleep>>,
 }
 
 #[derive(Debug)]
@@ -93,7 +90,7 @@ impl Reader {
     /// `resumed_after`: the id that the request named.
     pub fn new(body: Response, outlet: Rc<Outlet>, lane: Lane, resumed_after: Arc<str>, gap: Option<Gap>) -> Self {
         let parser = EventStreamParser::new(outlet.tenure().feed().settings.limits.stream, resumed_after);
-        Self { body, parser, outlet, lane, gap, has_delivered: false, alarm: Box::pin(sleep(Duration::ZERO)) }
+        Self { body, parser, outlet, lane, gap, has_delivered: false }
     }
 
     /// Turn after turn, until the lane is closed.
@@ -113,30 +110,22 @@ impl Reader {
         if let Some(gap) = self.gap.take() {
             self.outlet.tell_gap(&gap).await;
         }
-        let deadline = Instant::now() + self.lane.patience.get();
-        if self.alarm.deadline() > deadline {
-            self.alarm.as_mut().reset(deadline);
-        }
-        let turn = loop {
-            tokio::select! {
-                // What has come is read even if there is no time left: a busy machine must not take a live feed for a silent one.
-                biased;
-                () = self.lane.retire.notified() => break Turn::Retired,
-                portion = self.body.chunk() => break match portion {
-                    Ok(Some(portion)) => match self.read(portion, &mut tally).await {
-                        Ok(()) if self.lane.is_retired() => Turn::Retired,
-                        Ok(()) => Turn::Read,
-                        Err(ending) => Turn::Ended(ending),
-                    },
-                    Ok(None) => Turn::Ended(self.clean_end()),
-                    Err(error) => Turn::Ended(ending_of(&error)),
-                },
-                () = self.alarm.as_mut() => {}
-            }
-            if Instant::now() >= deadline {
-                break Turn::Quiet;
-            }
-            self.alarm.as_mut().reset(deadline);
+        let portion = tokio::select! {
+            // What has come is read even if there is no time left: a busy machine must not take a live feed for a silent one.
+            biased;
+            () = self.lane.retire.notified() => None,
+            portion = timeout(self.lane.patience.get(), self.body.chunk()) => Some(portion),
+        };
+        let turn = match portion {
+            None => Turn::Retired,
+            Some(Err(_)) => Turn::Quiet,
+            Some(Ok(Err(error))) => Turn::Ended(ending_of(&error)),
+            Some(Ok(Ok(None))) => Turn::Ended(self.clean_end()),
+            Some(Ok(Ok(Some(portion)))) => match self.read(portion, &mut tally).await {
+                Ok(()) if self.lane.is_retired() => Turn::Retired,
+                Ok(()) => Turn::Read,
+                Err(ending) => Turn::Ended(ending),
+            },
         };
         tally.retry = self.parser.retry();
         (turn, tally)

@@ -196,7 +196,7 @@ function sentenceOf(text: string): string {
 
 function Rows({ heads, rows }: { heads: readonly string[]; rows: readonly (readonly ReactNode[])[] }) {
   return (
-    <table className="report-table">
+    <table className="plain report-table">
       <thead>
         <tr>
           {heads.map((head, at) =>
