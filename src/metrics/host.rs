@@ -29,24 +29,19 @@ pub struct Host {
     system: Option<System>,
     cpu: Duration,
     page: f64,
-    descriptors_max: f64,
     descriptors: usize,
     looks: u32,
 }
 
 impl Host {
     pub fn new() -> Self {
-        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: sysconf takes a number and gives one; getrlimit is given a whole rlimit.
-        let page = unsafe {
-            libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
-            libc::sysconf(libc::_SC_PAGESIZE)
-        };
+        // SAFETY: sysconf takes a number and gives one.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         let mut system = System::new().ok();
         if let Some(system) = &mut system {
             system.refresh_cpu_usage();
         }
-        Self { system, cpu: cpu(libc::CLOCK_PROCESS_CPUTIME_ID), page: page as f64, descriptors_max: limit.rlim_cur as f64, descriptors: 0, looks: 0 }
+        Self { system, cpu: cpu(libc::CLOCK_PROCESS_CPUTIME_ID), page: page as f64, descriptors: 0, looks: 0 }
     }
 
     /// `elapsed`: since the reading before.
@@ -61,7 +56,7 @@ impl Host {
         }
         self.looks = self.looks.wrapping_add(1);
         values[Metric::DescriptorsOpen] = Some(self.descriptors as f64);
-        values[Metric::DescriptorsUsed] = share(self.descriptors as f64, self.descriptors_max);
+        values[Metric::DescriptorsUsed] = share(self.descriptors as f64, descriptors_max());
         values[Metric::ThreadsRunning] = Some(entries("/proc/self/task") as f64);
         values[Metric::HostSocketMemory] = socket_bytes().map(|bytes| bytes as f64);
         if let Some(system) = &mut self.system {
@@ -77,6 +72,14 @@ impl Host {
 
 fn share(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
+}
+
+/// How many there may be. Asked each time: whoever may can give a running process more, or fewer (prlimit(2)).
+fn descriptors_max() -> f64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call is given a whole rlimit.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    limit.rlim_cur as f64
 }
 
 fn entries(folder: &str) -> usize {

@@ -4,7 +4,7 @@ use crate::delta;
 use crate::support::{Canaries, Codec, Hub, eventually, many, request};
 use serde_json::json;
 
-async fn panic_in(hub: &Hub, target: &str) {
+pub async fn panic_in(hub: &Hub, target: &str) {
     let path = format!("/debug/panic?target={target}");
     let answer = request(&hub.dial(), "POST", &path, &[("X-API-Key", "the-api-key-of-the-tests")], b"").await;
     assert!((200..300).contains(&answer.status()), "{target}: {} {}", answer.status(), answer.text());

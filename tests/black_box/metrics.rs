@@ -1,8 +1,11 @@
 //! The hub measures itself: over its own channels, by commands, over a restart.
 
+#[cfg(feature = "test-hooks")]
+use crate::healing::panic_in;
+use crate::slow::deaf;
 use crate::support::operators::{ask, done};
 use crate::support::token::token;
-use crate::support::{API_KEY, Client, Codec, Feed, Hub, eventually, merged, request};
+use crate::support::{API_KEY, Client, Codec, Feed, Hub, eventually, many, merged, request};
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 
@@ -221,8 +224,7 @@ async fn a_panic_of_the_one_who_measures_is_survived() {
     until(&mut viewer, "a measurement", |values| number(values, "sessions.open") == 1.0).await;
     // The actor itself, and then the task of the canaries.
     for target in ["metrics", "canaries"] {
-        let answer = request(&hub.dial(), "POST", &format!("/debug/panic?target={target}"), &[("X-API-Key", "the-api-key-of-the-tests")], b"").await;
-        assert_eq!(answer.status(), 202, "{}", answer.text());
+        panic_in(&hub, target).await;
         eventually("another one", async || match hub.metric("aether_actor_restarts_total", &format!("actor=\"{target}\"")).await {
             1.0 => Ok(()),
             other => Err(format!("{other} restarts of {target}")),
@@ -326,12 +328,41 @@ async fn firing(client: &mut Client) -> Vec<Value> {
 /// Trouble is named within this time, whatever it is.
 const NAMED_IN: Duration = Duration::from_secs(15);
 
+/// Milliseconds since 1970, by the clock that the hub has too.
+fn now_ms() -> i64 {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is past 1970");
+    i64::try_from(since_1970.as_millis()).expect("the time fits")
+}
+
+/// Each of these rules fires in time, after what began at `since`. They may be resolved by now.
+async fn are_named(client: &mut Client, since: i64, rules: &[&str]) {
+    for rule in rules {
+        let fired_at = eventually(rule, async || {
+            let active = done(client, "admin.alerts.list", json!({})).await;
+            let resolved = done(client, "admin.alerts.history", json!({})).await;
+            let mut alerts = active["alerts"].as_array().into_iter().chain(resolved["alerts"].as_array()).flatten();
+            let fired_at = |alert: &Value| alert["fired_at"].as_i64().filter(|at| alert["rule"] == *rule && *at >= since);
+            alerts.find_map(fired_at).ok_or_else(|| format!("{active} {resolved}"))
+        })
+        .await;
+        let named_in = Duration::from_millis((fired_at - since).unsigned_abs());
+        println!("{rule} was named after {named_in:?}");
+        assert!(named_in < NAMED_IN, "{rule}: {named_in:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_feed_and_a_store_that_go_away_are_named_in_time_and_are_well_again() {
     let feed = Feed::start();
     let feeds = json!([{ "name": "market", "url": feed.url(), "channel": "news:market" }]);
-    let mut hub = hub(json!({ "upstream": { "feeds": feeds } })).await;
-    let mut operator = person(&hub, "operator").await;
+    let kept = json!({ "name": "kept", "history_size": 100, "history_ttl": "300s", "history_durability": "accepted" });
+    let mut hub = hub(json!({
+        "upstream": { "feeds": feeds, "pool": { "connections_max": 2 } },
+        "store": { "queue_bytes_max": "16KiB" },
+        "channel": { "namespaces": [kept] },
+    }))
+    .await;
+    let mut operator = person(&hub, "admin").await;
     let mut viewer = person(&hub, "viewer").await;
     viewer.subscribe("$admin:alerts").await;
     assert_eq!(firing(&mut viewer).await, Vec::<Value>::new());
@@ -349,11 +380,11 @@ async fn a_feed_and_a_store_that_go_away_are_named_in_time_and_are_well_again() 
     let (code, _) = ask(&mut viewer, "admin.alerts.ack", json!({ "alert": alert["id"] })).await.expect_err("a viewer only looks");
     assert_eq!(code, 103);
     done(&mut operator, "admin.alerts.ack", json!({ "alert": alert["id"] })).await;
-    assert_eq!(notice(&mut viewer, "feed_down", "acknowledged").await["acknowledged_by"], "the-operator");
+    assert_eq!(notice(&mut viewer, "feed_down", "acknowledged").await["acknowledged_by"], "the-admin");
     let known = json!({ "rule": "feed_down", "subject": "market", "lasting": "1h", "why": "known" });
     let silence = done(&mut operator, "admin.alerts.silence", known).await;
     let listed = done(&mut viewer, "admin.alerts.list", json!({})).await;
-    assert_eq!((&listed["silences"][0]["id"], &listed["silences"][0]["by"]), (&silence["silence"], &json!("the-operator")), "{listed}");
+    assert_eq!((&listed["silences"][0]["id"], &listed["silences"][0]["by"]), (&silence["silence"], &json!("the-admin")), "{listed}");
     assert!(listed["alerts"][0]["silenced_until"].is_i64(), "{listed}");
     assert_eq!(done(&mut viewer, "admin.metrics.now", json!({})).await["verdict"]["state"], "working", "it is known");
     done(&mut operator, "admin.alerts.unsilence", silence).await;
@@ -362,11 +393,36 @@ async fn a_feed_and_a_store_that_go_away_are_named_in_time_and_are_well_again() 
     let history = done(&mut viewer, "admin.alerts.history", json!({})).await;
     assert_eq!((history["alerts"].as_array().map(Vec::len), &history["alerts"][0]["id"]), (Some(1), &alert["id"]), "{history}");
 
+    // Two more, which take all the places that there are: one tells of what was a minute ago, one breaks off in the middle and has no ids.
+    shorten(&mut operator, &["feeds_near_capacity", "feed_late", "store_slow", "history_unwritten", "audit_failing"], 0).await;
+    let (late, brief) = (Feed::start(), Feed::start());
+    let since = now_ms();
+    for (name, feed) in [("late", &late), ("brief", &brief)] {
+        let definition = json!({ "url": feed.url(), "channel": "news:market", "event_time": "/at", "retry_initial": "100ms" });
+        done(&mut operator, "admin.upstream.add", json!({ "feed": name, "definition": definition })).await;
+        feed.request(1).await;
+    }
+    late.say(&format!("data: {{\"at\":{}}}\n\n", since - 60_000));
+    brief.say("data: {}\n\n");
+    eventually("the event before the break", async || {
+        let shown = done(&mut operator, "admin.upstream.show", json!({ "feed": "brief" })).await;
+        if shown["feed"]["events"] == 1 { Ok(()) } else { Err(shown.to_string()) }
+    })
+    .await;
+    brief.hang_up();
+    are_named(&mut viewer, since, &["feeds_near_capacity", "feed_late", "feed_gaps"]).await;
+
     let other = rusqlite::Connection::open(hub.directory.path().join("data/aether.db")).expect("the file can be opened");
-    let since = Instant::now();
+    let (since, locked_at) = (Instant::now(), now_ms());
     other.execute_batch("BEGIN IMMEDIATE").expect("the lock is free");
+    // More than may wait, and something that is to be recorded before it is done.
+    for _ in 0..3 {
+        hub.publish("kept:x", "x".repeat(10_000)).await;
+    }
+    ask(&mut operator, "admin.upstream.resume", json!({ "feed": "market" })).await.expect_err("it cannot be recorded");
     let alert = notice(&mut viewer, "store_down", "firing").await;
     assert!(since.elapsed() < NAMED_IN, "{:?}", since.elapsed());
+    are_named(&mut viewer, locked_at, &["store_slow", "history_unwritten", "audit_failing"]).await;
     assert!(alert["severity"] == "critical" && alert["text"].as_str().is_some_and(|text| text.contains("sqlite store")), "{alert}");
     assert_eq!(done(&mut viewer, "admin.metrics.now", json!({})).await["verdict"]["state"], "affected");
     other.execute_batch("ROLLBACK").expect("the lock can be given back");
@@ -469,45 +525,152 @@ async fn a_certificate_that_ends_and_a_hub_that_is_full_are_named_whoever_hangs_
     let hub = Hub::start_with_tls(changes).await;
     let mut operator = person(&hub, "operator").await;
     operator.subscribe("$admin:alerts").await;
-    shorten(&mut operator, &["certificate_ends", "certificate_ends_soon", "connections_near_capacity", "connections_refused"], 0).await;
-    let since = Instant::now();
+    let rules = ["certificate_ends", "certificate_ends_soon", "connections_near_capacity", "connections_refused", "budget_connections"];
+    shorten(&mut operator, &rules, 0).await;
+    let since = now_ms();
     crate::support::write_certificate_for(hub.directory.path(), "localhost", Duration::from_secs(86_400));
     assert!(notice(&mut operator, "certificate_ends_soon", "firing").await["value"].as_f64().is_some_and(|seconds| seconds < 86_401.0));
-    assert!(since.elapsed() < NAMED_IN, "{:?}", since.elapsed());
     let taken = [hub.open(Codec::Json).await, hub.open(Codec::Json).await, hub.open(Codec::Json).await];
     notice(&mut operator, "connections_near_capacity", "firing").await;
     assert!(hub.dial().websocket().await.expect("an answer").is_err(), "there is no room");
-    notice(&mut operator, "connections_refused", "firing").await;
-    assert!(since.elapsed() < NAMED_IN, "{:?}", since.elapsed());
+    are_named(&mut operator, since, &rules).await;
     for client in taken {
         client.leave().await;
     }
     operator.leave().await;
 }
 
-/// All event loops stand still: whoever measures is on another thread, sees it by the canaries, and has said so in time.
+/// Troubles of clients and of the process, all at once on one hub: clients that do not read, some that were away for longer than history reaches, an
+/// application that is not there, descriptors that run out, and a defect.
+#[cfg(feature = "test-hooks")]
+#[tokio::test]
+async fn troubles_of_clients_and_of_the_process_are_named_in_time() {
+    // Bound and let go: nobody answers there.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
+    let mut hub = hub(json!({
+        "client": { "queue_max_size": "128KiB", "close_timeout": "1s" },
+        "rpc": { "proxy": { "endpoint": format!("http://{gone}/") }, "without_namespace": { "proxy_enabled": true } },
+    }))
+    .await;
+    hub.expect_panics();
+    let mut operator = person(&hub, "operator").await;
+    let rules = ["slow_clients", "recoveries_failing", "budget_recovery", "commands_failing", "descriptors_near_limit"];
+    shorten(&mut operator, &rules, 0).await;
+    let deaf = many(16, async |_| {
+        let mut client = deaf(&hub, Codec::Json).await;
+        client.subscribe("flood").await;
+        client
+    })
+    .await;
+    let mut client = hub.connect(Codec::Json).await;
+    let since = now_ms();
+
+    panic_in(&hub, "canaries").await;
+    for number in 0..10 {
+        let lost = json!({ "offset": 5, "epoch": "of another time" });
+        let back = client.recover(&format!("news:{number}"), &lost).await;
+        assert_ne!(back["recovered"], true, "{back}");
+        assert_eq!(client.error_of("rpc", json!({ "method": "x", "data": {} })).await, 100);
+    }
+    eventually("the end of all who do not read", async || {
+        hub.publish("flood", "x".repeat(50_000)).await;
+        match hub.metric("aether_sessions_closed_total", "slow").await {
+            16.0 => Ok(()),
+            other => Err(format!("{other} were cut")),
+        }
+    })
+    .await;
+    // What is open now is nearly all that may be.
+    let open = hub.state().expect("the state")["descriptors"].as_u64().expect("a count");
+    let before = limit_descriptors(&hub, open + 4);
+    are_named(&mut operator, since, &["descriptors_near_limit"]).await;
+    limit_descriptors(&hub, before);
+    are_named(&mut operator, since, &rules).await;
+    are_named(&mut operator, since, &["panic", "actor_restarted"]).await;
+    deaf.into_iter().for_each(Client::cut);
+    client.leave().await;
+    operator.leave().await;
+}
+
+/// From now on the hub may have so many descriptors; how many it might have before.
+#[cfg(feature = "test-hooks")]
+fn limit_descriptors(hub: &Hub, most: u64) -> u64 {
+    let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the calls read and write whole rlimits; the process is ours. What it may ask for itself stays as it is.
+    unsafe {
+        assert_eq!(libc::prlimit(hub.pid(), libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut before), 0);
+        let now = libc::rlimit { rlim_cur: most, ..before };
+        assert_eq!(libc::prlimit(hub.pid(), libc::RLIMIT_NOFILE, &raw const now, std::ptr::null_mut()), 0);
+    }
+    before.rlim_cur
+}
+
+/// A disk of the hub's own, of 16 MiB, which somebody else fills. Where there can be none the test is skipped, and says so.
+#[tokio::test]
+async fn a_disk_that_fills_is_named_in_time() {
+    use std::os::unix::process::CommandExt;
+    let can = std::process::Command::new("unshare").args(["--mount", "--", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    if !can.as_ref().is_ok_and(|can| can.status.success()) {
+        println!("skipped: a disk of its own needs root and unshare(1): {can:?}");
+        return;
+    }
+    let mut hub = Hub::launch(config(json!({ "metrics": { "interval": "100ms" } })), |command| {
+        let data = command.get_current_dir().expect("it has one").join("data");
+        std::fs::create_dir(&data).expect("a folder can be made");
+        let data = std::ffi::CString::new(data.into_os_string().into_encoded_bytes()).expect("no path has a zero");
+        // SAFETY: three calls of the system, with texts that end with a zero and were made before the process was split.
+        unsafe {
+            command.pre_exec(move || {
+                let none = c"none".as_ptr();
+                // No mount of the process is seen by others from now on.
+                let is_done = libc::unshare(libc::CLONE_NEWNS) == 0
+                    && libc::mount(none, c"/".as_ptr(), std::ptr::null(), libc::MS_REC | libc::MS_PRIVATE, std::ptr::null()) == 0
+                    && libc::mount(none, data.as_ptr(), c"tmpfs".as_ptr(), 0, c"size=16m".as_ptr().cast()) == 0;
+                if is_done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+            });
+        }
+    });
+    let mut operator = person(&hub, "operator").await;
+    shorten(&mut operator, &["disk_filling", "disk_full"], 0).await;
+    let since = now_ms();
+    let seen_by_hub = std::path::PathBuf::from(format!("/proc/{}/root", hub.pid()));
+    let data = hub.directory.path().join("data");
+    let filler = seen_by_hub.join(data.strip_prefix("/").expect("it is absolute")).join("filler");
+    // It ends with an error, since there is no room for all of it.
+    std::fs::write(&filler, vec![0; 32 << 20]).expect_err("the disk is full");
+    are_named(&mut operator, since, &["disk_filling", "disk_full"]).await;
+    std::fs::remove_file(&filler).expect("it is there");
+    operator.leave().await;
+    hub.terminate();
+    assert!(hub.exit().await.success());
+}
+
+/// All event loops stand still: whoever measures is on another thread, sees it by the canaries, and has said so in time. A feed goes on meanwhile, with more
+/// than may wait and than history keeps.
 #[cfg(feature = "test-hooks")]
 #[tokio::test]
 async fn a_hub_whose_workers_stand_still_has_named_it_in_time() {
-    use crate::support::request;
-    let hub = hub(json!({})).await;
-    let mut viewer = person(&hub, "viewer").await;
+    let feed = Feed::start();
+    let hub = hub(json!({
+        "http_server": { "request_body_max": "64KiB" },
+        "topic": { "queue_bytes_max": "64KiB" },
+        "upstream": { "feeds": [{ "name": "market", "url": feed.url(), "channel": "last:market" }] },
+    }))
+    .await;
+    let mut listener = hub.connect(Codec::Json).await;
+    listener.subscribe("last:market").await;
+    let mut viewer = person(&hub, "operator").await;
     viewer.subscribe("$metrics:overview").await;
     until(&mut viewer, "canaries", |values| number(values, "latency.max_ms") > 0.0).await;
-    let since = done(&mut viewer, "admin.metrics.now", json!({})).await["at"].as_i64().expect("a time");
-    let answer = request(&hub.dial(), "POST", "/debug/panic?target=workers&ms=8000", &[("X-API-Key", "the-api-key-of-the-tests")], b"").await;
-    assert_eq!(answer.status(), 202, "{}", answer.text());
-    for rule in ["worker_silent", "worker_lag", "canaries_lost", "canaries_gone"] {
-        let fired_at = eventually(rule, async || {
-            let active = done(&mut viewer, "admin.alerts.list", json!({})).await;
-            let resolved = done(&mut viewer, "admin.alerts.history", json!({})).await;
-            let mut alerts = active["alerts"].as_array().into_iter().chain(resolved["alerts"].as_array()).flatten();
-            alerts.find(|alert| alert["rule"] == rule).and_then(|alert| alert["fired_at"].as_i64()).ok_or_else(|| format!("{active} {resolved}"))
-        })
-        .await;
-        let named_in = Duration::from_millis(u64::try_from(fired_at - since).expect("after it began"));
-        assert!(named_in < NAMED_IN, "{rule}: {named_in:?}");
+    shorten(&mut viewer, &["latency", "latency_high", "budget_delivery", "messages_lost"], 0).await;
+    let since = now_ms();
+    panic_in(&hub, "workers&ms=8000").await;
+    for _ in 0..20 {
+        feed.say(&format!("data: {}\n\n", "x".repeat(20_000)));
     }
+    let rules = ["worker_silent", "worker_lag", "canaries_lost", "canaries_gone", "latency", "latency_high", "budget_delivery", "messages_lost"];
+    are_named(&mut viewer, since, &rules).await;
+    listener.leave().await;
     viewer.leave().await;
 }
 

@@ -11,7 +11,8 @@ in_both_codecs!(
     who_is_behind_is_given_the_newest_where_that_is_all_that_counts,
 );
 
-async fn deaf(hub: &Hub, codec: Codec) -> Client {
+/// Connected, and with next to no room for what it does not read.
+pub async fn deaf(hub: &Hub, codec: Codec) -> Client {
     let dial = Dial { receive_buffer: Some(4_096), ..hub.dial() };
     let mut client = Client::open(&dial, codec).await;
     client.connect(json!({ "token": crate::support::token::user_token("deaf") })).await;

@@ -158,4 +158,14 @@ mod tests {
             assert!(row.is_some(), "docs/alerting.md has no row of {}", rule.name);
         }
     }
+
+    /// Whoever relies on a rule finds how it was tried.
+    #[test]
+    fn the_documentation_says_of_every_rule_how_it_was_tried() {
+        let documentation = include_str!("../../../docs/metrics.md");
+        let section = documentation.split("### What was tried").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+        for rule in defaults() {
+            assert!(section.contains(&format!("`{}`", rule.name)), "docs/metrics.md does not say how {} was tried", rule.name);
+        }
+    }
 }
