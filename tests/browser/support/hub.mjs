@@ -1,6 +1,7 @@
 // The real binary, in development mode, on a free port, with a folder of its own. Known to be ready by its own ready line.
 
 import { execFile, spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const READY_DEADLINE_MS = 30_000;
 const EXIT_DEADLINE_MS = 15_000;
 const OUTPUT_KEPT = 20_000;
+
+// Who is ended from outside leaves no hub and no folder behind either.
+for (const [name, number] of [['SIGINT', 2], ['SIGTERM', 15]]) process.once(name, () => process.exit(128 + number));
 
 /** `folder`: of a hub that was there before, and whose data this one is to find. */
 export async function startHub(settings = {}, { folder = null } = {}) {
@@ -30,6 +34,11 @@ export async function startHub(settings = {}, { folder = null } = {}) {
   });
   let output = '';
   const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
+  process.once('exit', () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  });
   let key = '';
   const hub = {
     get output() {

@@ -33,6 +33,9 @@ export async function eventually(what, probe) {
   }
 }
 
+// Who is ended from outside leaves no hub and no folder behind either.
+for (const [name, number] of [['SIGINT', 2], ['SIGTERM', 15]]) process.once(name, () => process.exit(128 + number));
+
 /** A document of which only a little changes from one number to the next: in turn one thing or another, and sometimes everything. */
 export function versionOf(number) {
   const rows = Array.from({ length: 12 }, (_, row) => ({ name: `row ${row} – größe €`, value: row === number % 12 ? number : row, note: '😀' }));
