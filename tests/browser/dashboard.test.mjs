@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { WebSocket } from 'ws';
-import { eventually, launch, open } from './support/browser.mjs';
+import { eventually, launch } from './support/browser.mjs';
 import { countsOf, loadAgain, PASSWORD, signIn } from './support/desk.mjs';
 import { startHub } from './support/hub.mjs';
 import { assertClean, assertLegible, assertNoSidewaysScroll } from './support/looks.mjs';
@@ -113,7 +113,9 @@ test('thousands of sessions are one list: few rows in the document, any of them 
   // Ten thousand are reached by AETHER_MANY=10000, where the system allows as many descriptors.
   const COUNT = Number(process.env.AETHER_MANY ?? 2_000);
   const sockets = [];
-  t.after(() => sockets.forEach((socket) => socket.terminate()));
+  t.after(() => {
+    for (const socket of sockets) socket.terminate();
+  });
   const connect = (n) =>
     new Promise((resolve, reject) => {
       const socket = new WebSocket(`${hub.url.replace('http', 'ws')}/connection/websocket`);
@@ -251,6 +253,51 @@ test('a user and a key are made; what is told once is told once', async (t) => {
   await eventually('the key', () => view.text('.once code'));
   await view.page.click('text=I have kept it');
   await eventually('the key in the list', async () => /shop/.test(await view.text('.access-list')));
+  view.assertQuiet();
+});
+
+test('a rule is written, tried on what was, wakes somebody, is taken, silenced and removed', async (t) => {
+  const view = await signedIn(t, '/alerts');
+  const { page } = view;
+  await page.click('text=New rule');
+  await page.fill('#rule-title', `Somebody is here ${HOSTILE}`);
+  await page.fill('#rule-name', 'somebody');
+  await page.getByLabel('Metric').selectOption('sessions.open');
+  await page.getByLabel('Value', { exact: true }).fill('0,5');
+  await page.getByLabel('For how long', { exact: true }).fill('soon');
+  await eventually('what is wrong', async () => /times are like 30s/.test(await view.text('.rule-form')));
+  assert.ok(await page.locator('text=Save rule').isDisabled());
+  await page.getByLabel('For how long', { exact: true }).fill('0s');
+  await page.getByLabel('Value to clear at').fill('0.5');
+  await eventually('what it would have done', async () => /would have fired/i.test(await view.text('.rule-preview .figures')));
+  await assertClean(view);
+  await page.click('text=Save rule');
+  await eventually('it is said', async () => /is saved/.test(await view.text('.toasts')));
+  const item = page.locator('.alerts-active > li', { hasText: 'Somebody is here' });
+  await eventually('it fires', async () => /For \d/.test(await item.innerText()));
+  assert.ok((await item.innerText()).includes(HOSTILE), 'a title is text');
+  await view.shoot('alert-1440');
+  await assertClean(view);
+
+  const overview = await view.tab(`${hub.url}/overview`);
+  await eventually('it stands above everything', async () => (await overview.text('.desk-page')).includes('Somebody is here'));
+  await overview.page.close();
+
+  await item.getByText('Acknowledge', { exact: true }).click();
+  await eventually('whose it is', async () => /Acknowledged by mara/.test(await item.innerText()));
+  await item.getByText('Silence…').click();
+  assert.equal(await page.locator('.dialog [type=submit]').getAttribute('aria-disabled'), 'true', 'why is to be said');
+  await page.fill('#silence-why', 'it is the test');
+  await page.locator('.dialog [type=submit]').click();
+  await eventually('it is silent', async () => /Silent for/.test(await item.innerText()));
+  await page.getByRole('tab', { name: 'Silences' }).click();
+  await eventually('the silence', async () => /mara: it is the test/.test(await view.text('.alerts-past')));
+  await page.click('text=End silence');
+  await eventually('there is none', async () => /Nothing is silenced/.test(await view.text('.alerts-tabs')));
+  await page.click('text=Remove rule');
+  await eventually('the rule is gone', async () => !(await view.text('.alerts-rules')).includes('Somebody is here'));
+  await page.getByRole('tab', { name: 'Active' }).click();
+  await eventually('so is its alert', async () => (await item.count()) === 0);
   view.assertQuiet();
 });
 

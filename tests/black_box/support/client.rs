@@ -187,17 +187,19 @@ impl Client {
 
     /// The next message or the end.
     pub async fn next(&mut self) -> Event {
-        within("get a message", async {
-            loop {
-                if let Some(message) = self.inbox.pop_front() {
-                    return Event::Message(message);
-                }
-                if let Err(ending) = self.read().await {
-                    return Event::Ended(ending);
-                }
+        within("get a message", self.next_whenever()).await
+    }
+
+    /// The same, however long it takes.
+    pub async fn next_whenever(&mut self) -> Event {
+        loop {
+            if let Some(message) = self.inbox.pop_front() {
+                return Event::Message(message);
             }
-        })
-        .await
+            if let Err(ending) = self.read().await {
+                return Event::Ended(ending);
+            }
+        }
     }
 
     /// The next message, which must be a push.

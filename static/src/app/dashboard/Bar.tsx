@@ -8,12 +8,15 @@ import { useWords } from '../../components/words';
 import { type Place, pathOf } from '../../lib/router';
 import { visible } from '../../lib/text';
 
-export function Bar({ place, watched, onSearch }: { place: Place; watched: Watched; onSearch: () => void }) {
+/** `thing`: by the name under which the view shows it. */
+export function Bar({
+  view,
+  thing,
+  watched,
+  onSearch,
+}: Pick<Place, 'view' | 'thing'> & { watched: Watched; onSearch: () => void }) {
   const { t } = useWords();
   const said = useStatus(watched);
-  const { view } = place;
-  // Rules are the only things that alerts have.
-  const thing = place.thing?.replace(/^rules\//, '') ?? null;
   return (
     <header className="desk-bar">
       <div className="desk-crumb">

@@ -116,10 +116,12 @@ function Frame({ account, place, hasLive, failed, watched }: Props & { watched: 
   const { view, thing } = place;
   const { open, setOpen } = useKeys();
   const title = t(`view.${view}`);
+  // Rules are the only things that alerts have, and a new one has no name yet.
+  const named = thing === 'rules/' ? t('alerts.newRule') : (thing?.replace(/^rules\//, '') ?? null);
   useEffect(() => {
     document.title =
-      thing === null ? t('desk.title', { view: title }) : t('desk.titleOf', { view: title, thing: visible(thing) });
-  }, [t, title, thing]);
+      named === null ? t('desk.title', { view: title }) : t('desk.titleOf', { view: title, thing: visible(named) });
+  }, [t, title, named]);
   // Another view begins at its beginning, for those too who do not see it.
   // biome-ignore lint/correctness/useExhaustiveDependencies: the view is what it is about.
   useEffect(() => void main.current?.focus({ preventScroll: true }), [view]);
@@ -131,7 +133,7 @@ function Frame({ account, place, hasLive, failed, watched }: Props & { watched: 
       </a>
       <Nav view={view} account={account} hasLive={hasLive} failed={failed} />
       <div className="desk-main">
-        <Bar place={place} watched={watched} onSearch={() => setOpen('palette')} />
+        <Bar view={view} thing={named} watched={watched} onSearch={() => setOpen('palette')} />
         <main id="main" ref={main} className="desk-page" data-view={view} tabIndex={-1}>
           <Suspense fallback={<Skeleton lines={[60, 90, 75, 90, 60]} />}>
             <Shown key={view} thing={thing} />

@@ -23,7 +23,7 @@ import { Problem } from '../../components/Problem';
 import { useWords } from '../../components/words';
 import { pathOf, router } from '../../lib/router';
 import { visible } from '../../lib/text';
-import { timeIn, timeText, valueText } from './alert_words';
+import { timeIn, timeText, valueSaid } from './alert_words';
 
 /** After the last change; a preview for each letter would be thrown away. */
 const PREVIEW_MS = 300;
@@ -304,7 +304,7 @@ function Sentence({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) 
       )}
       <span>{t('alerts.forTime')}</span>
       {word(t('alerts.field.for'), draft.forTime, (forTime) => set({ forTime }), 5)}
-      <span>{t('alerts.raise')}</span>
+      <span className="is-tight">{t('alerts.raise')}</span>
       {choice(
         t('alerts.field.severity'),
         draft.severity,
@@ -312,12 +312,12 @@ function Sentence({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) 
         (one) => t(`alerts.severity.${one}`),
         (severity) => set({ severity }),
       )}
-      <span>{t('alerts.clearWhen')}</span>
+      <span className="is-tight">{t('alerts.clearWhen')}</span>
       <span>{isGone ? t('alerts.hasReading') : t(`alerts.condition.${back}`)}</span>
       {!isGone && word(t('alerts.field.clear'), draft.clear, (clear) => set({ clear }), 5)}
       <span>{t('alerts.forTime')}</span>
       {word(t('alerts.field.clearFor'), draft.clearTime, (clearTime) => set({ clearTime }), 5)}
-      <span>{t('alerts.tell')}</span>
+      <span className="is-tight">{t('alerts.tell')}</span>
       {ROUTES.map((route) => (
         <label key={route} className="rule-route">
           <input
@@ -388,7 +388,9 @@ function PreviewOf({ rule }: { rule: Rule }) {
           stepS={course.value.stepMs / 1000}
           format={short}
           goal={settled.value}
-          {...(settled.value === null ? {} : { goalLabel: t('alerts.raiseAt', { value: valueText(settled.value) }) })}
+          {...(settled.value === null
+            ? {}
+            : { goalLabel: t('alerts.raiseAt', { value: valueSaid(settled.metric, settled.value, format) }) })}
           lines={[{ label: t('alerts.highest'), colour: '--series-1', values }]}
         />
       )}

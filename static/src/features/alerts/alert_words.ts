@@ -42,13 +42,21 @@ export function timeText(ms: number): string {
   return out.join(' ');
 }
 
-export function conditionSaid(rule: Pick<Rule, 'metric' | 'condition' | 'value' | 'forMs'>, { t, format }: Words): string {
+export function conditionSaid(
+  rule: Pick<Rule, 'metric' | 'condition' | 'value' | 'forMs'>,
+  { t, format }: Pick<Words, 't' | 'format'>,
+): string {
   const metric = visible(rule.metric);
   const time = format.age(rule.forMs);
   if (rule.condition === 'gone') return t('alerts.says.gone', { metric, time });
-  return t(`alerts.says.${rule.condition}`, { metric, value: valueText(rule.value), time });
+  return t(`alerts.says.${rule.condition}`, { metric, value: valueSaid(rule.metric, rule.value, format), time });
 }
 
-export function valueText(value: number | null): string {
-  return value === null ? '–' : String(value);
+/** A bound with its unit, as far as the metric's name says which. */
+export function valueSaid(metric: string, value: number | null, format: Words['format']): string {
+  if (value === null) return '–';
+  if (metric.endsWith('_seconds')) return format.age(value * 1_000);
+  if (metric.endsWith('_ms')) return format.latency(value);
+  if (/memory|bytes/.test(metric)) return format.bytes(value);
+  return String(value);
 }

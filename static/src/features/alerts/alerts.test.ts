@@ -23,6 +23,10 @@ test.each([0, 1_000, 90_000, 3_600_000, 5_400_000, 90_061_000])('%d ms can be ty
 test('a condition is a sentence', () => {
   const words = createWords('en', en);
   const rule = { metric: 'latency.p99_ms', condition: 'above' as const, value: 50, forMs: 120_000 };
-  expect(conditionSaid(rule, words)).toBe('latency.p99_ms above 50 for 2\u202fmin');
+  expect(conditionSaid(rule, words)).toBe('latency.p99_ms above 50\u202fms for 2\u202fmin');
   expect(conditionSaid({ ...rule, condition: 'gone', value: null }, words)).toBe('no reading of latency.p99_ms for 2\u202fmin');
+  expect(conditionSaid({ ...rule, metric: 'certificate.ends_in_seconds', condition: 'below', value: 1_209_600 }, words)).toBe(
+    'certificate.ends_in_seconds below 14\u202fd for 2\u202fmin',
+  );
+  expect(conditionSaid({ ...rule, metric: 'leak.memory_per_hour', value: 4_194_304 }, words)).toMatch(/ above 4\.00\sMiB for /);
 });
