@@ -11,6 +11,8 @@ use std::collections::VecDeque;
 /// Days that an error budget is about.
 pub const WINDOW_DAYS: usize = 30;
 
+const WINDOW_MS: f64 = WINDOW_DAYS as f64 * DAY_MS as f64;
+
 /// How long "now" is.
 const NOW_MS: u64 = 300_000;
 
@@ -70,7 +72,8 @@ pub struct Standing {
     pub now: Option<f64>,
     /// The same over the whole window.
     pub window: Option<f64>,
-    /// 1: nothing failed; 0: as much as may; below: more.
+    /// 1: nothing failed; 0: as much as may in the whole window, if it is as busy as the part of it that is known; below: more. So one failure
+    /// in the first minutes of a hub is as little as it is in a month.
     pub budget_left: Option<f64>,
     pub window_days: usize,
 }
@@ -85,7 +88,21 @@ pub struct Kept {
 struct Day {
     /// Since 1970.
     number: WallMs,
+    /// How much of it was measured; what was kept before this was counted is taken for whole.
+    #[serde(default = "whole_day")]
+    ms: u64,
     tallies: [Tally; Objective::ALL.len()],
+}
+
+const fn whole_day() -> u64 {
+    DAY_MS as u64
+}
+
+impl Day {
+    fn add(&mut self, ms: u64, tallies: &[Tally; Objective::ALL.len()]) {
+        self.ms = self.ms.saturating_add(ms);
+        self.tallies.iter_mut().zip(tallies).for_each(|(known, more)| known.add(*more));
+    }
 }
 
 /// One step, and how long it was.
@@ -113,7 +130,7 @@ impl Objectives {
         days.retain(|day| day.tallies.iter().all(|tally| tally.good.is_finite() && tally.all.is_finite() && tally.good <= tally.all));
         for day in std::mem::take(&mut self.kept.days) {
             match days.iter_mut().find(|known| known.number == day.number) {
-                Some(known) => known.tallies.iter_mut().zip(day.tallies).for_each(|(known, more)| known.add(more)),
+                Some(known) => known.add(day.ms, &day.tallies),
                 None => days.push_back(day),
             }
         }
@@ -130,11 +147,11 @@ impl Objectives {
     pub fn count(&mut self, wall_ms: WallMs, step_ms: u64, tallies: [Tally; Objective::ALL.len()]) {
         let number = wall_ms.div_euclid(DAY_MS);
         match self.kept.days.iter_mut().find(|day| day.number == number) {
-            Some(day) => day.tallies.iter_mut().zip(tallies).for_each(|(known, more)| known.add(more)),
+            Some(day) => day.add(step_ms, &tallies),
             None => {
                 // Where the clock was set back the days are still in order.
                 let place = self.kept.days.partition_point(|day| day.number < number);
-                self.kept.days.insert(place, Day { number, tallies });
+                self.kept.days.insert(place, Day { number, ms: step_ms, tallies });
                 self.forget();
             }
         }
@@ -168,6 +185,9 @@ impl Objectives {
     }
 
     pub fn standings(&self) -> [Standing; Objective::ALL.len()] {
+        let known_ms: f64 = self.kept.days.iter().map(|day| day.ms as f64).sum();
+        // How much of the window is known; more than all of it is the clock's fault.
+        let known = (known_ms / WINDOW_MS).min(1.0);
         Objective::ALL.map(|objective| {
             let index = objective as usize;
             let sum = |tallies: &mut dyn Iterator<Item = Tally>| {
@@ -179,7 +199,7 @@ impl Objectives {
             let window = sum(&mut self.kept.days.iter().map(|day| day.tallies[index])).share();
             let goal = self.goals[index];
             let allowed = 1.0 - goal;
-            let budget_left = window.filter(|_| allowed > 0.0).map(|window| 1.0 - (1.0 - window) / allowed);
+            let budget_left = window.filter(|_| allowed > 0.0).map(|window| 1.0 - known * (1.0 - window) / allowed);
             Standing { name: objective.as_str(), goal, now, window, budget_left, window_days: WINDOW_DAYS }
         })
     }
@@ -207,11 +227,24 @@ mod tests {
         objectives.count(0, 1_000, step(0.0, 0.0));
         assert_eq!(delivery(&objectives).now, None);
         for (good, all, left) in [(1_000.0, 1_000.0, 1.0), (999.0, 1_000.0, 0.5), (998.0, 1_000.0, 0.0), (995.0, 1_000.0, -1.0)] {
-            objectives.count(0, 1_000, step(good, all));
+            objectives.count(0, WINDOW_MS as u64, step(good, all));
             let told = delivery(&objectives).budget_left.unwrap();
             assert!((told - left).abs() < 1e-9, "{good} of {all}: {told}, not {left}");
         }
         assert_eq!(Tally::new(5.0, 3.0).share(), Some(1.0), "there cannot be more good ones than there are");
+    }
+
+    #[test]
+    fn a_young_hub_has_the_budget_of_the_whole_window_before_it() {
+        let left_after = |minutes: u64, lost: f64| {
+            let mut objectives = Objectives::new([0.999; 5]);
+            let all = minutes as f64 * 600.0;
+            objectives.count(0, minutes * 60_000, step(all - lost, all));
+            delivery(&objectives).budget_left.unwrap()
+        };
+        assert!(left_after(10, 1.0) > 0.999, "one of 6,000 is nothing in a month of 26 million");
+        // In 43 minutes of silence all of it is gone that a month may bring.
+        assert!((left_after(43, 43.0 * 600.0) - (1.0 - 43.0 / 43.2)).abs() < 1e-9);
     }
 
     #[test]
@@ -239,7 +272,7 @@ mod tests {
         after.count(2 * DAY_MS, 1_000, step(10.0, 10.0));
         after.count(0, 1_000, step(10.0, 10.0));
         let mut kept: Kept = serde_json::from_str(&serde_json::to_string(before.kept()).unwrap()).unwrap();
-        kept.days.push_back(Day { number: 3, tallies: [Tally { good: 2.0, all: 1.0 }; 5] });
+        kept.days.push_back(Day { number: 3, ms: 1, tallies: [Tally { good: 2.0, all: 1.0 }; 5] });
         after.remember(kept);
         assert_eq!(after.kept.days.iter().map(|day| day.number).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(delivery(&after).window, Some(30.0 / 40.0));

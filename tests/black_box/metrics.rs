@@ -504,6 +504,9 @@ async fn the_files_for_prometheus_and_grafana_name_what_there_is() {
     assert!(count > 30, "{count}");
 }
 
+/// A promise that a few seconds can break: those that are usual leave minutes of a month.
+const STRICT: f64 = 0.999_999_99;
+
 /// The hub's own rules with another time until they fire, so that a test need not wait for it.
 async fn shorten(operator: &mut Client, names: &[&str], for_ms: u64) {
     let rules = done(operator, "admin.alerts.rules", json!({})).await["rules"].as_array().cloned().expect("a list");
@@ -521,7 +524,11 @@ async fn shorten(operator: &mut Client, names: &[&str], for_ms: u64) {
 async fn a_certificate_that_ends_and_a_hub_that_is_full_are_named_whoever_hangs_elsewhere() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let endpoint = format!("http://{}/", silent.local_addr().expect("it is bound"));
-    let changes = config(json!({ "http_server": { "connection_limit": 4 }, "alerts": { "webhook": { "endpoint": endpoint } } }));
+    let changes = config(json!({
+        "http_server": { "connection_limit": 4 },
+        "alerts": { "webhook": { "endpoint": endpoint } },
+        "metrics": { "objectives": { "connections": STRICT } },
+    }));
     let hub = Hub::start_with_tls(changes).await;
     let mut operator = person(&hub, "operator").await;
     operator.subscribe("$admin:alerts").await;
@@ -549,6 +556,7 @@ async fn troubles_of_clients_and_of_the_process_are_named_in_time() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
     let mut hub = hub(json!({
         "client": { "queue_max_size": "128KiB", "close_timeout": "1s" },
+        "metrics": { "objectives": { "recovery": STRICT } },
         "rpc": { "proxy": { "endpoint": format!("http://{gone}/") }, "without_namespace": { "proxy_enabled": true } },
     }))
     .await;
@@ -653,6 +661,7 @@ async fn a_hub_whose_workers_stand_still_has_named_it_in_time() {
     let feed = Feed::start();
     let hub = hub(json!({
         "http_server": { "request_body_max": "64KiB" },
+        "metrics": { "objectives": { "delivery": STRICT } },
         "topic": { "queue_bytes_max": "64KiB" },
         "upstream": { "feeds": [{ "name": "market", "url": feed.url(), "channel": "last:market" }] },
     }))
