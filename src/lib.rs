@@ -19,6 +19,9 @@ pub mod calendar;
 /// Documents for people, written as pages and as plain text.
 #[cfg(feature = "server")]
 pub mod document;
+/// Sentences of what the hub has found, in English and as data.
+#[cfg(feature = "server")]
+pub mod said;
 /// Event loops under names of their own.
 #[cfg(feature = "server")]
 pub mod threads;

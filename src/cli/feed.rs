@@ -358,6 +358,7 @@ fn read(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::said::said;
     use clap::CommandFactory;
 
     #[test]
@@ -381,7 +382,11 @@ mod tests {
 
     #[test]
     fn a_finding_is_a_mark_a_word_and_lines_that_fit() {
-        let finding = Finding::warning(Check::SecondConnection, "a word ".repeat(30).trim_end().to_string(), "Do this.");
+        let finding = Finding::warning(
+            Check::SecondConnection,
+            said!("test.words", "{words}", words = "a word ".repeat(30).trim_end().to_string()),
+            said!("test.advice", "Do this."),
+        );
         let text = told(&finding, false);
         assert!(text.starts_with("! warning second connection   a word"), "{text}");
         assert!(text.ends_with(&format!("\n{:INDENT$}→ Do this.\n", "")), "{text}");

@@ -7,6 +7,7 @@
 use super::machine::Reason;
 use crate::calendar::{Period, date_of, hour_of, week_of};
 use crate::document::Document;
+use crate::said::{Figure, Said, Sentence, said};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -283,6 +284,8 @@ pub struct Week {
     pub emergencies: u64,
     /// For people: what stands out, and what to expect.
     pub findings: Vec<String>,
+    /// The findings as data, in the same order. Weeks of before there was this have none.
+    pub said: Vec<Said>,
 }
 
 impl Week {
@@ -329,7 +332,7 @@ impl Week {
             week.events_change_percent = change(before.sums.events, week.sums.events);
             week.errors_change_percent = change(before.sums.errors, week.sums.errors);
         }
-        week.findings = findings(period, &week, before);
+        (week.findings, week.said) = findings(period, &week, before).into_iter().map(|Sentence { text, said }| (text, said)).unzip();
         week
     }
 }
@@ -365,50 +368,73 @@ fn change(before: u64, now: u64) -> Option<i64> {
     (before > 0).then(|| ((i128::from(now) - i128::from(before)) * 100 / i128::from(before)) as i64)
 }
 
-fn findings(period: Period, week: &Week, before: Option<&Week>) -> Vec<String> {
-    let period = period.as_str();
+fn findings(period: Period, week: &Week, before: Option<&Week>) -> Vec<Sentence> {
+    let percent = |share: u64| Figure::new(format!("{share} %"), share);
     let mut findings = Vec::new();
     if let Some(worst) = week.most_errors.first().filter(|worst| worst.share >= 50 && week.sums.errors >= HOUR_ERRORS_MIN) {
-        let reason = worst.reason.as_deref().unwrap_or("several reasons");
-        findings.push(format!("{} has {} % of all errors, mostly {reason}", worst.feed, worst.share));
+        let (feed, share_percent) = (worst.feed.as_str(), percent(worst.share));
+        findings.push(match worst.reason.as_deref() {
+            Some(reason) => said!("feeds.worst", "{feed} has {share_percent} of all errors, mostly {reason}", feed, share_percent, reason),
+            None => said!("feeds.worst_mixed", "{feed} has {share_percent} of all errors, mostly several reasons", feed, share_percent),
+        });
     }
     if !week.bad_hours.is_empty() {
         let hours: Vec<String> = week.bad_hours.iter().map(|hour| format!("{hour:02}:00")).collect();
-        findings.push(format!("errors gather in the hours from {} (UTC)", hours.join(", ")));
+        findings.push(said!("feeds.hours", "errors gather in the hours from {hours} (UTC)", hours = hours.join(", ")));
     }
     let all: u64 = week.reasons.values().sum();
     if let Some((reason, count)) =
         week.reasons.iter().max_by_key(|(_, count)| **count).filter(|(_, count)| all >= HOUR_ERRORS_MIN && **count * 2 > all)
     {
-        findings.push(format!("{} % of all ends are {reason}", count * 100 / all));
+        let share_percent = percent(count * 100 / all);
+        findings.push(said!("feeds.ends", "{share_percent} of all ends are {reason}", share_percent, reason = reason.as_str()));
     }
     if let Some(late) = week.latest.first().filter(|late| late.mean_ms > LATE_MS) {
-        findings.push(format!("events of {} are {} ms late on the average", late.feed, late.mean_ms));
+        let late_ms = Figure::new(format!("{} ms", late.mean_ms), late.mean_ms);
+        findings.push(said!("feeds.late", "events of {feed} are {late_ms} late on the average", feed = late.feed.as_str(), late_ms));
     }
     if week.sums.gaps > 0 {
-        findings.push(format!("{} times events were missed for sure", week.sums.gaps));
+        findings.push(said!("feeds.missed", "{times} times events were missed for sure", times = week.sums.gaps));
     }
     if let Some(change) = week.events_change_percent.filter(|change| change.abs() >= 25) {
-        findings.push(format!("events changed by {change:+} % against the {period} before"));
+        let change_percent = Figure::new(format!("{change:+} %"), change);
+        let period = period.as_str();
+        findings.push(said!("feeds.change", "events changed by {change_percent} against the {period} before", change_percent, period));
     }
+    let connections = week.connections_max;
     if week.waiting_most > 0 {
-        findings.push(format!(
-            "up to {} feeds waited for one of {} connections: raise upstream.pool.connections_max",
-            week.waiting_most, week.connections_max
+        findings.push(said!(
+            "feeds.waited",
+            "up to {feeds} feeds waited for one of {connections} connections: raise upstream.pool.connections_max",
+            feeds = week.waiting_most,
+            connections
         ));
     } else if let Some(before) = before {
         let growth = week.connections_most.saturating_sub(before.connections_most);
         let left = week.connections_max.saturating_sub(week.connections_most);
         if growth > 0 {
-            findings.push(format!(
-                "at {growth} more connections a {period} the {} allowed are reached in {} {period}s",
-                week.connections_max,
-                left.div_ceil(growth)
-            ));
+            let periods = left.div_ceil(growth);
+            findings.push(match period {
+                Period::Day => said!(
+                    "feeds.full_in_days",
+                    "at {growth} more connections a day the {connections} allowed are reached in {in_days} days",
+                    growth,
+                    connections,
+                    in_days = periods
+                ),
+                Period::Week => said!(
+                    "feeds.full_in_weeks",
+                    "at {growth} more connections a week the {connections} allowed are reached in {in_weeks} weeks",
+                    growth,
+                    connections,
+                    in_weeks = periods
+                ),
+            });
         }
     }
     if week.used_percent_most >= 80 {
-        findings.push(format!("up to {} % of memory or descriptors were used", week.used_percent_most));
+        let used_percent = percent(week.used_percent_most.into());
+        findings.push(said!("feeds.used", "up to {used_percent} of memory or descriptors were used", used_percent));
     }
     findings
 }

@@ -162,6 +162,7 @@ fn report(url: &str, arguments: &[&str]) -> (Value, Said) {
     for finding in report["findings"].as_array().expect("findings") {
         let is_bad = matches!(finding["level"].as_str(), Some("warning" | "problem"));
         assert!(!is_bad || finding["advice"].is_string(), "{finding} says what to do");
+        assert!(finding["said"]["code"].is_string() && finding["advice"].is_string() == finding["advised"].is_array(), "{finding} is data too");
     }
     assert!(said.memory_kib < MEMORY_KIB_MAX, "{} KiB at the most\n{report:#}", said.memory_kib);
     (report, said)

@@ -267,6 +267,7 @@ fn told(report: &Report) -> Value {
         "objectives_missed": missed,
         "alerts": report.alerts.iter().map(|fired| fired.count).sum::<u64>(),
         "findings": report.findings,
+        "said": report.said,
     })
 }
 

@@ -8,6 +8,7 @@ use crate::metrics::alerts::{Alert, Severity, spoken};
 use crate::metrics::catalogue::{Metric, Unit};
 use crate::metrics::history::{Answer, Query, Reading};
 use crate::metrics::objectives::{Objective, Tally};
+use crate::said::{Figure, Said, Sentence, said};
 use crate::store::WallMs;
 use crate::upstream::Week as FeedsDigest;
 use serde::{Deserialize, Serialize};
@@ -145,6 +146,9 @@ pub struct Report {
     pub measured: f64,
     /// For people: what stands out.
     pub findings: Vec<String>,
+    /// The findings as data, in the same order. Reports of before there was this have none.
+    #[serde(default)]
+    pub said: Vec<Said>,
     /// Clients that came and went.
     pub connections: Connections,
     /// What came in and went out.
@@ -566,6 +570,7 @@ impl Report {
             version: env!("CARGO_PKG_VERSION").to_string(),
             measured: (measured_ms / (to_ms - from_ms).max(1) as f64).min(1.0),
             findings: Vec::new(),
+            said: Vec::new(),
             connections,
             delivery,
             objectives: objectives.into(),
@@ -584,48 +589,89 @@ impl Report {
             resources: RESOURCES.iter().filter_map(resource).collect(),
             feeds,
         };
-        report.findings = report.finds();
+        (report.findings, report.said) = report.finds().into_iter().map(|Sentence { text, said }| (text, said)).unzip();
         Some(report)
     }
 
     /// What stands out, the worst first.
-    fn finds(&self) -> Vec<String> {
+    fn finds(&self) -> Vec<Sentence> {
+        let share_of = |share: f64| Figure::new(percent(share), share);
+        let change_of = |change: f64| Figure::new(format!("{change:+.0} %"), change.round());
         let mut findings = Vec::new();
         for ObjectiveKept { name, goal, share, budget_left, .. } in &self.objectives {
-            let left = budget_left.map(|left| format!("; {:.0} % of the error budget of 30 days is left", left * 100.0)).unwrap_or_default();
-            match share {
-                Some(share) if share < goal => findings.push(format!("{name}: {} instead of the {} promised{left}", percent(*share), percent(*goal))),
-                _ if budget_left.is_some_and(|left| left < BUDGET_LOW) => findings.push(format!("{name}: as promised{left}")),
+            let objective = name.as_str();
+            let left_percent = budget_left.map(|left| Figure::new(format!("{:.0} %", left * 100.0), (left * 100.0).round()));
+            match (share, left_percent) {
+                (Some(share), None) if share < goal => findings.push(said!(
+                    "report.promise_broken",
+                    "{objective}: {kept_share} instead of the {goal_share} promised",
+                    objective,
+                    kept_share = share_of(*share),
+                    goal_share = share_of(*goal)
+                )),
+                (Some(share), Some(left_percent)) if share < goal => findings.push(said!(
+                    "report.promise_broken_budget",
+                    "{objective}: {kept_share} instead of the {goal_share} promised; {left_percent} of the error budget of 30 days is left",
+                    objective,
+                    kept_share = share_of(*share),
+                    goal_share = share_of(*goal),
+                    left_percent
+                )),
+                (_, Some(left_percent)) if budget_left.is_some_and(|left| left < BUDGET_LOW) => findings.push(said!(
+                    "report.budget_low",
+                    "{objective}: as promised; {left_percent} of the error budget of 30 days is left",
+                    objective,
+                    left_percent
+                )),
                 _ => {}
             }
         }
         for fired in self.alerts.iter().filter(|fired| fired.severity == Severity::Critical) {
-            let times = if fired.count == 1 { "once".to_string() } else { format!("{} times", fired.count) };
-            findings.push(format!("critical: {} ({times}, {} in all)", fired.title, spoken(fired.active_ms)));
+            let (alert, active_ms) = (fired.title.as_str(), Figure::new(spoken(fired.active_ms), fired.active_ms));
+            findings.push(match fired.count {
+                1 => said!("report.critical_once", "critical: {alert} (once, {active_ms} in all)", alert, active_ms),
+                times => said!("report.critical", "critical: {alert} ({times} times, {active_ms} in all)", alert, times, active_ms),
+            });
         }
         for leak in self.leaks.iter().filter(|leak| leak.is_suspected) {
-            findings.push(format!("{} grew by {} an hour without more load", leak.what, quantity(leak.mean_per_hour, &leak.what)));
+            let growth = || Figure::new(quantity(leak.mean_per_hour, &leak.what), leak.mean_per_hour.map(f64::round));
+            findings.push(match leak.what.as_str() {
+                "memory" => {
+                    said!("report.leak_memory", "memory grew by {growth_bytes} an hour without more load", growth_bytes = growth())
+                }
+                what => said!("report.leak", "{what} grew by {growth} an hour without more load", what, growth = growth()),
+            });
         }
-        for (metric, what) in [(Metric::Panics, "panics, each a defect"), (Metric::ActorsRestarts, "actors had died and were started anew")] {
-            if let Some(cause) = self.errors.iter().find(|cause| cause.metric == metric.name()) {
-                findings.push(format!("{} {what}", cause.count));
-            }
+        let times = |metric: Metric| self.errors.iter().find(|cause| cause.metric == metric.name()).map(|cause| cause.count);
+        if let Some(times) = times(Metric::Panics) {
+            findings.push(said!("report.panics", "{times} panics, each a defect", times));
+        }
+        if let Some(times) = times(Metric::ActorsRestarts) {
+            findings.push(said!("report.restarts", "{times} actors had died and were started anew", times));
         }
         if self.measured < MEASURED_LOW {
-            findings.push(format!("for {} of the time nothing was measured: the hub was not running", percent(1.0 - self.measured)));
+            let missing_share = share_of(1.0 - self.measured);
+            findings.push(said!("report.unmeasured", "for {missing_share} of the time nothing was measured: the hub was not running", missing_share));
         }
         let of = |metric: Metric| self.resources.iter().find(|resource| resource.metric == metric.name());
         let (sessions, memory) = (of(Metric::SessionsOpen).and_then(|one| one.change_percent), of(Metric::MemoryResident));
-        let before = self.period.as_str();
+        let period = self.period.as_str();
         if let Some(change) = sessions.filter(|change| change.abs() >= CHANGE_PERCENT) {
-            findings.push(format!("{change:+.0} % sessions against the {before} before"));
+            let change_percent = change_of(change);
+            findings.push(said!("report.sessions_change", "{change_percent} sessions against the {period} before", change_percent, period));
         }
         if let Some(change) = memory.and_then(|memory| memory.change_percent).filter(|change| *change >= CHANGE_PERCENT.max(sessions.unwrap_or(0.0)))
         {
-            findings.push(format!("{change:+.0} % memory against the {before} before, more than sessions explain"));
+            let change_percent = change_of(change);
+            findings.push(said!(
+                "report.memory_change",
+                "{change_percent} memory against the {period} before, more than sessions explain",
+                change_percent,
+                period
+            ));
         }
         if let Some(disk) = of(Metric::HostDiskFree).filter(|disk| disk.min < DISK_LOW) {
-            findings.push(format!("only {} of the disk was free at the least", percent(disk.min)));
+            findings.push(said!("report.disk", "only {free_share} of the disk was free at the least", free_share = share_of(disk.min)));
         }
         findings
     }
@@ -808,6 +854,9 @@ mod tests {
                 "only 5 % of the disk was free at the least",
             ]
         );
+        let codes: Vec<&str> = report.said.iter().map(|said| said.code.as_str()).collect();
+        assert_eq!((codes.len(), codes[0], codes[4]), (7, "report.promise_broken_budget", "report.sessions_change"));
+        assert_eq!(report.said[4].values, [("change_percent".to_string(), (-50.0).into()), ("period".to_string(), "day".into())].into());
         let stored = serde_json::to_vec(&report).unwrap();
         assert_eq!(serde_json::from_slice::<Report>(&stored).unwrap(), report);
     }

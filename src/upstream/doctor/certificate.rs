@@ -1,6 +1,7 @@
 //! What a server's certificate says, and what those who must trust it say about it. Pure.
 
 use super::finding::{Check, Finding, quoted, time};
+use crate::said::{Sentence, said};
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, ProtocolVersion};
 use std::time::Duration;
@@ -37,58 +38,102 @@ impl Handshake<'_> {
         };
         let parsed = self.chain.first().and_then(|own| x509_parser::parse_x509_certificate(own).ok()).map(|(_, parsed)| parsed);
         let Some(own) = parsed else {
-            return Finding::problem(Check::Tls, format!("{version}, with a certificate that cannot be read"), "The hub parks such a feed.");
+            return Finding::problem(
+                Check::Tls,
+                said!("tls.unreadable", "{version}, with a certificate that cannot be read", version),
+                said!("hub.parks_it", "The hub parks such a feed."),
+            );
         };
         let days = (own.validity().not_after.timestamp() - self.now_seconds).div_euclid(86_400);
-        let left = match days {
-            ..0 => format!("expired {} days ago", -days),
-            0..DAYS_COUNTED_MAX => format!("{days} days left"),
-            _ => format!("{} years left", days / 365),
+        let (took_ms, names, issuer) = (time(self.took), names(&own), name(own.issuer()));
+        let result = match days {
+            ..0 => said!(
+                "tls.expired",
+                "{version} in {took_ms}, certificate of {names}, issued by {issuer}, expired {expired_days} days ago",
+                version,
+                took_ms,
+                names,
+                issuer,
+                expired_days = days.unsigned_abs()
+            ),
+            0..DAYS_COUNTED_MAX => said!(
+                "tls.days",
+                "{version} in {took_ms}, certificate of {names}, issued by {issuer}, {days} days left",
+                version,
+                took_ms,
+                names,
+                issuer,
+                days = days.unsigned_abs()
+            ),
+            _ => said!(
+                "tls.years",
+                "{version} in {took_ms}, certificate of {names}, issued by {issuer}, {years} years left",
+                version,
+                took_ms,
+                names,
+                issuer,
+                years = days.unsigned_abs() / 365
+            ),
         };
-        let result = format!("{version} in {}, certificate of {}, issued by {}, {left}", time(self.took), names(&own), name(own.issuer()));
         match &self.verdict {
-            Err(error) => Finding::problem(Check::Tls, result, format!("{} {}", self.fault(error, &own), self.consequence())),
+            Err(error) => Finding::problem(Check::Tls, result, [self.fault(error, &own), self.consequence()]),
             Ok(()) if !self.by_system => Finding::warning(
                 Check::Tls,
                 result,
-                "Trusted by --ca only. The hub trusts the certificates of its system: add this one there (Debian: /usr/local/share/ca-certificates, then \
-                 update-ca-certificates), or name a file with all of them in SSL_CERT_FILE.",
+                said!(
+                    "tls.by_ca",
+                    "Trusted by --ca only. The hub trusts the certificates of its system: add this one there (Debian: \
+                     /usr/local/share/ca-certificates, then update-ca-certificates), or name a file with all of them in SSL_CERT_FILE."
+                ),
             ),
-            Ok(()) if days < DAYS_LEFT_MIN => {
-                Finding::warning(Check::Tls, result, "It should have been renewed by now. From its last day on the hub cannot read the feed.")
-            }
+            Ok(()) if days < DAYS_LEFT_MIN => Finding::warning(
+                Check::Tls,
+                result,
+                said!("tls.renew", "It should have been renewed by now. From its last day on the hub cannot read the feed."),
+            ),
             Ok(()) => Finding::fine(Check::Tls, result),
         }
     }
 
-    fn fault(&self, error: &rustls::Error, own: &X509Certificate<'_>) -> String {
+    fn fault(&self, error: &rustls::Error, own: &X509Certificate<'_>) -> Sentence {
         let is_self_signed = own.issuer() == own.subject();
+        let refused = |error: String| said!("tls.refused", "The certificate is not accepted: {error}.", error);
         match error {
             rustls::Error::InvalidCertificate(error) => match error {
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => "The certificate has expired.".to_string(),
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                    said!("tls.has_expired", "The certificate has expired.")
+                }
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                    "The certificate is not valid yet; is the clock of this machine right?".to_string()
+                    said!("tls.not_yet", "The certificate is not valid yet; is the clock of this machine right?")
                 }
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                    "The certificate is for other names than the one in the address.".to_string()
+                    said!("tls.other_names", "The certificate is for other names than the one in the address.")
                 }
-                CertificateError::UnknownIssuer if is_self_signed => "The certificate is self-signed: nobody vouches for it.".to_string(),
-                CertificateError::UnknownIssuer if self.chain.len() == 1 => {
+                CertificateError::UnknownIssuer if is_self_signed => {
+                    said!("tls.self_signed", "The certificate is self-signed: nobody vouches for it.")
+                }
+                CertificateError::UnknownIssuer if self.chain.len() == 1 => said!(
+                    "tls.unknown_or_cut",
                     "Nobody whom this system trusts vouches for it: a private authority, or the server leaves out the intermediate certificate."
-                        .to_string()
+                ),
+                CertificateError::UnknownIssuer => {
+                    said!("tls.unknown", "Nobody whom this system trusts vouches for it: a private authority.")
                 }
-                CertificateError::UnknownIssuer => "Nobody whom this system trusts vouches for it: a private authority.".to_string(),
-                other => format!("The certificate is not accepted: {other}."),
+                other => refused(other.to_string()),
             },
-            rustls::Error::General(_) => "This system has no certificates of authorities at all (Debian: package ca-certificates).".to_string(),
-            other => format!("The certificate is not accepted: {other}."),
+            rustls::Error::General(_) => {
+                said!("tls.no_authorities", "This system has no certificates of authorities at all (Debian: package ca-certificates).")
+            }
+            other => refused(other.to_string()),
         }
     }
 
-    fn consequence(&self) -> &'static str {
+    fn consequence(&self) -> Sentence {
         match self.is_insecure {
-            true => "The check goes on because of --insecure; the hub has no such switch and parks the feed.",
-            false => "The hub parks the feed. Repeat with --ca FILE or --insecure to see the rest.",
+            true => {
+                said!("tls.insecure", "The check goes on because of --insecure; the hub has no such switch and parks the feed.")
+            }
+            false => said!("tls.repeat", "The hub parks the feed. Repeat with --ca FILE or --insecure to see the rest."),
         }
     }
 }
@@ -115,7 +160,7 @@ fn names(own: &X509Certificate<'_>) -> String {
     }
     if listed.len() > NAMES_LISTED {
         listed.truncate(NAMES_LISTED);
-        listed.push("others".to_string());
+        listed.push("…".to_string());
     }
     listed.join(", ")
 }
@@ -152,7 +197,7 @@ mod tests {
     fn a_trusted_certificate_is_told_with_its_days() {
         let finding = judged(Ok(()), true, NOW);
         assert_eq!(finding.level, Level::Fine);
-        for word in ["TLS 1.3 in 9 ms", "\"n0.example\"", "others", "feed\\u{1b}.example", "39 days left"] {
+        for word in ["TLS 1.3 in 9 ms", "\"n0.example\"", ", …, issued by", "feed\\u{1b}.example", "39 days left"] {
             assert!(finding.result.contains(word), "{word}: {finding:?}");
         }
         assert!(!finding.result.contains("n5.example"));

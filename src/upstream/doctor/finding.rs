@@ -1,6 +1,8 @@
 //! What the doctor says: which check, how bad, what was seen, what to do about it.
 
+use crate::said::{Figure, Said, Sentence};
 use serde::Serialize;
+use std::time::Duration;
 
 /// How bad it is. Ordered: the worst finding is the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -75,7 +77,7 @@ impl Check {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     pub check: Check,
     pub level: Level,
@@ -84,23 +86,29 @@ pub struct Finding {
     /// What it means for the hub, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
+    /// The result as data.
+    pub said: Said,
+    /// The advice as data, sentence by sentence.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub advised: Vec<Said>,
 }
 
 impl Finding {
-    pub fn fine(check: Check, result: impl Into<String>) -> Self {
-        Self { check, level: Level::Fine, result: result.into(), advice: None }
+    pub fn fine(check: Check, Sentence { text, said }: Sentence) -> Self {
+        Self { check, level: Level::Fine, result: text, advice: None, said, advised: Vec::new() }
     }
-    pub fn note(check: Check, result: impl Into<String>) -> Self {
+    pub fn note(check: Check, result: Sentence) -> Self {
         Self { level: Level::Note, ..Self::fine(check, result) }
     }
-    pub fn warning(check: Check, result: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { level: Level::Warning, advice: Some(advice.into()), ..Self::fine(check, result) }
+    pub fn warning(check: Check, result: Sentence, advice: impl Into<Vec<Sentence>>) -> Self {
+        Self { level: Level::Warning, ..Self::fine(check, result) }.advise(advice)
     }
-    pub fn problem(check: Check, result: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub fn problem(check: Check, result: Sentence, advice: impl Into<Vec<Sentence>>) -> Self {
         Self { level: Level::Problem, ..Self::warning(check, result, advice) }
     }
-    pub fn advise(self, advice: impl Into<String>) -> Self {
-        Self { advice: Some(advice.into()), ..self }
+    pub fn advise(self, advice: impl Into<Vec<Sentence>>) -> Self {
+        let (texts, advised): (Vec<_>, Vec<_>) = advice.into().into_iter().map(|Sentence { text, said }| (text, said)).unzip();
+        Self { advice: Some(texts.join(" ")), advised, ..self }
     }
 }
 
@@ -116,33 +124,34 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// A time for people: milliseconds below ten seconds, tenths below two minutes.
-pub fn time(time: std::time::Duration) -> String {
-    match time.as_millis() {
+pub fn time(time: Duration) -> Figure {
+    let shown = match time.as_millis() {
         ms @ 0..1_000 => format!("{ms} ms"),
         1_000..120_000 => format!("{:.1} s", time.as_secs_f64()),
         120_000..7_200_000 => format!("{} min", time.as_secs() / 60),
         _ => format!("{} h", time.as_secs() / 3_600),
-    }
+    };
+    Figure::new(shown, u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A number of bytes for people.
-pub fn bytes(bytes: u64) -> String {
-    match bytes {
+pub fn bytes(bytes: u64) -> Figure {
+    let shown = match bytes {
         0..1_024 => format!("{bytes} B"),
         1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
         _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-    }
+    };
+    Figure::new(shown, bytes)
 }
 
 /// `1 event`, `2 events`.
-pub fn count(number: u64, thing: &str) -> String {
-    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+pub fn count(number: u64, thing: &str) -> Figure {
+    Figure::new(if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }, number)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_strangers_text_cannot_draw_on_the_terminal() {
@@ -154,12 +163,13 @@ mod tests {
     fn figures_for_people() {
         let times: [(u64, &str); 5] = [(7, "7 ms"), (999, "999 ms"), (1_500, "1.5 s"), (130_000, "2 min"), (7_200_000, "2 h")];
         for (ms, text) in times {
-            assert_eq!(time(Duration::from_millis(ms)), text);
+            let figure = time(Duration::from_millis(ms));
+            assert_eq!((figure.shown.as_str(), figure.value), (text, ms.into()));
         }
         for (number, text) in [(0, "0 B"), (1_536, "1.5 KiB"), (3 << 20, "3.0 MiB")] {
-            assert_eq!(bytes(number), text);
+            assert_eq!(bytes(number).shown, text);
         }
-        assert_eq!((count(1, "event"), count(2, "event")), ("1 event".to_string(), "2 events".to_string()));
+        assert_eq!((count(1, "event").shown, count(2, "event").shown), ("1 event".to_string(), "2 events".to_string()));
     }
 
     #[test]

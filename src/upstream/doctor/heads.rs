@@ -1,6 +1,7 @@
 //! What an answer's status and headers mean for the hub. Pure. The verdict is the hub's own (`answer::judge`), the words are for people.
 
 use super::finding::{Check, Finding, quoted, time};
+use crate::said::{Sentence, said};
 use crate::upstream::answer::{Verdict, judge};
 use crate::upstream::machine::{Ending, Pace, Reason};
 use reqwest::header::{
@@ -55,68 +56,109 @@ impl Answer<'_> {
     fn of_refusal(&self, ending: &Ending) -> (Vec<Finding>, Next) {
         match ending.reason {
             Reason::ContentType => {
-                let status = Finding::fine(Check::Status, format!("{} after {}", self.status, time(self.took)));
+                let status = Finding::fine(Check::Status, self.answered());
                 if let Some(encoding) = self.text(&CONTENT_ENCODING).filter(|encoding| !encoding.trim().is_empty()) {
-                    let advice = "The hub asks for none (Accept-Encoding: identity) and reads none: who compresses holds events back until there is \
-                                  enough to compress. Switch it off for this path. The hub parks the feed.";
-                    let finding = Finding::problem(Check::Headers, format!("the body is compressed, Content-Encoding {}", quoted(&encoding)), advice);
+                    let finding = Finding::problem(
+                        Check::Headers,
+                        said!("headers.compressed", "the body is compressed, Content-Encoding {encoding}", encoding = quoted(&encoding)),
+                        said!(
+                            "headers.compressed.cure",
+                            "The hub asks for none (Accept-Encoding: identity) and reads none: who compresses holds events back until there is enough \
+                             to compress. Switch it off for this path. The hub parks the feed."
+                        ),
+                    );
                     return (vec![status, finding], Next::End);
                 }
                 (vec![status], Next::Peek)
             }
             Reason::Redirect => {
-                (vec![Finding::problem(Check::Redirect, format!("{}: {}", self.status, ending.detail), what_the_hub_does(ending))], Next::End)
+                let result = said!("redirect.refused", "{status}: {detail}", status = self.status.to_string(), detail = ending.detail.to_string());
+                (vec![Finding::problem(Check::Redirect, result, what_the_hub_does(ending))], Next::End)
             }
             _ => (vec![self.refused(ending)], Next::End),
         }
     }
 
+    fn answered(&self) -> Sentence {
+        said!("status.answered", "{status} after {took_ms}", status = self.status.to_string(), took_ms = time(self.took))
+    }
+
     fn refused(&self, ending: &Ending) -> Finding {
+        let asks_for = self.text(&WWW_AUTHENTICATE).and_then(|text| text.split_whitespace().next().map(quoted));
         let cure = match self.status.as_u16() {
-            204 => "By this status a feed asks its readers to stop.".to_string(),
-            401 | 407 => {
-                let scheme = self.text(&WWW_AUTHENTICATE).and_then(|text| text.split_whitespace().next().map(quoted));
-                let scheme = scheme.map(|scheme| format!(" It asks for {scheme}.")).unwrap_or_default();
-                format!("Credentials are missing, wrong or expired; give them by --header-file.{scheme}")
+            204 => said!("status.stop", "By this status a feed asks its readers to stop."),
+            401 | 407 => match asks_for {
+                None => said!("status.credentials", "Credentials are missing, wrong or expired; give them by --header-file."),
+                Some(scheme) => said!(
+                    "status.credentials_of",
+                    "Credentials are missing, wrong or expired; give them by --header-file. It asks for {scheme}.",
+                    scheme
+                ),
+            },
+            403 => said!("status.forbidden", "The credentials, or this machine's address, may not read it."),
+            404 | 410 => said!("status.no_feed", "There is no feed at this path."),
+            405 | 406 | 415 => {
+                said!("status.no_stream", "This address does not serve an event stream to a GET that accepts text/event-stream.")
             }
-            403 => "The credentials, or this machine's address, may not read it.".to_string(),
-            404 | 410 => "There is no feed at this path.".to_string(),
-            405 | 406 | 415 => "This address does not serve an event stream to a GET that accepts text/event-stream.".to_string(),
-            429 => "Too many requests or connections of this address or these credentials.".to_string(),
-            500..=599 => "The server or a proxy before it is in trouble.".to_string(),
-            _ => "This is not the answer of a feed.".to_string(),
+            429 => said!("status.too_many", "Too many requests or connections of this address or these credentials."),
+            500..=599 => said!("status.trouble", "The server or a proxy before it is in trouble."),
+            _ => said!("status.other", "This is not the answer of a feed."),
         };
-        let wait = match ending.not_before {
-            Some(wait) => format!("; Retry-After: {}", time(wait)),
-            None => String::new(),
+        let result = match ending.not_before {
+            None => self.answered(),
+            Some(wait) => said!(
+                "status.answered_later",
+                "{status} after {took_ms}; Retry-After: {wait_ms}",
+                status = self.status.to_string(),
+                took_ms = time(self.took),
+                wait_ms = time(wait)
+            ),
         };
-        Finding::problem(Check::Status, format!("{} after {}{wait}", self.status, time(self.took)), format!("{cure} {}", what_the_hub_does(ending)))
+        Finding::problem(Check::Status, result, [cure, what_the_hub_does(ending)])
     }
 
     /// A good answer, header by header.
     fn of_stream(&self) -> Vec<Finding> {
-        let mut findings = vec![Finding::fine(Check::Status, format!("{} after {}", self.status, time(self.took)))];
+        let mut findings = vec![Finding::fine(Check::Status, self.answered())];
         if self.took > SLOW {
             findings[0] = Finding::warning(
                 Check::Status,
-                format!("{}, but only after {}", self.status, time(self.took)),
-                "Some servers send their headers with the first event. They should send them at once: after connect_timeout the hub gives up.",
+                said!("status.slow", "{status}, but only after {took_ms}", status = self.status.to_string(), took_ms = time(self.took)),
+                said!(
+                    "status.slow.cure",
+                    "Some servers send their headers with the first event. They should send them at once: after connect_timeout the hub gives up."
+                ),
             );
         }
         findings.push(self.content_type());
         let length = self.text(&CONTENT_LENGTH);
         if let Some(length) = length {
-            let advice = "A stream has no length: it ends when so many bytes have come. This is a document, or a cache has made one of it.";
-            findings.push(Finding::problem(Check::Headers, format!("Content-Length {}", quoted(&length)), advice));
+            findings.push(Finding::problem(
+                Check::Headers,
+                said!("headers.length", "Content-Length {length}", length = quoted(&length)),
+                said!(
+                    "headers.length.cure",
+                    "A stream has no length: it ends when so many bytes have come. This is a document, or a cache has made one of it."
+                ),
+            ));
         }
         if let Some(age) = self.text(&AGE).filter(|age| age.trim() != "0") {
-            let advice = "This is a stored answer. The cache must pass this path through, and the feed should send \"Cache-Control: no-store\".";
-            findings.push(Finding::problem(Check::Headers, format!("it comes from a cache, Age {}", quoted(&age)), advice));
+            findings.push(Finding::problem(
+                Check::Headers,
+                said!("headers.age", "it comes from a cache, Age {age}", age = quoted(&age)),
+                said!(
+                    "headers.age.cure",
+                    "This is a stored answer. The cache must pass this path through, and the feed should send \"Cache-Control: no-store\"."
+                ),
+            ));
         }
         findings.push(self.cache_control());
         findings.extend(self.proxies());
         if self.text(&CONNECTION).is_some_and(|text| text.to_ascii_lowercase().contains("upgrade")) {
-            findings.push(Finding::note(Check::Headers, "the server offers to upgrade the connection, which the hub does not do"));
+            findings.push(Finding::note(
+                Check::Headers,
+                said!("headers.upgrade", "the server offers to upgrade the connection, which the hub does not do"),
+            ));
         }
         findings
     }
@@ -128,24 +170,30 @@ impl Answer<'_> {
             .split(';')
             .skip(1)
             .find_map(|part| part.trim().strip_prefix("charset=").map(|name| name.trim_matches('"').to_string()));
+        let result = said!("content_type.is", "{content_type}", content_type = quoted(&text));
         match charset {
             Some(charset) if !matches!(charset.as_str(), "utf-8" | "utf8") => Finding::warning(
                 Check::ContentType,
-                quoted(&text),
-                "Event streams are UTF-8, and readers decode them so whatever the charset says. If the data is in another one, it is garbled.",
+                result,
+                said!(
+                    "content_type.charset",
+                    "Event streams are UTF-8, and readers decode them so whatever the charset says. If the data is in another one, it is garbled."
+                ),
             ),
-            _ => Finding::fine(Check::ContentType, quoted(&text)),
+            _ => Finding::fine(Check::ContentType, result),
         }
     }
 
     fn cache_control(&self) -> Finding {
         let text = self.text(&CACHE_CONTROL).unwrap_or_default();
         let lower = text.to_ascii_lowercase();
+        let named = said!("headers.cache_control", "Cache-Control {cache_control}", cache_control = quoted(&text));
         if lower.contains("no-cache") || lower.contains("no-store") {
-            return Finding::fine(Check::Headers, format!("Cache-Control {}", quoted(&text)));
+            return Finding::fine(Check::Headers, named);
         }
-        let result = if text.is_empty() { "no Cache-Control".to_string() } else { format!("Cache-Control {}", quoted(&text)) };
-        Finding::note(Check::Headers, result).advise("A cache on the way may keep the stream. The feed should send \"Cache-Control: no-store\".")
+        let result = if text.is_empty() { said!("headers.no_cache_control", "no Cache-Control") } else { named };
+        Finding::note(Check::Headers, result)
+            .advise(said!("headers.cache_control.cure", "A cache on the way may keep the stream. The feed should send \"Cache-Control: no-store\"."))
     }
 
     /// Who stands between, as far as it says so.
@@ -160,32 +208,33 @@ impl Answer<'_> {
         }
         let passes = self.text(&X_ACCEL_BUFFERING).is_some_and(|text| text.trim().eq_ignore_ascii_case("no"));
         let is_nginx = self.text(&SERVER).is_some_and(|server| server.to_ascii_lowercase().contains("nginx"));
-        let finding = Finding::note(Check::Headers, format!("on the way: {}", signs.join(", ")));
+        let finding = Finding::note(Check::Headers, said!("headers.proxies", "on the way: {signs}", signs = signs.join(", ")));
         Some(match is_nginx && !passes {
-            true => {
-                finding.advise("nginx collects what it proxies, unless \"proxy_buffering off;\" is set or the feed sends \"X-Accel-Buffering: no\".")
-            }
+            true => finding.advise(said!(
+                "headers.nginx",
+                "nginx collects what it proxies, unless \"proxy_buffering off;\" is set or the feed sends \"X-Accel-Buffering: no\"."
+            )),
             false => finding,
         })
     }
 }
 
 /// What an attempt that ended so means for the feed.
-pub fn what_the_hub_does(ending: &Ending) -> String {
+pub fn what_the_hub_does(ending: &Ending) -> Sentence {
     match (ending.pace, ending.not_before) {
-        (Pace::Park, _) => "The hub parks such a feed: it asks again only every few minutes.".to_string(),
-        (Pace::Credentials, _) => "The hub reads the credentials anew and asks once more, then parks the feed.".to_string(),
-        (_, Some(_)) => "The hub waits that long, within bounds, before it tries again.".to_string(),
-        _ => "The hub tries again, ever more slowly.".to_string(),
+        (Pace::Park, _) => said!("hub.parks", "The hub parks such a feed: it asks again only every few minutes."),
+        (Pace::Credentials, _) => said!("hub.asks_once_more", "The hub reads the credentials anew and asks once more, then parks the feed."),
+        (_, Some(_)) => said!("hub.waits", "The hub waits that long, within bounds, before it tries again."),
+        _ => said!("hub.retries", "The hub tries again, ever more slowly."),
     }
 }
 
 fn redirect(status: StatusCode, to: &Url, is_permanent: bool) -> Finding {
     let to = without_query(to);
-    let result = format!("{status} to {}", quoted(&to));
+    let finding = Finding::note(Check::Redirect, said!("redirect.to", "{status} to {to}", status = status.to_string(), to = quoted(&to)));
     match is_permanent {
-        true => Finding::note(Check::Redirect, result).advise("The feed has moved for good: configure the new address."),
-        false => Finding::note(Check::Redirect, result),
+        true => finding.advise(said!("redirect.moved", "The feed has moved for good: configure the new address.")),
+        false => finding,
     }
 }
 
@@ -203,21 +252,23 @@ pub fn without_query(url: &Url) -> String {
 /// What a body that is not declared to be an event stream looks like.
 pub fn of_body(headers: &HeaderMap, beginning: &[u8]) -> Finding {
     let declared = headers.get(CONTENT_TYPE).map(|value| quoted(&String::from_utf8_lossy(value.as_bytes())));
-    let declared = declared.unwrap_or_else(|| "missing".to_string());
     let text = String::from_utf8_lossy(beginning);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let is_field = ["data:", "event:", "id:", "retry:", ":"].iter().any(|field| text.starts_with(field));
-    let advice = if is_field {
-        "The body looks like an event stream all the same: let the server send \"Content-Type: text/event-stream\"."
+    let looks = if is_field {
+        said!("body.stream", "The body looks like an event stream all the same: let the server send \"Content-Type: text/event-stream\".")
     } else if text.starts_with('<') {
-        "The body is a page: a login, an error, or another address than the feed's."
+        said!("body.page", "The body is a page: a login, an error, or another address than the feed's.")
     } else if text.starts_with(['{', '[']) {
-        "The body is JSON: an API's answer, or JSON lines, which are not an event stream."
+        said!("body.json", "The body is JSON: an API's answer, or JSON lines, which are not an event stream.")
     } else {
-        "This is no event stream."
+        said!("body.other", "This is no event stream.")
     };
-    let result = format!("{declared} instead of text/event-stream");
-    Finding::problem(Check::ContentType, result, format!("{advice} The hub parks such a feed."))
+    let result = match declared {
+        Some(declared) => said!("content_type.other", "{content_type} instead of text/event-stream", content_type = declared),
+        None => said!("content_type.missing", "missing instead of text/event-stream"),
+    };
+    Finding::problem(Check::ContentType, result, [looks, said!("hub.parks_it", "The hub parks such a feed.")])
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use super::machine::{Ending, Reason};
 use super::settings::{FeedLimits, FeedSettings, HEADERS_OF_OURS};
 use crate::outbound::{self, is_loopback};
 use crate::protocol::event_stream::EventStreamLimits;
+use crate::said::said;
 use finding::{quoted, time};
 use futures_util::FutureExt;
 use futures_util::future::Shared;
@@ -214,8 +215,8 @@ impl<S: Future<Output = ()> + Send> Doctor<'_, S> {
             Err(error) => {
                 (self.tell)(Finding::problem(
                     Check::Tls,
-                    format!("no HTTP client can be made: {}", quoted(&error)),
-                    "This is a fault of this system.",
+                    said!("system.no_client", "no HTTP client can be made: {error}", error = quoted(&error)),
+                    said!("system.no_client.cure", "This is a fault of this system."),
                 ));
                 return None;
             }
@@ -238,15 +239,19 @@ impl<S: Future<Output = ()> + Send> Doctor<'_, S> {
         if let Some(name) = secret {
             (self.tell)(Finding::warning(
                 Check::Address,
-                format!("{} in the address looks like a credential", quoted(&name)),
-                "Addresses end in logs and lists of processes. If the feed takes it in a header, send it there; the hub keeps header values secret.",
+                said!("address.secret", "{member} in the address looks like a credential", member = quoted(&name)),
+                said!(
+                    "address.secret.cure",
+                    "Addresses end in logs and lists of processes. If the feed takes it in a header, send it there; the hub keeps header values secret."
+                ),
             ));
         }
         if url.scheme() == "http" && !is_loopback(url) {
-            let finding = Finding::note(Check::Address, "http: everybody on the way can read and change what the feed says");
+            let finding = Finding::note(Check::Address, said!("address.http", "http: everybody on the way can read and change what the feed says"));
             (self.tell)(match headers.is_empty() {
                 true => finding,
-                false => Finding { level: Level::Warning, ..finding }.advise("Headers, and with them credentials, go in the clear. Use https."),
+                false => Finding { level: Level::Warning, ..finding }
+                    .advise(said!("address.http.cure", "Headers, and with them credentials, go in the clear. Use https.")),
             });
         }
     }
@@ -284,10 +289,10 @@ impl<S: Future<Output = ()> + Send> Doctor<'_, S> {
                 Next::Follow(to) => {
                     all_permanent &= matches!(status.as_u16(), 301 | 308);
                     if !may_see_headers(&examination.url, &to) && !examination.headers.is_empty() {
-                        (self.tell)(
-                            Finding::note(Check::Redirect, "the headers given are not sent there")
-                                .advise("They may hold credentials, so the hub sends them only to the host that is configured."),
-                        );
+                        (self.tell)(Finding::note(Check::Redirect, said!("redirect.headers", "the headers given are not sent there")).advise(said!(
+                            "redirect.headers.cure",
+                            "They may hold credentials, so the hub sends them only to the host that is configured."
+                        )));
                     }
                     url = *to;
                     if all_permanent {
@@ -299,8 +304,8 @@ impl<S: Future<Output = ()> + Send> Doctor<'_, S> {
         }
         (self.tell)(Finding::problem(
             Check::Redirect,
-            format!("redirected more than {REDIRECTS_MAX} times"),
-            "The redirects go in a circle, or nearly. The hub parks such a feed.",
+            said!("redirect.many", "redirected more than {times} times", times = REDIRECTS_MAX),
+            said!("redirect.many.cure", "The redirects go in a circle, or nearly. The hub parks such a feed."),
         ));
         None
     }
@@ -311,8 +316,10 @@ impl<S: Future<Output = ()> + Send> Doctor<'_, S> {
             Some(variable) => {
                 // What cannot be resolved or reached from here may be from there.
                 (self.tell)(
-                    Finding::note(Check::Proxy, format!("the variable {variable} names a proxy"))
-                        .advise("The hub would use it too, so name, TCP and TLS of the server are not looked at directly."),
+                    Finding::note(Check::Proxy, said!("proxy.named", "the variable {variable} names a proxy", variable)).advise(said!(
+                        "proxy.named.cure",
+                        "The hub would use it too, so name, TCP and TLS of the server are not looked at directly."
+                    )),
                 );
                 true
             }
@@ -352,7 +359,10 @@ impl<S: Future<Output = ()> + Send> Doctor<'_, S> {
                         }
                         if let (Some(at), false) = (seen.events.first, has_told_first) {
                             has_told_first = true;
-                            (self.tell)(Finding::fine(Check::Stream, format!("the first event came after {}", time(at))));
+                            (self.tell)(Finding::fine(
+                                Check::Stream,
+                                said!("stream.first", "the first event came after {took_ms}", took_ms = time(at)),
+                            ));
                         }
                         if seen.bytes >= BYTES_MAX || seen.events.count >= EVENTS_MAX {
                             break End::Enough;
@@ -370,7 +380,7 @@ impl<S: Future<Output = ()> + Send> Doctor<'_, S> {
         }
         stream::judge(&seen, length, &end, &examination.limits).into_iter().for_each(&mut *self.tell);
         if end == End::Enough {
-            let result = format!("listened no longer than {}: that was enough to judge it", time(length));
+            let result = said!("stream.enough", "listened no longer than {took_ms}: that was enough to judge it", took_ms = time(length));
             (self.tell)(Finding::note(Check::Stream, result));
         }
         (seen, length)
@@ -383,14 +393,23 @@ impl<S: Future<Output = ()> + Send> Doctor<'_, S> {
         let mut body = match request(examination, client, Method::GET, url, &question.asked).await {
             Ok(body) if body.status().as_u16() == 200 => body,
             other => {
-                let how = match other {
-                    Ok(answer) => format!("answered with {}", answer.status()),
-                    Err(ending) => format!("failed: {}", ending.detail),
+                let id = quoted(&question.asked);
+                let result = match other {
+                    Ok(answer) => {
+                        said!("resume.refused", "the request to go on after id {id} answered with {status}", id, status = answer.status().to_string())
+                    }
+                    Err(ending) => {
+                        said!("resume.failed", "the request to go on after id {id} failed: {detail}", id, detail = ending.detail.into_owned())
+                    }
                 };
                 (self.tell)(Finding::problem(
                     Check::Resume,
-                    format!("the request to go on after id {} {how}", quoted(&question.asked)),
-                    "This is how the hub comes back after every break. If the feed limits connections, it must count one that was just closed as closed.",
+                    result,
+                    said!(
+                        "resume.failed.cure",
+                        "This is how the hub comes back after every break. If the feed limits connections, it must count one that was just closed as \
+                         closed."
+                    ),
                 ));
                 return;
             }
@@ -409,13 +428,19 @@ impl<S: Future<Output = ()> + Send> Doctor<'_, S> {
 
     async fn ask_for_the_head(&mut self, client: &Client, url: &Url) {
         let answer = timeout(HEAD_TIMEOUT, request(self.examination, client, Method::HEAD, url, "")).await;
-        let by_get = "The hub does not need it, but a monitor that uses HEAD would call this feed dead.";
-        (self.tell)(match answer {
-            Ok(Ok(answer)) if answer.status().is_success() => Finding::fine(Check::Head, format!("HEAD is answered with {}", answer.status())),
-            Ok(Ok(answer)) => Finding::note(Check::Head, format!("HEAD is refused with {}", answer.status())).advise(by_get),
-            Ok(Err(ending)) => Finding::note(Check::Head, format!("HEAD fails: {}", ending.detail)).advise(by_get),
-            Err(_) => Finding::note(Check::Head, format!("HEAD is not answered within {}", time(HEAD_TIMEOUT))).advise(by_get),
-        });
+        let result = match answer {
+            Ok(Ok(answer)) if answer.status().is_success() => {
+                let result = said!("head.answered", "HEAD is answered with {status}", status = answer.status().to_string());
+                return (self.tell)(Finding::fine(Check::Head, result));
+            }
+            Ok(Ok(answer)) => said!("head.refused", "HEAD is refused with {status}", status = answer.status().to_string()),
+            Ok(Err(ending)) => said!("head.failed", "HEAD fails: {detail}", detail = ending.detail.into_owned()),
+            Err(_) => said!("head.silent", "HEAD is not answered within {limit_ms}", limit_ms = time(HEAD_TIMEOUT)),
+        };
+        (self.tell)(
+            Finding::note(Check::Head, result)
+                .advise(said!("head.cure", "The hub does not need it, but a monitor that uses HEAD would call this feed dead.")),
+        );
     }
 }
 
@@ -464,30 +489,43 @@ async fn peek(body: &mut Response) -> Vec<u8> {
 /// A request without an answer.
 fn of_failure(ending: &Ending) -> Finding {
     let (check, cure) = match ending.reason {
-        Reason::Dns => (Check::Name, "Is the name right?"),
-        Reason::Tls => (Check::Tls, "The certificate or the handshake is at fault."),
-        Reason::Refused => (Check::Tcp, "Is the server running, and is the port right?"),
-        Reason::Timeout => (Check::Status, "Some servers send their headers with the first event: they should send them at once."),
-        Reason::Parse => (Check::Status, "What answers there does not speak HTTP as it should: another port, or headers without end."),
-        _ => (Check::Status, "The server or a proxy before it hung up without an answer."),
+        Reason::Dns => (Check::Name, said!("failed.name", "Is the name right?")),
+        Reason::Tls => (Check::Tls, said!("failed.tls", "The certificate or the handshake is at fault.")),
+        Reason::Refused => (Check::Tcp, said!("failed.refused", "Is the server running, and is the port right?")),
+        Reason::Timeout => {
+            (Check::Status, said!("failed.late", "Some servers send their headers with the first event: they should send them at once."))
+        }
+        Reason::Parse => {
+            (Check::Status, said!("failed.http", "What answers there does not speak HTTP as it should: another port, or headers without end."))
+        }
+        _ => (Check::Status, said!("failed.hung_up", "The server or a proxy before it hung up without an answer.")),
     };
-    Finding::problem(check, quoted(&ending.detail), format!("{cure} {}", what_the_hub_does(ending)))
+    let result = said!("failed.detail", "{detail}", detail = quoted(&ending.detail));
+    Finding::problem(check, result, [cure, what_the_hub_does(ending)])
 }
 
 /// A second request while the first is read.
 fn of_second(outcome: &Result<reqwest::StatusCode, Ending>, first_ended: bool) -> Finding {
-    const ADVICE: &str = "The hub cannot open a new connection before it closes the old one, as it does when it renews one: for a moment it reads \
-                          nothing. A second hub or a test would be shut out. Let the feed allow at least two.";
-    match outcome {
+    let result = match outcome {
         Ok(status) if status.as_u16() == 200 && !first_ended => {
-            Finding::fine(Check::SecondConnection, "a second connection beside the first is accepted")
+            let result = said!("second_connection.fine", "a second connection beside the first is accepted");
+            return Finding::fine(Check::SecondConnection, result);
         }
-        Ok(status) if status.as_u16() == 200 => {
-            Finding::warning(Check::SecondConnection, "a second connection is accepted, but ends the first", ADVICE)
+        Ok(status) if status.as_u16() == 200 => said!("second_connection.ends_first", "a second connection is accepted, but ends the first"),
+        Ok(status) => {
+            said!("second_connection.refused", "a second connection beside the first is refused with {status}", status = status.to_string())
         }
-        Ok(status) => Finding::warning(Check::SecondConnection, format!("a second connection beside the first is refused with {status}"), ADVICE),
-        Err(ending) => Finding::warning(Check::SecondConnection, format!("a second connection beside the first fails: {}", ending.detail), ADVICE),
-    }
+        Err(ending) => said!("second_connection.failed", "a second connection beside the first fails: {detail}", detail = ending.detail.to_string()),
+    };
+    Finding::warning(
+        Check::SecondConnection,
+        result,
+        said!(
+            "second_connection.cure",
+            "The hub cannot open a new connection before it closes the old one, as it does when it renews one: for a moment it reads nothing. A second \
+             hub or a test would be shut out. Let the feed allow at least two."
+        ),
+    )
 }
 
 #[cfg(test)]

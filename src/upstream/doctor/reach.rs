@@ -3,6 +3,7 @@
 
 use super::certificate::Handshake;
 use super::finding::{Check, Finding, quoted, time};
+use crate::said::{Sentence, said};
 use reqwest::Url;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -143,16 +144,19 @@ async fn resolve(url: &Url, tell: &mut (dyn FnMut(Finding) + Send)) -> Option<Ve
     let is_name = url.domain().is_some();
     let began = Instant::now();
     let host_text = host.trim_matches(['[', ']']);
-    let failed = |what: String| {
+    let failed = |result: Sentence| {
         Finding::problem(
             Check::Name,
-            format!("{} {what}", quoted(host_text)),
-            "Is the name right, and can this machine resolve it? The hub tries again, ever more slowly.",
+            result,
+            said!("name.cure", "Is the name right, and can this machine resolve it? The hub tries again, ever more slowly."),
         )
     };
+    let host_name = || quoted(host_text);
     let found = match timeout(STEP_TIMEOUT, tokio::net::lookup_host((host_text, port))).await {
-        Err(_) => Err(failed(format!("was not resolved within {}", time(STEP_TIMEOUT)))),
-        Ok(Err(error)) => Err(failed(format!("cannot be resolved: {}", quoted(&error.to_string())))),
+        Err(_) => Err(failed(said!("name.late", "{host} was not resolved within {limit_ms}", host = host_name(), limit_ms = time(STEP_TIMEOUT)))),
+        Ok(Err(error)) => {
+            Err(failed(said!("name.unknown", "{host} cannot be resolved: {error}", host = host_name(), error = quoted(&error.to_string()))))
+        }
         Ok(Ok(found)) => {
             let mut addresses: Vec<SocketAddr> = Vec::new();
             for address in found.take(4 * ADDRESSES_TRIED) {
@@ -160,7 +164,7 @@ async fn resolve(url: &Url, tell: &mut (dyn FnMut(Finding) + Send)) -> Option<Ve
                     addresses.push(address);
                 }
             }
-            if addresses.is_empty() { Err(failed("has no address".to_string())) } else { Ok(addresses) }
+            if addresses.is_empty() { Err(failed(said!("name.empty", "{host} has no address", host = host_name()))) } else { Ok(addresses) }
         }
     };
     match found {
@@ -171,18 +175,23 @@ async fn resolve(url: &Url, tell: &mut (dyn FnMut(Finding) + Send)) -> Option<Ve
         Ok(mut addresses) => {
             if is_name {
                 let (v4, v6) = addresses.iter().fold((0, 0), |(v4, v6), address| if address.is_ipv4() { (v4 + 1, v6) } else { (v4, v6 + 1) });
-                let families = match (v4, v6) {
-                    (_, 0) => "IPv4 only",
-                    (0, _) => "IPv6 only",
-                    _ => "IPv4 and IPv6",
-                };
+                let (took_ms, host) = (time(began.elapsed()), quoted(host_text));
                 let mut listed: Vec<String> = addresses.iter().take(ADDRESSES_TRIED).map(|address| address.ip().to_string()).collect();
                 if addresses.len() > ADDRESSES_TRIED {
-                    listed.push("others".to_string());
+                    listed.push("…".to_string());
                 }
+                let addresses = listed.join(", ");
                 tell(Finding::fine(
                     Check::Name,
-                    format!("{} is {} ({families}), in {}", quoted(host_text), listed.join(", "), time(began.elapsed())),
+                    match (v4, v6) {
+                        (_, 0) => {
+                            said!("name.v4", "{host} is {addresses} (IPv4 only), in {took_ms}", host, addresses, took_ms)
+                        }
+                        (0, _) => {
+                            said!("name.v6", "{host} is {addresses} (IPv6 only), in {took_ms}", host, addresses, took_ms)
+                        }
+                        _ => said!("name.both", "{host} is {addresses} (IPv4 and IPv6), in {took_ms}", host, addresses, took_ms),
+                    },
                 ));
             }
             addresses.truncate(ADDRESSES_TRIED);
@@ -206,23 +215,29 @@ async fn connect(addresses: &[SocketAddr], tell: &mut (dyn FnMut(Finding) + Send
     for (address, outcome, took) in futures_util::future::join_all(attempts).await {
         match outcome {
             Ok(connected) => {
-                fine.push(format!("{address} in {}", time(took)));
+                fine.push(format!("{address} ({})", time(took)));
                 stream.get_or_insert(connected);
             }
             Err(error) => failed.push(format!("{address}: {error}")),
         }
     }
     tell(match (fine.is_empty(), failed.is_empty()) {
-        (_, true) => Finding::fine(Check::Tcp, format!("connected to {}", fine.join(", "))),
+        (_, true) => Finding::fine(Check::Tcp, said!("tcp.connected", "connected to {reached}", reached = fine.join(", "))),
         (false, false) => Finding::warning(
             Check::Tcp,
-            format!("connected to {}, but not to {}", fine.join(", "), failed.join(", ")),
-            "The hub tries one address after the other: it gets there, later. Take dead addresses out of the name, or mend the way to them.",
+            said!("tcp.partly", "connected to {reached}, but not to {unreached}", reached = fine.join(", "), unreached = failed.join(", ")),
+            said!(
+                "tcp.partly.cure",
+                "The hub tries one address after the other: it gets there, later. Take dead addresses out of the name, or mend the way to them."
+            ),
         ),
         (true, false) => Finding::problem(
             Check::Tcp,
-            format!("cannot connect to {}", failed.join(", ")),
-            "Is the server running, is the port right, does a firewall let this machine through? The hub tries again, ever more slowly.",
+            said!("tcp.failed", "cannot connect to {unreached}", unreached = failed.join(", ")),
+            said!(
+                "tcp.failed.cure",
+                "Is the server running, is the port right, does a firewall let this machine through? The hub tries again, ever more slowly."
+            ),
         ),
     });
     stream
@@ -255,12 +270,19 @@ async fn shake_hands(url: &Url, stream: TcpStream, trusted: &Trusted, tell: &mut
             is_trusted || is_insecure
         }
         (Err(error), _) => {
-            let advice = "Does this port speak TLS, and TLS 1.2 or newer? The hub tries again, ever more slowly.";
-            tell(Finding::problem(Check::Tls, format!("no handshake: {}", quoted(&error)), advice));
+            tell(Finding::problem(
+                Check::Tls,
+                said!("tls.failed", "no handshake: {error}", error = quoted(&error)),
+                said!("tls.failed.cure", "Does this port speak TLS, and TLS 1.2 or newer? The hub tries again, ever more slowly."),
+            ));
             false
         }
         (Ok(_), None) => {
-            tell(Finding::problem(Check::Tls, "the server showed no certificate", "The hub does not read it."));
+            tell(Finding::problem(
+                Check::Tls,
+                said!("tls.no_certificate", "the server showed no certificate"),
+                said!("tls.no_certificate.cure", "The hub does not read it."),
+            ));
             false
         }
     }

@@ -2,6 +2,7 @@
 
 use super::finding::{Check, Finding, count, quoted};
 use super::observation::Ids;
+use crate::said::said;
 use std::collections::HashSet;
 
 /// How many events back the second reading begins. Few, since short histories are common.
@@ -40,49 +41,83 @@ impl Question {
         };
         let known: HashSet<&String> = rest.iter().collect();
         if rest.is_empty() {
-            return Finding::note(Check::Resume, format!("asked to go on after id {asked}, the feed sent no event with an id"))
-                .advise("Whether it resumes cannot be told. Repeat with a longer --duration, or when there is more traffic.");
+            let result = said!("resume.silent", "asked to go on after id {id}, the feed sent no event with an id", id = asked);
+            return Finding::note(Check::Resume, result).advise(said!(
+                "resume.silent.cure",
+                "Whether it resumes cannot be told. Repeat with a longer --duration, or when there is more traffic."
+            ));
         }
         let again = rest.iter().filter(|id| seen.knows(id) && !self.expected.contains(id)).count();
         if again > 0 {
             return Finding::warning(
                 Check::Resume,
-                format!("asked to go on after id {asked}, the feed repeated {} from before it", count(again as u64, "event")),
-                "It sends its history whatever is asked: after every reconnect subscribers see old events again, unless the hub knows their ids.",
+                said!(
+                    "resume.repeats",
+                    "asked to go on after id {id}, the feed repeated {events} from before it",
+                    id = asked,
+                    events = count(again as u64, "event")
+                ),
+                said!(
+                    "resume.repeats.cure",
+                    "It sends its history whatever is asked: after every reconnect subscribers see old events again, unless the hub knows their ids."
+                ),
             );
         }
         if self.expected.is_empty() {
-            return Finding::note(Check::Resume, format!("asked to go on after id {asked}, the feed went on"))
-                .advise("There was only one event with an id to compare with, so a gap would not have been seen. Repeat with a longer --duration.");
+            let result = said!("resume.went_on", "asked to go on after id {id}, the feed went on", id = asked);
+            return Finding::note(Check::Resume, result).advise(said!(
+                "resume.went_on.cure",
+                "There was only one event with an id to compare with, so a gap would not have been seen. Repeat with a longer --duration."
+            ));
         }
         let missing = self.expected.iter().filter(|id| !known.contains(id)).count();
         let in_order = rest.iter().zip(&self.expected).all(|(got, expected)| got == expected);
         if missing == self.expected.len() {
             return Finding::warning(
                 Check::Resume,
-                format!("does not resume: asked to go on after id {asked}, the feed left out the {} that followed", count(missing as u64, "event")),
-                "It ignores Last-Event-ID, or has no history: what it says while the hub is away is lost. The hub marks such gaps.",
+                said!(
+                    "resume.lost",
+                    "does not resume: asked to go on after id {id}, the feed left out the {events} that followed",
+                    id = asked,
+                    events = count(missing as u64, "event")
+                ),
+                said!(
+                    "resume.lost.cure",
+                    "It ignores Last-Event-ID, or has no history: what it says while the hub is away is lost. The hub marks such gaps."
+                ),
             );
         }
         // The second reading may have ended before all of it came.
         if in_order {
-            let seen = rest.len().min(self.expected.len());
-            let repeated = if repeats { ", with that event once more" } else { "" };
-            let result = format!("resumes: the {} after id {asked} came again in order, without a gap{repeated}", count(seen as u64, "event"));
+            let events = count(rest.len().min(self.expected.len()) as u64, "event");
             return match repeats {
-                false => Finding::fine(Check::Resume, result),
-                true => Finding::note(Check::Resume, result).advise("Last-Event-ID names the last event that was read, so it should not come again."),
+                false => Finding::fine(
+                    Check::Resume,
+                    said!("resume.whole", "resumes: the {events} after id {id} came again in order, without a gap", events, id = asked),
+                ),
+                true => Finding::note(
+                    Check::Resume,
+                    said!(
+                        "resume.whole_and_one",
+                        "resumes: the {events} after id {id} came again in order, without a gap, with that event once more",
+                        events,
+                        id = asked
+                    ),
+                )
+                .advise(said!("resume.whole_and_one.cure", "Last-Event-ID names the last event that was read, so it should not come again.")),
             };
         }
         let result = match missing {
-            0 => format!("asked to go on after id {asked}, the feed sent what followed in another order"),
-            _ => format!(
-                "asked to go on after id {asked}, the feed left out {} of the {} that followed",
+            0 => said!("resume.disordered", "asked to go on after id {id}, the feed sent what followed in another order", id = asked),
+            _ => said!(
+                "resume.gap",
+                "asked to go on after id {id}, the feed left out {missing} of the {events} that followed",
+                id = asked,
                 missing,
-                count(self.expected.len() as u64, "event")
+                events = count(self.expected.len() as u64, "event")
             ),
         };
-        Finding::warning(Check::Resume, result, "After a reconnect events are missing or in another order.")
+        Finding::warning(Check::Resume, result, said!("resume.gap.cure", "After a reconnect events are missing or in another order."))
     }
 }
 

@@ -5,6 +5,7 @@ use super::finding::{Check, Finding, bytes, count, quoted, time};
 use super::observation::{LineEnds, Observation};
 use super::suggestion::{event_limit_for, idle_timeout_for, line_limit_for};
 use crate::protocol::event_stream::EventStreamError;
+use crate::said::{Figure, said};
 use crate::units::HumanDuration;
 use crate::upstream::settings::FeedLimits;
 use std::time::Duration;
@@ -62,90 +63,170 @@ pub fn judge(seen: &Observation, length: Duration, end: &End, limits: &FeedLimit
 }
 
 fn stream(seen: &Observation, length: Duration, end: &End) -> Finding {
-    let heard = format!("{} and {} in {}", count(seen.events.count, "event"), bytes(seen.bytes), time(length));
+    let (events, size_bytes, took_ms) = (|| count(seen.events.count, "event"), || bytes(seen.bytes), || time(length));
+    let ended = || {
+        said!(
+            "stream.ended",
+            "the feed ended the response after {events} and {size_bytes} in {took_ms}",
+            events = events(),
+            size_bytes = size_bytes(),
+            took_ms = took_ms()
+        )
+    };
     match end {
         End::Broken(detail) => Finding::problem(
             Check::Stream,
-            format!("the connection broke after {heard}: {detail}"),
-            "The hub comes back and resumes, but a feed should not break within a check. Look at the server's log, and at timeouts of proxies before it.",
+            said!(
+                "stream.broke",
+                "the connection broke after {events} and {size_bytes} in {took_ms}: {detail}",
+                events = events(),
+                size_bytes = size_bytes(),
+                took_ms = took_ms(),
+                detail = detail.as_str()
+            ),
+            said!(
+                "stream.broke.cure",
+                "The hub comes back and resumes, but a feed should not break within a check. Look at the server's log, and at timeouts of proxies \
+                 before it."
+            ),
         ),
         End::Closed if length < STREAM_MIN || seen.events.count == 0 => Finding::problem(
             Check::Stream,
-            format!("the feed ended the response after {heard}"),
-            "This is a document or a polled list rather than a stream: the hub would ask for it again and again. A feed keeps its response open.",
+            ended(),
+            said!(
+                "stream.document",
+                "This is a document or a polled list rather than a stream: the hub would ask for it again and again. A feed keeps its response open."
+            ),
         ),
         End::Closed => Finding::warning(
             Check::Stream,
-            format!("the feed ended the response after {heard}"),
-            "The hub comes back at once and resumes. If the feed does not end its streams on purpose, look for a time limit in the server or a proxy \
-             before it (nginx: proxy_read_timeout).",
+            ended(),
+            said!(
+                "stream.ended.cure",
+                "The hub comes back at once and resumes. If the feed does not end its streams on purpose, look for a time limit in the server or a \
+                 proxy before it (nginx: proxy_read_timeout)."
+            ),
         ),
         _ if seen.bytes == 0 => Finding::warning(
             Check::Stream,
-            format!("not a byte in {}", time(length)),
-            "A quiet feed, or one that a proxy holds back: repeat with a longer --duration. Without a heartbeat the hub cannot tell a quiet feed from \
-             a dead connection and reconnects after idle_timeout.",
+            said!("stream.quiet", "not a byte in {took_ms}", took_ms = took_ms()),
+            said!(
+                "stream.quiet.cure",
+                "A quiet feed, or one that a proxy holds back: repeat with a longer --duration. Without a heartbeat the hub cannot tell a quiet feed \
+                 from a dead connection and reconnects after idle_timeout."
+            ),
         ),
         _ if seen.lines == 0 => Finding::problem(
             Check::Stream,
-            format!("{} without a single line end", bytes(seen.bytes)),
-            "This is not an event stream, or it never finishes its first line. The hub gives up at line_bytes_max.",
+            said!("stream.no_line", "{size_bytes} without a single line end", size_bytes = size_bytes()),
+            said!("stream.no_line.cure", "This is not an event stream, or it never finishes its first line. The hub gives up at line_bytes_max."),
         ),
         _ if seen.events.count == 0 && seen.comments.count == 0 => Finding::problem(
             Check::Stream,
             match &seen.unknown_field {
-                Some(line) => format!("no event in {}; lines such as {} are not of the format", bytes(seen.bytes), quoted(line)),
-                None => format!("no complete event in {} and {}", bytes(seen.bytes), time(length)),
+                Some(line) => said!(
+                    "stream.unknown_lines",
+                    "no event in {size_bytes}; lines such as {line} are not of the format",
+                    size_bytes = size_bytes(),
+                    line = quoted(line)
+                ),
+                None => said!("stream.incomplete", "no complete event in {size_bytes} and {took_ms}", size_bytes = size_bytes(), took_ms = took_ms()),
             },
-            "An event is one or more lines \"data: …\" and an empty line, which makes it complete. Lines of JSON alone are not an event stream.",
+            said!(
+                "stream.format",
+                "An event is one or more lines \"data: …\" and an empty line, which makes it complete. Lines of JSON alone are not an event stream."
+            ),
         ),
         _ if seen.events.count == 0 => Finding::warning(
             Check::Stream,
-            format!("no event in {}, only {}", time(length), count(seen.comments.count, "comment")),
-            "The connection lives, but nothing happens on this feed, or it needs a parameter: repeat with a longer --duration.",
+            said!(
+                "stream.only_comments",
+                "no event in {took_ms}, only {comments}",
+                took_ms = took_ms(),
+                comments = count(seen.comments.count, "comment")
+            ),
+            said!(
+                "stream.only_comments.cure",
+                "The connection lives, but nothing happens on this feed, or it needs a parameter: repeat with a longer --duration."
+            ),
         ),
-        _ => Finding::fine(Check::Stream, heard),
+        _ => Finding::fine(
+            Check::Stream,
+            said!("stream.heard", "{events} and {size_bytes} in {took_ms}", events = events(), size_bytes = size_bytes(), took_ms = took_ms()),
+        ),
     }
 }
 
 fn size(seen: &Observation, end: &End, limits: &FeedLimits) -> Option<Finding> {
     if let End::Beyond(error) = end {
-        let advice = match error {
-            EventStreamError::LineTooLong { .. } | EventStreamError::EventTooLong { .. } => {
-                "The check reads no further, and a hub that should live for months should not either: split the event, or send where the data is \
-                 instead of the data."
+        let heard_bytes = bytes(seen.bytes);
+        let limit = |max: usize| Figure::new(format!("{max} bytes"), max);
+        let result = match *error {
+            EventStreamError::LineTooLong { max } => {
+                said!("size.line", "a line is longer than {max_bytes}, after {heard_bytes}", max_bytes = limit(max), heard_bytes)
             }
-            EventStreamError::IdTooLong { .. } | EventStreamError::EventTypeTooLong { .. } => {
-                "The hub ends the connection here. An id is a position, an event type a word; what is long belongs into the data."
+            EventStreamError::EventTooLong { max } => {
+                said!("size.event", "the data of an event is longer than {max_bytes}, after {heard_bytes}", max_bytes = limit(max), heard_bytes)
+            }
+            EventStreamError::IdTooLong { max } => {
+                said!("size.id", "an event id is longer than {max_bytes}, after {heard_bytes}", max_bytes = limit(max), heard_bytes)
+            }
+            EventStreamError::EventTypeTooLong { max } => {
+                said!("size.event_type", "an event type is longer than {max_bytes}, after {heard_bytes}", max_bytes = limit(max), heard_bytes)
             }
         };
-        return Some(Finding::problem(Check::Size, format!("{error}, after {}", bytes(seen.bytes)), advice));
+        let advice = match error {
+            EventStreamError::LineTooLong { .. } | EventStreamError::EventTooLong { .. } => said!(
+                "size.split",
+                "The check reads no further, and a hub that should live for months should not either: split the event, or send where the data is \
+                 instead of the data."
+            ),
+            EventStreamError::IdTooLong { .. } | EventStreamError::EventTypeTooLong { .. } => {
+                said!("size.word", "The hub ends the connection here. An id is a position, an event type a word; what is long belongs into the data.")
+            }
+        };
+        return Some(Finding::problem(Check::Size, result, advice));
     }
     if seen.events.count == 0 {
         return None;
     }
     let (line, event) = (seen.line_bytes_max, seen.event_bytes_max);
-    let result = format!("largest line {}, largest event {}", bytes(line as u64), bytes(event as u64));
+    let largest = || {
+        said!(
+            "size.largest",
+            "largest line {line_bytes}, largest event {event_bytes}",
+            line_bytes = bytes(line as u64),
+            event_bytes = bytes(event as u64)
+        )
+    };
     let (line_max, event_max) = (limits.stream.line_bytes_max, limits.stream.event_bytes_max);
     if line > line_max || event > event_max {
-        let advice = format!(
-            "The hub ends the connection at line_bytes_max, {}, and event_bytes_max, {}. Raise them for this feed, as below: line_bytes_max = \"{}\", \
-             event_bytes_max = \"{}\".",
-            bytes(line_max as u64),
-            bytes(event_max as u64),
-            line_limit_for(line, limits),
-            event_limit_for(line, event, limits)
+        let advice = said!(
+            "size.raise",
+            "The hub ends the connection at line_bytes_max, {line_max_bytes}, and event_bytes_max, {event_max_bytes}. Raise them for this feed, as \
+             below: line_bytes_max = \"{line_limit}\", event_bytes_max = \"{event_limit}\".",
+            line_max_bytes = bytes(line_max as u64),
+            event_max_bytes = bytes(event_max as u64),
+            line_limit = line_limit_for(line, limits).to_string(),
+            event_limit = event_limit_for(line, event, limits).to_string()
         );
-        return Some(Finding::problem(Check::Size, result, advice));
+        return Some(Finding::problem(Check::Size, largest(), advice));
     }
     if line > line_max / 2 || event > event_max / 2 {
         return Some(Finding::warning(
             Check::Size,
-            result,
-            "More than half of what the hub takes (line_bytes_max, event_bytes_max). One that is longer ends the connection.",
+            largest(),
+            said!("size.near", "More than half of what the hub takes (line_bytes_max, event_bytes_max). One that is longer ends the connection."),
         ));
     }
-    Some(Finding::fine(Check::Size, format!("{result}, {} on average", bytes(seen.data_bytes / seen.events.count.max(1)))))
+    let result = said!(
+        "size.fine",
+        "largest line {line_bytes}, largest event {event_bytes}, {mean_bytes} on average",
+        line_bytes = bytes(line as u64),
+        event_bytes = bytes(event as u64),
+        mean_bytes = bytes(seen.data_bytes / seen.events.count.max(1))
+    );
+    Some(Finding::fine(Check::Size, result))
 }
 
 fn drip(seen: &Observation) -> Option<Finding> {
@@ -154,49 +235,76 @@ fn drip(seen: &Observation) -> Option<Finding> {
     is_drip.then(|| {
         Finding::warning(
             Check::Stream,
-            format!("it comes in drips: {} in {}", bytes(seen.bytes), count(seen.portions, "portion")),
-            "The server sends before a line is complete. It should write a whole event, then flush. An event is late by the time it takes to arrive.",
+            said!(
+                "stream.drips",
+                "it comes in drips: {size_bytes} in {portions}",
+                size_bytes = bytes(seen.bytes),
+                portions = count(seen.portions, "portion")
+            ),
+            said!(
+                "stream.drips.cure",
+                "The server sends before a line is complete. It should write a whole event, then flush. An event is late by the time it takes to \
+                 arrive."
+            ),
         )
     })
 }
 
 fn buffering(seen: &Observation) -> Option<Finding> {
-    const ADVICE: &str = "Something between the feed and here collects before it sends: a proxy that buffers or compresses. The feed should send the \
-                          header \"X-Accel-Buffering: no\"; in nginx set \"proxy_buffering off;\", and leave text/event-stream out of gzip_types.";
-    match seen.bursts.verdict() {
-        Buffering::Unknown if seen.events.count >= STEADY_EVENTS => Some(Finding::fine(Check::Buffering, "events come in a steady flow")),
-        Buffering::Unknown => None,
-        Buffering::Flows => Some(Finding::fine(Check::Buffering, "events come as they happen, nothing holds them back")),
-        Buffering::Cut { bursts, bytes: size } => Some(Finding::problem(
-            Check::Buffering,
-            format!("held back: {bursts} times about {} came at once, ending in the middle of an event", bytes(size)),
-            ADVICE,
-        )),
-        Buffering::Late { bursts, apart_ms } => {
-            let apart = time(Duration::from_millis(apart_ms.unsigned_abs()));
-            Some(Finding::problem(
-                Check::Buffering,
-                format!("held back: {bursts} times events came at once that lie up to {apart} apart by their own times"),
-                ADVICE,
-            ))
+    let result = match seen.bursts.verdict() {
+        Buffering::Unknown if seen.events.count >= STEADY_EVENTS => {
+            return Some(Finding::fine(Check::Buffering, said!("buffering.steady", "events come in a steady flow")));
         }
-    }
+        Buffering::Unknown => return None,
+        Buffering::Flows => {
+            return Some(Finding::fine(Check::Buffering, said!("buffering.none", "events come as they happen, nothing holds them back")));
+        }
+        Buffering::Cut { bursts, bytes: size } => said!(
+            "buffering.cut",
+            "held back: {bursts} times about {size_bytes} came at once, ending in the middle of an event",
+            bursts,
+            size_bytes = bytes(size)
+        ),
+        Buffering::Late { bursts, apart_ms } => said!(
+            "buffering.late",
+            "held back: {bursts} times events came at once that lie up to {apart_ms} apart by their own times",
+            bursts,
+            apart_ms = time(Duration::from_millis(apart_ms.unsigned_abs()))
+        ),
+    };
+    Some(Finding::problem(
+        Check::Buffering,
+        result,
+        said!(
+            "buffering.cure",
+            "Something between the feed and here collects before it sends: a proxy that buffers or compresses. The feed should send the header \
+             \"X-Accel-Buffering: no\"; in nginx set \"proxy_buffering off;\", and leave text/event-stream out of gzip_types."
+        ),
+    ))
 }
 
 fn heartbeat(seen: &Observation, length: Duration, limits: &FeedLimits) -> Finding {
     let silence = seen.sounds.longest_silence(length);
     let result = match seen.comments.typical() {
-        Some(interval) => format!("a comment every {}; longest silence {}", time(interval), time(silence)),
-        None if seen.comments.count == 1 => format!("one comment; longest silence {}", time(silence)),
-        None => format!("no comments; longest silence {}", time(silence)),
+        Some(interval) => said!(
+            "heartbeat.every",
+            "a comment every {interval_ms}; longest silence {silence_ms}",
+            interval_ms = time(interval),
+            silence_ms = time(silence)
+        ),
+        None if seen.comments.count == 1 => {
+            said!("heartbeat.once", "one comment; longest silence {silence_ms}", silence_ms = time(silence))
+        }
+        None => said!("heartbeat.none", "no comments; longest silence {silence_ms}", silence_ms = time(silence)),
     };
     let idle = limits.idle_timeout;
     if silence >= idle {
-        let advice = format!(
-            "The hub takes the feed for dead after idle_timeout, {}, and reconnects. Let the server send a comment (\":\" and a line end) more often, \
-             or set idle_timeout = \"{}\" for this feed.",
-            time(idle),
-            suggested_idle(seen, length, limits)
+        let advice = said!(
+            "heartbeat.dead",
+            "The hub takes the feed for dead after idle_timeout, {idle_ms}, and reconnects. Let the server send a comment (\":\" and a line end) more \
+             often, or set idle_timeout = \"{suggested}\" for this feed.",
+            idle_ms = time(idle),
+            suggested = suggested_idle(seen, length, limits).to_string()
         );
         return Finding::problem(Check::Heartbeat, result, advice);
     }
@@ -204,18 +312,17 @@ fn heartbeat(seen: &Observation, length: Duration, limits: &FeedLimits) -> Findi
         return Finding::warning(
             Check::Heartbeat,
             result,
-            "More than half of idle_timeout: a somewhat longer silence is taken for a dead connection.",
+            said!("heartbeat.near", "More than half of idle_timeout: a somewhat longer silence is taken for a dead connection."),
         );
     }
-    let seldom = seen.comments.count == 0 && seen.events.count < 10;
-    let finding = if seldom { Finding::note(Check::Heartbeat, result) } else { Finding::fine(Check::Heartbeat, result) };
-    if !seldom {
-        return finding;
+    if seen.comments.count > 0 || seen.events.count >= 10 {
+        return Finding::fine(Check::Heartbeat, result);
     }
-    finding.advise(format!(
-        "Without a heartbeat a dead connection is noticed only after idle_timeout, {}, and a quiet feed is reconnected as often. A comment every 15 s \
-         cures both.",
-        time(idle)
+    Finding::note(Check::Heartbeat, result).advise(said!(
+        "heartbeat.wanted",
+        "Without a heartbeat a dead connection is noticed only after idle_timeout, {idle_ms}, and a quiet feed is reconnected as often. A comment \
+         every 15 s cures both.",
+        idle_ms = time(idle)
     ))
 }
 
@@ -225,10 +332,27 @@ fn suggested_idle(seen: &Observation, length: Duration, limits: &FeedLimits) -> 
 
 fn rate(seen: &Observation, length: Duration) -> Finding {
     let seconds = length.as_secs_f64().max(0.001);
-    let (events, volume) = (seen.events.count as f64 / seconds, seen.bytes as f64 / seconds);
-    let events = if events >= 1.0 { format!("{events:.1} events a second") } else { format!("{:.1} events a minute", events * 60.0) };
-    let silence = time(seen.events.longest_silence(length));
-    Finding::fine(Check::Rate, format!("{events}, {} a second; longest time without an event {silence}", bytes(volume as u64)))
+    let events = seen.events.count as f64 / seconds;
+    let (traffic_bytes, silence_ms) = (bytes((seen.bytes as f64 / seconds) as u64), time(seen.events.longest_silence(length)));
+    let tenths = |rate: f64| Figure::new(format!("{rate:.1}"), (rate * 10.0).round() / 10.0);
+    let result = if events >= 1.0 {
+        said!(
+            "rate.second",
+            "{per_second} events a second, {traffic_bytes} a second; longest time without an event {silence_ms}",
+            per_second = tenths(events),
+            traffic_bytes,
+            silence_ms
+        )
+    } else {
+        said!(
+            "rate.minute",
+            "{per_minute} events a minute, {traffic_bytes} a second; longest time without an event {silence_ms}",
+            per_minute = tenths(events * 60.0),
+            traffic_bytes,
+            silence_ms
+        )
+    };
+    Finding::fine(Check::Rate, result)
 }
 
 fn names(seen: &Observation) -> Finding {
@@ -237,21 +361,25 @@ fn names(seen: &Observation) -> Finding {
     let listed: Vec<String> = names.iter().take(NAMES_LISTED).map(|(name, count)| format!("{} ({count})", quoted(name))).collect();
     let more = names.len().saturating_sub(NAMES_LISTED);
     let result = match more {
-        0 => listed.join(", "),
-        _ => format!("{} and {more} more", listed.join(", ")),
+        0 => said!("event_names.all", "{names}", names = listed.join(", ")),
+        _ => said!("event_names.most", "{names} and {more} more", names = listed.join(", "), more),
     };
     if seen.other_names > 0 {
         return Finding::warning(
             Check::EventNames,
             result,
-            "There are very many event names. Do not use {event} in the channel's name: every name would become a channel.",
+            said!(
+                "event_names.many",
+                "There are very many event names. Do not use {{event}} in the channel's name: every name would become a channel."
+            ),
         );
     }
     if names.iter().any(|(name, _)| !super::suggestion::can_be_in_channel(name)) {
-        return Finding::note(Check::EventNames, result).advise(
-            "Some hold characters that may not be chosen by a stranger in a channel's name: with {event} in the channel such events are dropped and \
-             counted.",
-        );
+        return Finding::note(Check::EventNames, result).advise(said!(
+            "event_names.odd",
+            "Some hold characters that may not be chosen by a stranger in a channel's name: with {{event}} in the channel such events are dropped and \
+             counted."
+        ));
     }
     Finding::fine(Check::EventNames, result)
 }
@@ -261,53 +389,75 @@ fn ids(seen: &Observation) -> Finding {
     if ids.events_with == 0 {
         return Finding::warning(
             Check::Ids,
-            "events have no id",
-            "The hub cannot say where it was when it comes back: what the feed says meanwhile is lost, and repeated events are not recognised.",
+            said!("ids.none", "events have no id"),
+            said!(
+                "ids.none.cure",
+                "The hub cannot say where it was when it comes back: what the feed says meanwhile is lost, and repeated events are not recognised."
+            ),
         );
     }
     let example = ids.beginning.first().map(|id| quoted(id)).unwrap_or_default();
     if ids.repeated > 0 {
         return Finding::warning(
             Check::Ids,
-            format!("{} of {events} events have an id that came before, such as ids like {example}", ids.repeated),
-            "An id must be a position: after a reconnect an event whose id the hub knows is taken for a repetition.",
+            said!(
+                "ids.repeated",
+                "{repeated} of {all} events have an id that came before, such as ids like {example}",
+                repeated = ids.repeated,
+                all = events,
+                example
+            ),
+            said!("ids.repeated.cure", "An id must be a position: after a reconnect an event whose id the hub knows is taken for a repetition."),
         );
     }
     if ids.events_with < events {
-        return Finding::note(Check::Ids, format!("{} of {events} events have an id of their own, for instance {example}", ids.events_with))
-            .advise("The others inherit the last one: after a reconnect they may be missing or come again.");
+        let result = said!(
+            "ids.some",
+            "{with_id} of {all} events have an id of their own, for instance {example}",
+            with_id = ids.events_with,
+            all = events,
+            example
+        );
+        return Finding::note(Check::Ids, result)
+            .advise(said!("ids.some.cure", "The others inherit the last one: after a reconnect they may be missing or come again."));
     }
-    let order = match (ids.compared, ids.not_growing) {
-        (0, _) => "unique",
-        (_, 0) => "unique and growing",
-        _ => "unique, but not always growing",
+    let result = match (ids.compared, ids.not_growing) {
+        (0, _) => said!("ids.unique", "every event has one, unique, for instance {example}", example),
+        (_, 0) => said!("ids.growing", "every event has one, unique and growing, for instance {example}", example),
+        _ => said!("ids.unordered", "every event has one, unique, but not always growing, for instance {example}", example),
     };
-    Finding::fine(Check::Ids, format!("every event has one, {order}, for instance {example}"))
+    Finding::fine(Check::Ids, result)
 }
 
 fn data(seen: &Observation) -> Finding {
     match (seen.json, seen.not_json) {
-        (_, 0) => Finding::fine(Check::Data, "JSON; format = \"data\" hands it on as it is"),
-        (0, _) => Finding::fine(Check::Data, "text, not JSON; format = \"data\" makes a JSON string of it"),
-        (json, text) => Finding::note(Check::Data, format!("JSON in {}, other text in {text}", count(json, "event")))
-            .advise("With format = \"data\" subscribers get now a value, now a string. format = \"envelope\" always gives them the text."),
+        (_, 0) => Finding::fine(Check::Data, said!("data.json", "JSON; format = \"data\" hands it on as it is")),
+        (0, _) => Finding::fine(Check::Data, said!("data.text", "text, not JSON; format = \"data\" makes a JSON string of it")),
+        (json, text) => {
+            let result = said!("data.mixed", "JSON in {events}, other text in {others}", events = count(json, "event"), others = text);
+            Finding::note(Check::Data, result).advise(said!(
+                "data.mixed.cure",
+                "With format = \"data\" subscribers get now a value, now a string. format = \"envelope\" always gives them the text."
+            ))
+        }
     }
 }
 
 fn delay(seen: &Observation) -> Option<Finding> {
     let (ms, name) = (seen.delays.typical_ms()?, seen.delays.name?);
-    let age = time(Duration::from_millis(ms.unsigned_abs()));
-    Some(if ms < -CLOCK_MS_MAX {
-        Finding::note(Check::Delay, format!("by their own {name:?}, events come {age} before they happen"))
-            .advise("The clocks of the feed and of this machine differ.")
-    } else if ms > DELAY_MS_MAX {
-        Finding::warning(
+    let (age_ms, member) = (time(Duration::from_millis(ms.unsigned_abs())), format!("{name:?}"));
+    if ms < -CLOCK_MS_MAX {
+        let result = said!("delay.early", "by their own {member}, events come {age_ms} before they happen", member, age_ms);
+        return Some(Finding::note(Check::Delay, result).advise(said!("delay.early.cure", "The clocks of the feed and of this machine differ.")));
+    }
+    let result = said!("delay.is", "by their own {member}, events are typically {age_ms} old when they come", member, age_ms);
+    Some(match ms > DELAY_MS_MAX {
+        true => Finding::warning(
             Check::Delay,
-            format!("by their own {name:?}, events are typically {age} old when they come"),
-            "The feed is late at its source, something holds it back, it replays the past, or the clocks differ.",
-        )
-    } else {
-        Finding::fine(Check::Delay, format!("by their own {name:?}, events are typically {age} old when they come"))
+            result,
+            said!("delay.late", "The feed is late at its source, something holds it back, it replays the past, or the clocks differ."),
+        ),
+        false => Finding::fine(Check::Delay, result),
     })
 }
 
@@ -315,20 +465,25 @@ fn retry(seen: &Observation, limits: &FeedLimits) -> Finding {
     if seen.bad_retries > 0 {
         return Finding::warning(
             Check::Retry,
-            format!("{} \"retry:\" whose value is not a number", count(seen.bad_retries, "line")),
-            "It is ignored. The value is a number of milliseconds, digits only.",
+            said!("retry.bad", "{lines} \"retry:\" whose value is not a number", lines = count(seen.bad_retries, "line")),
+            said!("retry.bad.cure", "It is ignored. The value is a number of milliseconds, digits only."),
         );
     }
     match seen.retry() {
-        None => Finding::note(Check::Retry, "the feed does not say when to come back; the hub's retry_initial holds"),
+        None => Finding::note(Check::Retry, said!("retry.none", "the feed does not say when to come back; the hub's retry_initial holds")),
         Some(retry) => {
             let followed = retry.clamp(limits.retry_min, limits.retry_max);
             if followed == retry {
-                Finding::fine(Check::Retry, format!("come back after {}, which the hub follows", time(retry)))
-            } else {
-                Finding::note(Check::Retry, format!("come back after {}; the hub makes {} of it", time(retry), time(followed)))
-                    .advise("The bounds are retry_min and retry_max.")
+                let result = said!("retry.followed", "come back after {retry_ms}, which the hub follows", retry_ms = time(retry));
+                return Finding::fine(Check::Retry, result);
             }
+            let result = said!(
+                "retry.bounded",
+                "come back after {retry_ms}; the hub makes {followed_ms} of it",
+                retry_ms = time(retry),
+                followed_ms = time(followed)
+            );
+            Finding::note(Check::Retry, result).advise(said!("retry.bounded.cure", "The bounds are retry_min and retry_max."))
         }
     }
 }
@@ -338,35 +493,40 @@ fn text(seen: &Observation) -> Vec<Finding> {
     if seen.utf8_faults() > 0 {
         findings.push(Finding::warning(
             Check::Text,
-            format!("{} where the bytes are no UTF-8", count(seen.utf8_faults(), "place")),
-            "Event streams are UTF-8, whatever the headers say. Each such place becomes the replacement character U+FFFD.",
+            said!("text.no_utf8", "{places} where the bytes are no UTF-8", places = count(seen.utf8_faults(), "place")),
+            said!(
+                "text.no_utf8.cure",
+                "Event streams are UTF-8, whatever the headers say. Each such place becomes the replacement character U+FFFD."
+            ),
         ));
     }
     if seen.ids_with_nul > 0 {
         findings.push(Finding::warning(
             Check::Text,
-            format!("{} with a NUL character", count(seen.ids_with_nul, "id")),
-            "Readers ignore such ids, the hub too: it resumes from the id before.",
+            said!("text.nul", "{ids} with a NUL character", ids = count(seen.ids_with_nul, "id")),
+            said!("text.nul.cure", "Readers ignore such ids, the hub too: it resumes from the id before."),
         ));
     }
     if seen.has_bom {
-        findings.push(Finding::note(Check::Text, "begins with a byte order mark, which is skipped"));
+        findings.push(Finding::note(Check::Text, said!("text.bom", "begins with a byte order mark, which is skipped")));
     }
     if seen.unknown_fields > 0 && seen.events.count > 0 {
         let line = seen.unknown_field.as_deref().map(quoted).unwrap_or_default();
+        let result = said!("text.unknown_lines", "{lines} not of the format, such as {line}", lines = count(seen.unknown_fields, "line"), line);
         findings.push(
-            Finding::note(Check::Text, format!("{} not of the format, such as {line}", count(seen.unknown_fields, "line")))
-                .advise("Readers skip them. A line end within data must be written as a new line \"data: …\"."),
+            Finding::note(Check::Text, result)
+                .advise(said!("text.unknown_lines.cure", "Readers skip them. A line end within data must be written as a new line \"data: …\".")),
         );
     }
     let LineEnds { lf, crlf, cr } = seen.line_ends;
     let kinds: Vec<&str> = [(lf, "LF"), (crlf, "CRLF"), (cr, "CR")].into_iter().filter(|(number, _)| *number > 0).map(|(_, name)| name).collect();
     if kinds.len() > 1 {
         findings.push(
-            Finding::note(Check::Text, format!("lines end in {}", kinds.join(" and "))).advise("Allowed, but a sign of two writers in one stream."),
+            Finding::note(Check::Text, said!("text.mixed_ends", "lines end in {ends}", ends = kinds.join(", ")))
+                .advise(said!("text.mixed_ends.cure", "Allowed, but a sign of two writers in one stream.")),
         );
     } else if findings.is_empty() && seen.lines > 0 {
-        findings.push(Finding::fine(Check::Text, format!("UTF-8, lines end in {}", kinds.concat())));
+        findings.push(Finding::fine(Check::Text, said!("text.fine", "UTF-8, lines end in {ends}", ends = kinds.concat())));
     }
     findings
 }
@@ -476,7 +636,7 @@ mod tests {
             ("bad text", &[(0, b"data: \xFF\xFE\n\n")], 10, End::Time, &[(Text, Warning, "2 places")]),
             ("NUL", &[(0, b"id: \0\ndata: 1\n\n")], 10, End::Time, &[(Text, Warning, "1 id with a NUL")]),
             ("BOM", &[(0, b"\xEF\xBB\xBFdata: 1\n\n")], 10, End::Time, &[(Text, Note, "byte order mark")]),
-            ("line ends", &[(0, b"data: 1\r\n\n")], 10, End::Time, &[(Text, Note, "LF and CRLF")]),
+            ("line ends", &[(0, b"data: 1\r\n\n")], 10, End::Time, &[(Text, Note, "LF, CRLF")]),
             ("CRLF", &[(0, b"data: 1\r\n\r\n")], 10, End::Time, &[(Text, Fine, "CRLF")]),
             ("stray lines", &[(0, b"data: 1\nmore\n\n")], 10, End::Time, &[(Text, Note, "\"more\"")]),
             ("text", &[(0, b"data: words\n\n")], 10, End::Time, &[(Data, Fine, "not JSON")]),

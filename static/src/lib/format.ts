@@ -15,6 +15,8 @@ export interface Format {
   bytes(value: number | null): string;
   /** At most two units. */
   age(ms: number): string;
+  /** What was measured: whole milliseconds below a second, tenths of seconds below two minutes, then like an age. */
+  duration(ms: number): string;
   /** 14:07 today, `Tue 09:12` within a week, else with the date, and the year if it is another; in the reader's zone. */
   when(ms: number | null, nowMs: number): string;
   /** Like `when`, with seconds. */
@@ -74,6 +76,22 @@ export function createFormat(language: string): Format {
     if (ms < nowMs && nowMs - ms < 6 * 86_400_000) return `${date('weekday', ms)} `;
     return `${date(day.getFullYear() === now.getFullYear() ? 'day' : 'year', ms)} `;
   };
+  const age = (ms: number): string => {
+    const seconds = Math.max(0, Math.floor(ms / 1000));
+    const parts: [number, string][] = [
+      [Math.floor(seconds / 86_400), 'd'],
+      [Math.floor(seconds / 3_600) % 24, 'h'],
+      [Math.floor(seconds / 60) % 60, 'min'],
+      [seconds % 60, 's'],
+    ];
+    const first = parts.findIndex(([value]) => value > 0);
+    if (first < 0) return `0${NARROW}s`;
+    return parts
+      .slice(first, first + 2)
+      .filter(([value]) => value > 0)
+      .map(([value, unit]) => `${value}${NARROW}${unit}`)
+      .join(' ');
+  };
   return {
     moment: (ms, nowMs) => `${dayOf(ms, nowMs)}${timeOfDay(ms)}`,
     share: (value) => {
@@ -96,21 +114,10 @@ export function createFormat(language: string): Format {
     },
     bytes: (value) =>
       value === null || !Number.isFinite(value) ? UNKNOWN : scaled(Math.max(0, value), 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB']),
-    age: (ms) => {
-      const seconds = Math.max(0, Math.floor(ms / 1000));
-      const parts: [number, string][] = [
-        [Math.floor(seconds / 86_400), 'd'],
-        [Math.floor(seconds / 3_600) % 24, 'h'],
-        [Math.floor(seconds / 60) % 60, 'min'],
-        [seconds % 60, 's'],
-      ];
-      const first = parts.findIndex(([value]) => value > 0);
-      if (first < 0) return `0${NARROW}s`;
-      return parts
-        .slice(first, first + 2)
-        .filter(([value]) => value > 0)
-        .map(([value, unit]) => `${value}${NARROW}${unit}`)
-        .join(' ');
+    age,
+    duration: (ms) => {
+      if (ms < 1_000) return `${decimal(ms, 0)}${NARROW}ms`;
+      return ms < 120_000 ? `${decimal(ms / 1_000, 1)}${NARROW}s` : age(ms);
     },
     when: (ms, nowMs) => {
       // Beyond this there are no dates (ECMAScript, 21.4.1.1).

@@ -1,6 +1,7 @@
 /** Feeds that are examined: one at a time on the whole hub, the latest is known. */
 
 import { count, fields, list, text } from '../parse';
+import { parseSentence, type Sentence } from '../said';
 import type { Admin } from './admin';
 
 export const FINDING_LEVELS = ['fine', 'note', 'warning', 'problem'] as const;
@@ -10,8 +11,8 @@ export interface Finding {
   /** Of a closed set; one of a later hub is shown as it is. */
   readonly check: string;
   readonly level: FindingLevel;
-  readonly result: string;
-  readonly advice: string | null;
+  readonly result: Sentence;
+  readonly advice: Sentence | null;
 }
 
 export interface Checkup {
@@ -62,14 +63,15 @@ export function parseChecked(value: unknown): Checked | null {
       listensMs: count(answer['listens_ms']) ?? 0,
       findings: list(answer['findings']).flatMap((entry) => {
         const finding = fields(entry);
-        const result = text(finding?.['result']);
-        if (finding === null || result === null) return [];
+        if (finding === null) return [];
+        const result = parseSentence(finding['result'], [finding['said']]);
+        if (result === null) return [];
         return [
           {
             check: text(finding['check']) ?? '',
             level: levelIn(finding['level']),
             result,
-            advice: text(finding['advice']),
+            advice: parseSentence(finding['advice'], list(finding['advised'])),
           },
         ];
       }),

@@ -1,6 +1,7 @@
 /** How the whole hub did in a day or a week, as it sums it up (docs/reports.md). */
 
 import { count, type Fields, fields, finite, list, text } from '../parse';
+import { parseFindings, type Sentence } from '../said';
 import type { Admin } from './admin';
 import type { Period } from './reports';
 
@@ -21,7 +22,7 @@ export interface HubReport {
   readonly isWhole: boolean;
   /** Share of the time in which the hub ran. */
   readonly measured: number | null;
-  readonly findings: readonly string[];
+  readonly findings: readonly Sentence[];
   readonly sessionsMost: number | null;
   readonly sessionsMean: number | null;
   readonly refused: number;
@@ -93,7 +94,7 @@ export function parseHubReport(value: unknown): HubReport | null {
     isOver: report['is_over'] === true,
     isWhole: report['is_whole'] !== false,
     measured: count(report['measured']),
-    findings: list(report['findings']).flatMap((one) => text(one) ?? []),
+    findings: parseFindings(report),
     sessionsMost: count(connections?.['most']),
     sessionsMean: count(connections?.['mean']),
     refused: number(connections, 'refused'),

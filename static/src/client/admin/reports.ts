@@ -1,6 +1,7 @@
 /** What the feeds did in a day or a week, as the hub sums it up. */
 
 import { count, type Fields, fields, finite, list, text } from '../parse';
+import { parseFindings, type Sentence } from '../said';
 import type { Admin } from './admin';
 
 export type Period = 'day' | 'week';
@@ -47,7 +48,7 @@ export interface Report {
   readonly emergencies: number;
   readonly eventsChangePercent: number | null;
   readonly errorsChangePercent: number | null;
-  readonly findings: readonly string[];
+  readonly findings: readonly Sentence[];
 }
 
 function parseSums(value: unknown): Sums {
@@ -176,7 +177,7 @@ function parseWeek(week: Fields): Report {
     ...highest(week),
     eventsChangePercent: finite(week['events_change_percent']),
     errorsChangePercent: finite(week['errors_change_percent']),
-    findings: list(week['findings']).flatMap((finding) => text(finding) ?? []),
+    findings: parseFindings(week),
   };
 }
 

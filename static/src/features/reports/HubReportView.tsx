@@ -12,7 +12,7 @@ import { UNKNOWN } from '../../lib/format';
 import type { Words } from '../../lib/i18n';
 import { visible } from '../../lib/text';
 import { Bars } from './Bars';
-import { dateName } from './report_words';
+import { dateName, found } from './report_words';
 
 /** What takes time, as docs/metrics.md has it. */
 const PATHS = ['canaries', 'delivery', 'feed_delivery', 'connect', 'subscribe', 'recovery', 'rpc', 'api_publish'] as const;
@@ -55,8 +55,8 @@ export function HubReportView({ report, back }: { report: HubReport; back: numbe
           <p className="t2">{t('reports.nothingStandsOut')}</p>
         ) : (
           <ul className="report-sentences">
-            {report.findings.map((sentence) => (
-              <li key={sentence}>{sentenceOf(visible(sentence))}</li>
+            {report.findings.map((finding) => (
+              <li key={finding.english}>{found(finding, words)}</li>
             ))}
           </ul>
         )}
@@ -187,11 +187,6 @@ export function HubReportView({ report, back }: { report: HubReport; back: numbe
       </Panel>
     </article>
   );
-}
-
-/** The hub writes findings as parts of a list: here each stands for itself. */
-function sentenceOf(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
 }
 
 function Rows({ heads, rows }: { heads: readonly string[]; rows: readonly (readonly ReactNode[])[] }) {

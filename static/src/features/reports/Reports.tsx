@@ -16,7 +16,7 @@ import { pathOf, router } from '../../lib/router';
 import { visible } from '../../lib/text';
 import { Bars } from './Bars';
 import { HubReportView } from './HubReportView';
-import { backIn, dateName, sentences } from './report_words';
+import { backIn, dateName, found, sentences } from './report_words';
 import './reports.css';
 
 const EVERY_MS = 60_000;
@@ -117,7 +117,7 @@ function Known({ report, isRunning }: { report: Report; isRunning: boolean }) {
       </header>
       <Panel title={t('reports.short')}>
         <ul className="report-sentences">
-          {[...sentences(report, words), ...report.findings.map(visible)].map((sentence) => (
+          {[...sentences(report, words), ...report.findings.map((finding) => found(finding, words))].map((sentence) => (
             <li key={sentence}>{sentence}</li>
           ))}
         </ul>

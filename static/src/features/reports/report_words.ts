@@ -1,6 +1,7 @@
 /** A report in a few sentences: what a reader wants to know before any table. */
 
 import type { Report } from '../../client/admin/reports';
+import type { Sentence } from '../../client/said';
 import { feedReason } from '../../components/dashboard/feed_states';
 import type { Words } from '../../lib/i18n';
 import { visible } from '../../lib/text';
@@ -33,6 +34,12 @@ export function sentences(report: Report, words: Words): readonly string[] {
       }),
     );
   return out;
+}
+
+/** The hub writes what it found as part of a list: here each stands for itself. */
+export function found(finding: Sentence, { said }: Words): string {
+  const text = visible(said(finding));
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
 }
 
 /** How many ago, as the address says it. */

@@ -178,7 +178,7 @@ function Findings({ checkup }: { checkup: Checkup }) {
 }
 
 function FindingLine({ finding }: { finding: Finding }) {
-  const { t } = useWords();
+  const { t, said } = useWords();
   const { check, level, result, advice } = finding;
   const known = CHECKS.find((one) => one === check);
   return (
@@ -187,8 +187,8 @@ function FindingLine({ finding }: { finding: Finding }) {
       <b>{known === undefined ? visible(check) : t(`doctor.check.${known}` satisfies Key)}</b>
       <div>
         <span className="sr-only">{t(`doctor.level.${level}`)}: </span>
-        <bdi>{visible(result)}</bdi>
-        {advice !== null && <p className="t3">{visible(advice)}</p>}
+        <bdi>{visible(said(result))}</bdi>
+        {advice !== null && <p className="t3">{visible(said(advice))}</p>}
       </div>
     </li>
   );

@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { de } from './de';
+import { deFindings } from './de_findings';
 import { deRules } from './de_rules';
 import { en } from './en';
 import { createWords, type Key, loadWords } from './index';
@@ -49,4 +50,52 @@ test('what the hub says is told in the reader’s language, with the names that 
   expect(told('The store is slowly dying')).toBe('The store is slowly dying');
   expect(told('panics is 1. The log says what it was.')).toBe('panics is 1. Das Log sagt, was es war.');
   expect(createWords('en', en).told('The store is slow')).toBe('The store is slow');
+});
+
+test('every finding of the hub is there in German, and no other, with no value that it does not have', () => {
+  const root = new URL('../../../../src/', import.meta.url);
+  const said = new Map<string, string>();
+  for (const name of readdirSync(root, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.rs')) continue;
+    const source = readFileSync(new URL(name, root), 'utf8');
+    for (const [, code = '', english = ''] of source.matchAll(/said!\(\s*"([^"]+)",\s*"((?:[^"\\]|\\[\s\S])*)"/g))
+      if (!code.startsWith('test.')) said.set(code, english);
+  }
+  expect(said.size).toBeGreaterThan(200);
+  expect(Object.keys(deFindings.sentences).sort()).toEqual([...said.keys()].sort());
+  for (const [code, german] of Object.entries(deFindings.sentences))
+    expect(new Set(places(said.get(code) ?? '')), code).toEqual(new Set(places(german)));
+});
+
+test('a finding is said with its values in the reader’s language, and in English where a part is not known', () => {
+  const { said } = createWords('de', de, deRules, deFindings);
+  const finding = (code: string, values: Readonly<Record<string, string | number>>) => ({
+    english: 'in English',
+    said: [{ code, values }],
+  });
+  const table: readonly (readonly [string, Readonly<Record<string, string | number>>, string])[] = [
+    ['stream.heard', { events: 1, size_bytes: 1_536, took_ms: 1_500 }, '1 Ereignis und 1,50\u202fKiB in 1,5\u202fs'],
+    ['report.sessions_change', { change_percent: -31, period: 'day' }, '\u221231\u202f% Sitzungen gegen den Tag davor'],
+    ['report.sessions_change', { change_percent: 31, period: 'aeon' }, '+31\u202f% Sitzungen gegen aeon'],
+    [
+      'feeds.worst',
+      { feed: '{reason}', share_percent: 60, reason: 'rst' },
+      '{reason} hat 60\u202f% aller Fehler, meist: abgebrochen',
+    ],
+    ['event_names.all', { names: '{{event}} {names}' }, '{{event}} {names}'],
+    [
+      'report.critical_once',
+      { alert: 'The store is slow', active_ms: 90_000 },
+      'kritisch: Die Ablage ist langsam (einmal, insgesamt 90,0\u202fs)',
+    ],
+    ['stream.heard', { events: 1 }, 'in English'],
+    ['no.such', {}, 'in English'],
+    ['toString', {}, 'in English'],
+  ];
+  for (const [code, values, told] of table) expect(said(finding(code, values)), code).toBe(told);
+  expect(said({ english: 'in English', said: [] })).toBe('in English');
+  expect(said(finding('event_names.many', {}))).toContain(' {event} ');
+  const two = [...finding('hub.parks_it', {}).said, ...finding('hub.waits', {}).said];
+  expect(said({ english: '', said: two })).toMatch(/^Der Hub parkt .*\. Der Hub wartet /);
+  expect(createWords('en', en).said(finding('hub.waits', {}))).toBe('in English');
 });
