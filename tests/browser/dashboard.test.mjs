@@ -438,3 +438,30 @@ test('fifty page loads leave the hub as it was', { timeout: 180_000 }, async (t)
     60_000,
   );
 });
+
+test('a node is taken out of service from its page, by whoever may, and the page says what is so', async (t) => {
+  const own = await startHub();
+  t.after(() => own.end('SIGTERM'));
+  await Promise.all([own.addUser('mara', PASSWORD, 'admin'), own.addUser('vera', PASSWORD, 'viewer')]);
+  const viewer = await signedIn(t, '/nodes', { name: 'vera', on: own.url });
+  await eventually('it says which right it needs', async () => /need the right maintenance/.test(await viewer.text('.node-steer .hint')));
+  assert.equal(await viewer.page.getByRole('button', { name: 'Drain…' }).getAttribute('aria-disabled'), 'true');
+  await assertClean(viewer);
+  const view = await signedIn(t, '/nodes', { on: own.url, expected: [/WebSocket|ERR_|Failed to load/] });
+  await view.page.click('text=Enter maintenance…');
+  await view.page.getByLabel('What they are told').fill(HOSTILE);
+  await assertClean(view);
+  await view.shoot('nodes-maintenance-1440');
+  await view.page.locator('dialog').getByRole('button', { name: 'Enter maintenance' }).click();
+  await eventually('it is in maintenance', async () => /^In maintenance: new clients are refused/.test((await view.text('.node-now')).trim()));
+  await viewer.close();
+  await view.page.click('text=End maintenance');
+  await eventually('it is over', async () => (await view.page.locator('.node-now').count()) === 0);
+  await view.page.click('text=Drain…');
+  assert.equal(await view.page.evaluate(() => document.activeElement.textContent), 'Cancel');
+  await assertClean(view);
+  await view.shoot('nodes-drain-1440');
+  await view.page.click('text=Drain the node');
+  await eventually('the page waits for it', async () => /The hub is restarting\. This page comes back by itself\./.test(await view.text('.desk-bar')));
+  await view.shoot('nodes-drained-1440');
+});

@@ -106,3 +106,21 @@ export function parseNodes(value: unknown): readonly HubNode[] | null {
 export function listNodes(admin: Admin): Promise<readonly HubNode[]> {
   return admin.ask('nodes.list', {}, parseNodes);
 }
+
+/** New clients are refused with this message; those that are there stay. Of the node that answers. */
+export function enterMaintenance(admin: Admin, message: string): Promise<void> {
+  return admin.tell('maintenance.enter', { message: message === '' ? undefined : message });
+}
+
+export function leaveMaintenance(admin: Admin): Promise<void> {
+  return admin.tell('maintenance.leave', {});
+}
+
+/** How long the goodbyes may take; as the configuration has it, or longer for those who come back slowly. */
+export const DRAIN_WITHIN = ['configured', '60s', '5m'] as const;
+export type DrainWithin = (typeof DRAIN_WITHIN)[number];
+
+/** Sends all clients of the node that answers away, and ends it. */
+export function drain(admin: Admin, within: DrainWithin): Promise<void> {
+  return admin.tell('drain', { within: within === 'configured' ? undefined : within, confirm: true });
+}

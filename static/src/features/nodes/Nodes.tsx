@@ -13,6 +13,7 @@ import { UNKNOWN } from '../../lib/format';
 import type { Words } from '../../lib/i18n';
 import { pathOf, router } from '../../lib/router';
 import { visible } from '../../lib/text';
+import { Steer } from './Steer';
 import './nodes.css';
 
 const EVERY_MS = 2_000;
@@ -59,6 +60,7 @@ function Known({ nodes, thing }: { nodes: readonly HubNode[]; thing: string | nu
           small={(node) => <SmallRow node={node} />}
         />
       </section>
+      {chosen?.isThis === true && <Steer node={chosen} />}
       {chosen !== undefined && <Detail node={chosen} />}
       {chosen === undefined && thing !== null && (
         <section className="panel" aria-label={t('nodes.node')}>

@@ -796,6 +796,41 @@ export const deDesk: Readonly<Record<keyof typeof enDesk, Text>> = {
   'nodes.state.ready': 'Bereit',
   'nodes.state.maintenance': 'Wartung',
   'nodes.state.draining': 'Läuft leer',
+  'nodes.steer': 'Außer Dienst nehmen',
+  'nodes.inMaintenance': {
+    one: 'In Wartung: Neue Clients werden abgewiesen, die {n} Sitzung hier bleibt.',
+    other: 'In Wartung: Neue Clients werden abgewiesen, die {n} Sitzungen hier bleiben.',
+  },
+  'nodes.isDraining': {
+    one: 'Läuft leer: {n} Sitzung ist noch zu verabschieden, dann endet der Hub. Diese Seite kommt von selbst wieder, wenn er wieder läuft.',
+    other:
+      'Läuft leer: {n} Sitzungen sind noch zu verabschieden, dann endet der Hub. Diese Seite kommt von selbst wieder, wenn er wieder läuft.',
+  },
+  'nodes.enterMaintenance': 'Wartung beginnen…',
+  'nodes.leaveMaintenance': 'Wartung beenden',
+  'nodes.leftMaintenance': 'Die Wartung ist zu Ende: Neue Clients kommen herein.',
+  'nodes.drain': 'Leerlaufen lassen…',
+  'nodes.mayNot': 'Für Wartung und Leerlaufen ist das Recht maintenance nötig, das deine Rolle nicht hat.',
+  'nodes.maintenanceTitle': 'Wartung auf {name} beginnen?',
+  'nodes.maintenanceVerb': 'Wartung beginnen',
+  'nodes.maintenanceText': {
+    one: 'Neue Clients werden abgewiesen und sollen später wiederkommen. Die {n} Sitzung hier bleibt. Wer das Recht maintenance hat, kommt weiter herein; diese Seite bleibt also benutzbar.',
+    other:
+      'Neue Clients werden abgewiesen und sollen später wiederkommen. Die {n} Sitzungen hier bleiben. Wer das Recht maintenance hat, kommt weiter herein; diese Seite bleibt also benutzbar.',
+  },
+  'nodes.maintenanceMessage': 'Was ihnen gesagt wird',
+  'nodes.maintenanceHint': 'Für Menschen; darf leer sein. Es endet mit „Wartung beenden“ oder mit einem Neustart.',
+  'nodes.drainTitle': '{name} leerlaufen lassen?',
+  'nodes.drainVerb': 'Leerlaufen lassen',
+  'nodes.drainText': {
+    one: 'Die {n} Sitzung, auch diese Seite, wird verabschiedet und soll wiederkommen. Das lässt sich nicht zurücknehmen.',
+    other:
+      'Alle {n} Sitzungen, auch diese Seite, werden über die Zeit unten verabschiedet, damit sie nicht alle auf einmal wiederkommen. Das lässt sich nicht zurücknehmen.',
+  },
+  'nodes.drainEnd':
+    'Dann endet der Hub. Er läuft wieder, wenn ihn startet, was über ihn wacht (systemd, ein Container), oder ein Mensch; bis dahin kommt niemand herein.',
+  'nodes.drainWithin': 'Verteilt über',
+  'nodes.drainConfigured': 'wie eingestellt',
   'nodes.version': 'Version',
   'nodes.lag': 'Verzug',
   'nodes.up': 'Läuft seit',

@@ -795,6 +795,41 @@ export const enDesk = {
   'nodes.state.ready': 'Ready',
   'nodes.state.maintenance': 'Maintenance',
   'nodes.state.draining': 'Draining',
+  'nodes.steer': 'Taking it out of service',
+  'nodes.inMaintenance': {
+    one: 'In maintenance: new clients are refused, the {n} session that is here stays.',
+    other: 'In maintenance: new clients are refused, the {n} sessions that are here stay.',
+  },
+  'nodes.isDraining': {
+    one: 'Draining: {n} session is left to be sent away, then the hub ends. This page comes back by itself when the hub runs again.',
+    other:
+      'Draining: {n} sessions are left to be sent away, then the hub ends. This page comes back by itself when the hub runs again.',
+  },
+  'nodes.enterMaintenance': 'Enter maintenance…',
+  'nodes.leaveMaintenance': 'End maintenance',
+  'nodes.leftMaintenance': 'Maintenance is over: new clients are let in.',
+  'nodes.drain': 'Drain…',
+  'nodes.mayNot': 'Maintenance and draining need the right maintenance, which your role does not have.',
+  'nodes.maintenanceTitle': 'Enter maintenance on {name}?',
+  'nodes.maintenanceVerb': 'Enter maintenance',
+  'nodes.maintenanceText': {
+    one: 'New clients are refused and told to come back later. The {n} session that is here stays. Whoever has the right maintenance still gets in, so this page stays usable.',
+    other:
+      'New clients are refused and told to come back later. The {n} sessions that are here stay. Whoever has the right maintenance still gets in, so this page stays usable.',
+  },
+  'nodes.maintenanceMessage': 'What they are told',
+  'nodes.maintenanceHint': 'For people; may be empty. It ends with “End maintenance”, or with a restart.',
+  'nodes.drainTitle': 'Drain {name}?',
+  'nodes.drainVerb': 'Drain the node',
+  'nodes.drainText': {
+    one: 'The {n} session, this page among them, is sent away and told to come back. It cannot be taken back.',
+    other:
+      'All {n} sessions, this page among them, are sent away over the time below, so that they do not come back all at once. It cannot be taken back.',
+  },
+  'nodes.drainEnd':
+    'Then the hub ends. It runs again when what watches over it (systemd, a container) or a person starts it; until then nobody gets in.',
+  'nodes.drainWithin': 'Spread over',
+  'nodes.drainConfigured': 'as configured',
   'nodes.version': 'Version',
   'nodes.lag': 'Lag',
   'nodes.up': 'Up for',
