@@ -365,8 +365,8 @@ impl House {
             let publisher = publisher.clone();
             Audit::start(Arc::clone(&store), clock.clone(), settings::audit(config), move |record| publish_record(&publisher, record))
         };
-        let courier = if config.metrics.enabled { Courier::start(&settings::alerts_courier(config), &clock)? } else { None };
-        let letters = if config.metrics.enabled { settings::letters(config, &node.name, &clock)? } else { settings::Letters::default() };
+        let courier = if config.metrics.enabled { Courier::start(&settings::alerts_courier(config, &store), &clock)? } else { None };
+        let letters = if config.metrics.enabled { settings::letters(config, &node.name, &clock, &store)? } else { settings::Letters::default() };
         let metrics = config.metrics.enabled.then(|| {
             set_process_apart();
             Observatory::new(ObservatoryParts {

@@ -16,7 +16,7 @@ use crate::config::{
 };
 use crate::content::{ContentRuleError, ContentRules};
 use crate::guard::limits::{LimitSettings, Limits, Rates};
-use crate::hooks::{Courier, CourierSettings, Hooks, Waiting};
+use crate::hooks::{Courier, CourierSettings, Hooks, Keep, Waiting};
 use crate::http::api::NodeInfo;
 use crate::http::connection::Deadlines;
 use crate::http::forwarded::{ForwardedBy, TrustedProxies};
@@ -39,6 +39,7 @@ use crate::protocol::event_stream::EventStreamLimits;
 use crate::protocol::mercure::{HUB_PATH, hub_base};
 use crate::protocol::websocket;
 use crate::session::worker::{PersonalChannel, SessionSettings};
+use crate::store::Store;
 use crate::telemetry::emit;
 use crate::telemetry::mercure::MercureEnabled;
 use crate::topic::TopicSettings;
@@ -85,7 +86,7 @@ pub fn metrics(config: &Config, node: &str) -> MetricsSettings {
 }
 
 /// Where alerts are posted. One in a request would be as many requests as feeds when a host goes away.
-pub fn alerts_courier(config: &Config) -> CourierSettings<'_> {
+pub fn alerts_courier<'a>(config: &'a Config, store: &Arc<dyn Store>) -> CourierSettings<'a> {
     const ALERTS_IN_A_REQUEST: usize = 100;
     let webhook = &config.alerts.webhook;
     CourierSettings {
@@ -102,6 +103,7 @@ pub fn alerts_courier(config: &Config) -> CourierSettings<'_> {
         endpoint: if config.alerts.enabled { &webhook.endpoint } else { "" },
         secret: &webhook.secret,
         static_headers: &webhook.static_headers,
+        keep: Some(Keep { store: Arc::clone(store), key: "alerts:webhook:waiting" }),
     }
 }
 
@@ -113,7 +115,7 @@ pub struct Letters {
 }
 
 /// Who carries alerts and reports by e-mail; reads the files of password and certificate.
-pub fn letters(config: &Config, node: &str, clock: &Clock) -> anyhow::Result<Letters> {
+pub fn letters(config: &Config, node: &str, clock: &Clock, store: &Arc<dyn Store>) -> anyhow::Result<Letters> {
     /// Alerts of one letter. It names fewer, and counts them all.
     const ALERTS_IN_A_LETTER: usize = 1_000;
     let (email, alerts, reports) = (&config.email, &config.alerts, &config.reports);
@@ -144,7 +146,7 @@ pub fn letters(config: &Config, node: &str, clock: &Clock) -> anyhow::Result<Let
         from: email.from.clone(),
         timeout: email.timeout.duration(),
     };
-    let courier = |to: &[String], batch_max, gather, write| -> anyhow::Result<Option<Arc<Courier>>> {
+    let courier = |key, to: &[String], batch_max, gather, write| -> anyhow::Result<Option<Arc<Courier>>> {
         if to.is_empty() {
             return Ok(None);
         }
@@ -158,12 +160,13 @@ pub fn letters(config: &Config, node: &str, clock: &Clock) -> anyhow::Result<Let
             batch_max,
             gather,
         };
-        Ok(Some(Courier::with(waiting, Arc::new(Mailer::new(&settings, to, clock, write)?))))
+        let keep = Keep { store: Arc::clone(store), key };
+        Ok(Some(Courier::with(waiting, Arc::new(Mailer::new(&settings, to, clock, write)?), Some(keep))))
     };
     let to_alert: &[String] = if alerts.enabled { &alerts.email.to } else { &[] };
     Ok(Letters {
-        alerts: courier(to_alert, ALERTS_IN_A_LETTER, alerts.email.gather.duration(), alert_letters(node))?,
-        reports: courier(&reports.email_to, 1, Duration::ZERO, ready_letters())?,
+        alerts: courier("alerts:email:waiting", to_alert, ALERTS_IN_A_LETTER, alerts.email.gather.duration(), alert_letters(node))?,
+        reports: courier("reports:email:waiting", &reports.email_to, 1, Duration::ZERO, ready_letters())?,
     })
 }
 

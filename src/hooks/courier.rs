@@ -2,13 +2,14 @@
 //!
 //! At least once, in order: an event stays at the head of the queue until the other side has said that it has it, and one that it had already may
 //! come again. Taken in on any thread, without waiting. Bounded in number and bytes: at the bound the oldest one that is not on its way is dropped and
-//! counted, because of two events about one thing the later one is the truth.
+//! counted, because of two events about one thing the later one is the truth. What must outlive the process is written to the store while it waits ([`Keep`]).
 
 use super::HooksError;
-use super::report::{EventsDelivered, EventsDropped, EventsFailed, EventsLeft, EventsRefused};
+use super::report::{EventsDelivered, EventsDropped, EventsFailed, EventsKept, EventsLeft, EventsNotKept, EventsRefused, EventsTakenUp};
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::outbound::is_loopback;
+use crate::store::{Store, StoreError};
 use crate::telemetry::emit;
 use crate::threads;
 use crate::upstream::Backoff;
@@ -21,18 +22,28 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
+use serde::de::IgnoredAny;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 /// `t=<Unix seconds>,v1=<hex of HMAC-SHA256 over "<Unix seconds>.<body>">`.
 const SIGNATURE: HeaderName = HeaderName::from_static("x-aether-signature");
 
 /// Between two looks at whether the queue is empty when the hub stops.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
+
+/// What comes within this time is written down together.
+const KEEP_PAUSE: Duration = Duration::from_millis(500);
+
+/// Between two tries to read or write what is kept.
+const KEEP_RETRY: Duration = Duration::from_secs(2);
+
+/// Time for the last write, when the hub stops.
+const KEEP_STOP_MAX: Duration = Duration::from_secs(1);
 
 /// Where events are posted, and how they wait for it.
 pub struct CourierSettings<'a> {
@@ -41,6 +52,24 @@ pub struct CourierSettings<'a> {
     /// Empty: requests are not signed.
     pub secret: &'a Secret,
     pub static_headers: &'a BTreeMap<String, Secret>,
+    /// `None`: what waits ends with the process.
+    pub keep: Option<Keep>,
+}
+
+/// Where what waits outlives the process: one value of the store, an event a line. It is never longer than the queue may be.
+#[derive(Clone)]
+pub struct Keep {
+    pub store: Arc<dyn Store>,
+    pub key: &'static str,
+}
+
+/// What of the queue is written down.
+#[derive(Default)]
+struct Noted {
+    /// Whether what an earlier run has left is part of the queue.
+    has_read: bool,
+    /// The queue's changes up to which it is written.
+    changes: u64,
 }
 
 /// How events wait.
@@ -84,6 +113,8 @@ struct Queue {
     bytes: usize,
     /// So many at the head are on their way, and stay until they have arrived.
     sending: usize,
+    /// Counts them, so that what has not changed is not written again.
+    changes: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +129,20 @@ impl Queue {
     fn push(&mut self, event: Bytes, bounds: Bounds) -> usize {
         self.bytes += event.len();
         self.events.push_back(event);
+        self.trim(bounds)
+    }
+
+    /// What an earlier run has left is older than what came since, but for what is on its way already. How many were dropped for it.
+    fn take_up(&mut self, left: Vec<Bytes>, bounds: Bounds) -> usize {
+        self.bytes += left.iter().map(Bytes::len).sum::<usize>();
+        let newer = self.events.split_off(self.sending);
+        self.events.extend(left);
+        self.events.extend(newer);
+        self.trim(bounds)
+    }
+
+    fn trim(&mut self, bounds: Bounds) -> usize {
+        self.changes += 1;
         let mut dropped = 0;
         while (self.events.len() > bounds.events || self.bytes > bounds.bytes)
             && let Some(event) = self.events.remove(self.sending)
@@ -116,6 +161,7 @@ impl Queue {
 
     /// Those that were on their way have arrived; how many they are.
     fn arrived(&mut self) -> usize {
+        self.changes += 1;
         let arrived = std::mem::take(&mut self.sending);
         self.bytes -= self.events.drain(..arrived).map(|event| event.len()).sum::<usize>();
         if self.events.is_empty() {
@@ -132,6 +178,10 @@ pub struct Courier {
     wanted: Notify,
     is_ending: AtomicBool,
     thread: Arbiter,
+    keep: Option<Keep>,
+    /// Held while the store is read or written, so that nothing older is written over something newer.
+    noted: AsyncMutex<Noted>,
+    changed: Notify,
 }
 
 /// How events are posted.
@@ -164,11 +214,11 @@ impl Courier {
             url,
             clock: clock.clone(),
         };
-        Ok(Some(Self::with(settings.waiting, Arc::new(post))))
+        Ok(Some(Self::with(settings.waiting, Arc::new(post), settings.keep.clone())))
     }
 
     /// Has events carried by `carrier`.
-    pub fn with(waiting: Waiting, carrier: Arc<dyn Carrier>) -> Arc<Self> {
+    pub fn with(waiting: Waiting, carrier: Arc<dyn Carrier>, keep: Option<Keep>) -> Arc<Self> {
         let courier = Arc::new(Self {
             bounds: Bounds { events: waiting.events_max, bytes: waiting.bytes_max, batch: waiting.batch_max },
             waiting,
@@ -176,7 +226,13 @@ impl Courier {
             wanted: Notify::new(),
             is_ending: AtomicBool::new(false),
             thread: threads::arbiter("events"),
+            keep,
+            noted: AsyncMutex::default(),
+            changed: Notify::new(),
         });
+        if courier.keep.is_some() {
+            courier.thread.spawn(Arc::clone(&courier).note());
+        }
         let sending = Arc::clone(&courier);
         courier.thread.spawn(async move {
             // A task that panicked gives its join handle an error; what it had on its way is still in the queue.
@@ -194,6 +250,7 @@ impl Courier {
             emit(EventsDropped { count: dropped, path: self.waiting.path });
         }
         self.wanted.notify_one();
+        self.changed.notify_one();
     }
 
     /// Events that the other side has not got yet.
@@ -201,7 +258,8 @@ impl Courier {
         self.queue.lock().events.len()
     }
 
-    /// The hub stops: what waits is told as far as `deadline` allows, and what is left is counted.
+    /// The hub stops: what waits is told as far as `deadline` allows. What is left is written down for the next run; where that cannot be, it is lost, counted
+    /// and said.
     pub async fn close(&self, deadline: Duration) {
         self.is_ending.store(true, Ordering::Release);
         self.wanted.notify_one();
@@ -211,11 +269,68 @@ impl Courier {
             }
         };
         let _ = tokio::time::timeout(deadline, told).await;
-        let left = self.waiting();
-        if left > 0 {
-            emit(EventsLeft { count: left });
-        }
         self.thread.stop();
+        let (count, path) = (self.waiting(), self.waiting.path);
+        let is_kept = match &self.keep {
+            Some(keep) => tokio::time::timeout(KEEP_STOP_MAX, self.write_down(keep)).await.is_ok_and(|written| written.is_ok()),
+            None => false,
+        };
+        match count {
+            0 => {}
+            _ if is_kept => emit(EventsKept { count, path }),
+            _ => emit(EventsLeft { count, path }),
+        }
+    }
+
+    // === What outlives the process ===
+
+    /// Writes down what waits, for as long as the process lives.
+    async fn note(self: Arc<Self>) {
+        let Some(keep) = &self.keep else { return };
+        loop {
+            let mut has_failed = false;
+            while let Err(error) = self.write_down(keep).await {
+                if !std::mem::replace(&mut has_failed, true) {
+                    emit(EventsNotKept { path: self.waiting.path, why: &error });
+                }
+                tokio::time::sleep(KEEP_RETRY).await;
+            }
+            self.changed.notified().await;
+            tokio::time::sleep(KEEP_PAUSE).await;
+        }
+    }
+
+    /// Takes up what an earlier run has left, before it is written over; then writes what waits, if that is not what was written last.
+    async fn write_down(&self, keep: &Keep) -> Result<(), StoreError> {
+        let mut noted = self.noted.lock().await;
+        if !noted.has_read {
+            let left: Vec<Bytes> = keep.store.value(keep.key).await?.map(lines).unwrap_or_default();
+            noted.has_read = true;
+            self.take_up(left);
+        }
+        let (changes, text) = {
+            let queue = self.queue.lock();
+            if queue.changes == noted.changes {
+                return Ok(());
+            }
+            (queue.changes, text_of(&queue.events))
+        };
+        keep.store.put_value(keep.key, text).await?;
+        noted.changes = changes;
+        Ok(())
+    }
+
+    fn take_up(&self, left: Vec<Bytes>) {
+        let (path, count) = (self.waiting.path, left.len());
+        if count == 0 {
+            return;
+        }
+        let dropped = self.queue.lock().take_up(left, self.bounds);
+        emit(EventsTakenUp { count, path });
+        if dropped > 0 {
+            emit(EventsDropped { count: dropped, path });
+        }
+        self.wanted.notify_one();
     }
 
     /// Tells, for as long as the process lives.
@@ -239,12 +354,12 @@ impl Courier {
             let carried = tokio::time::timeout(timeout, carrier.carry(&batch)).await;
             match carried.unwrap_or_else(|_| Err(Uncarried::Again(format!("no answer in {} ms", timeout.as_millis())))) {
                 Ok(()) => {
-                    let count = self.queue.lock().arrived();
+                    let count = self.arrived();
                     emit(EventsDelivered { count, url: carrier.shown(), had_failed: std::mem::take(&mut has_failed) });
                     waits.reset();
                 }
                 Err(Uncarried::Refused(why)) => {
-                    let count = self.queue.lock().arrived();
+                    let count = self.arrived();
                     emit(EventsRefused { count, path, url: carrier.shown(), why: &why });
                     has_failed = false;
                     waits.reset();
@@ -261,6 +376,12 @@ impl Courier {
                 }
             }
         }
+    }
+
+    fn arrived(&self) -> usize {
+        let count = self.queue.lock().arrived();
+        self.changed.notify_one();
+        count
     }
 
     /// Ready when the hub begins to stop; never, when that has begun already.
@@ -294,6 +415,22 @@ impl Carrier for Post {
         let answer = self.client.post(self.url.clone()).headers(headers).body(body).send().await.map_err(told)?;
         if answer.status().is_success() { Ok(()) } else { Err(Uncarried::Again(format!("it answers {}", answer.status().as_u16()))) }
     }
+}
+
+/// What is kept: JSON as this program writes it has no line's end within.
+fn text_of(events: &VecDeque<Bytes>) -> Bytes {
+    let mut text = Vec::with_capacity(events.iter().map(|event| event.len() + 1).sum());
+    for event in events {
+        text.extend_from_slice(event);
+        text.push(b'\n');
+    }
+    text.into()
+}
+
+/// The events of it. What is no event would stand in the way of all behind it, and is left out.
+fn lines(text: Bytes) -> Vec<Bytes> {
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| serde_json::from_slice::<IgnoredAny>(line).is_ok());
+    lines.map(|line| text.slice_ref(line)).collect()
 }
 
 /// The body of a request.
@@ -355,6 +492,91 @@ mod tests {
         assert_eq!((queue.arrived(), queue.bytes), (1, 0));
         assert_eq!(queue.push(Bytes::from(vec![b'1'; 101]), BOUNDS), 1);
         assert_eq!((queue.events.len(), queue.bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_an_earlier_run_has_left_goes_first_and_within_the_same_bounds() {
+        let mut queue = Queue::default();
+        queue.push(event("8"), BOUNDS);
+        queue.batch(BOUNDS);
+        queue.push(event("9"), BOUNDS);
+        assert_eq!(queue.take_up(lines(Bytes::from_static(b"1\n\n{\"a\":\n2\n")), BOUNDS), 1, "three may wait, and 8 is on its way");
+        assert_eq!(text_of(&queue.events), "8\n2\n9\n");
+        assert_eq!((queue.arrived(), queue.bytes), (1, 2));
+        assert_eq!(lines(text_of(&queue.events)), ["2", "9"]);
+        assert_eq!(lines(Bytes::new()), Vec::<Bytes>::new());
+    }
+
+    /// Takes nothing as long as it is told so, and remembers what it took.
+    #[derive(Default)]
+    struct Door {
+        is_open: AtomicBool,
+        taken: Mutex<Vec<Bytes>>,
+    }
+
+    #[async_trait]
+    impl Carrier for Door {
+        fn shown(&self) -> &str {
+            "a door"
+        }
+
+        async fn carry(&self, events: &[Bytes]) -> Result<(), Uncarried> {
+            if !self.is_open.load(Ordering::Acquire) {
+                return Err(Uncarried::Again("closed".to_string()));
+            }
+            self.taken.lock().extend_from_slice(events);
+            Ok(())
+        }
+    }
+
+    fn courier(door: &Arc<Door>, store: &Arc<dyn Store>) -> Arc<Courier> {
+        let waiting = Waiting {
+            path: "a test",
+            timeout: Duration::from_secs(1),
+            retry_initial: Duration::from_millis(10),
+            retry_max: Duration::from_millis(10),
+            events_max: 10,
+            bytes_max: 1_000,
+            batch_max: 10,
+            gather: Duration::ZERO,
+        };
+        Courier::with(waiting, Arc::clone(door) as Arc<dyn Carrier>, Some(Keep { store: Arc::clone(store), key: "a-test" }))
+    }
+
+    async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
+        let told = async {
+            while !is().await {
+                tokio::time::sleep(DRAIN_POLL).await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(20), told).await.is_ok(), "{what}");
+    }
+
+    #[actix_rt::test]
+    async fn what_waits_outlives_a_stop_and_a_crash_and_is_forgotten_when_it_has_arrived() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = crate::store::open(&crate::config::StoreConfig::default(), folder.path()).await.unwrap();
+        let kept = async || store.value("a-test").await.unwrap().unwrap_or_default();
+        let door = Arc::new(Door::default());
+        let first = courier(&door, &store);
+        first.take(event("1"));
+        // A crash may come any moment from now on.
+        until("the first is written down", async || kept().await == "1\n").await;
+        first.take(event("2"));
+        first.close(Duration::ZERO).await;
+        assert_eq!(kept().await, "1\n2\n", "the last moment's too");
+
+        let second = courier(&door, &store);
+        second.take(event("3"));
+        until("all wait again", async || second.waiting() == 3).await;
+        door.is_open.store(true, Ordering::Release);
+        until("nothing waits", async || second.waiting() == 0).await;
+        until("nothing is kept", async || kept().await.is_empty()).await;
+        second.close(Duration::ZERO).await;
+        let mut taken = door.taken.lock().clone();
+        taken.sort();
+        assert_eq!(taken, ["1", "2", "3"], "each once");
+        store.close().await.unwrap();
     }
 
     #[test]

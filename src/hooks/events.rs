@@ -84,6 +84,7 @@ impl Events {
             endpoint: &config.endpoint,
             secret: &config.secret,
             static_headers: &config.static_headers,
+            keep: None,
         };
         let courier = Courier::start(&settings, clock)?;
         Ok(courier.map(|courier| Arc::new(Self { kinds: config.types.clone(), node: node.to_string(), clock: clock.clone(), courier })))

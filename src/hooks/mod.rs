@@ -13,7 +13,7 @@ mod report;
 pub mod wire;
 
 pub use backend::{Asker, Failure, Kind, Outcome, PassedHeaders, told};
-pub use courier::{Carrier, Courier, CourierSettings, Uncarried, Waiting};
+pub use courier::{Carrier, Courier, CourierSettings, Keep, Uncarried, Waiting};
 pub use events::{Events, Happened};
 pub use wire::{Accepted, Admitted, Allowed, Heard, Question, Refused, Renewed};
 

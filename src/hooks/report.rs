@@ -33,7 +33,7 @@ static EVENTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let opts = Opts::new("aether_hook_events_total", "Events that the application was to be told, by what became of them.");
     let family = IntCounterVec::new(opts, &["result"]).expect("names of metrics are written well");
     prometheus::register(Box::new(family.clone())).expect("each metric is registered once");
-    ["delivered", "dropped", "left", "refused"].into_iter().for_each(|result| drop(family.with_label_values(&[result])));
+    ["delivered", "dropped", "kept", "left", "refused"].into_iter().for_each(|result| drop(family.with_label_values(&[result])));
     family
 });
 static EVENT_REQUESTS_FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
@@ -103,14 +103,53 @@ impl Event for EventsDropped {
     }
 }
 
-/// The hub stops with events that the application has not got.
+/// The hub stops with events that the other side has not got, and they are lost.
 pub struct EventsLeft {
     pub count: usize,
+    /// Whose events, as the configuration names it.
+    pub path: &'static str,
 }
 impl Event for EventsLeft {
     fn emit(self) {
-        log::warn!("{} events were not told before the hub stopped", self.count);
+        log::warn!("{} events of {} were not told before the hub stopped, and are lost", self.count, self.path);
         EVENTS.with_label_values(&["left"]).inc_by(self.count as u64);
+    }
+}
+
+/// The hub stops with events that the other side has not got. They are in the store.
+pub struct EventsKept {
+    pub count: usize,
+    /// Whose events, as the configuration names it.
+    pub path: &'static str,
+}
+impl Event for EventsKept {
+    fn emit(self) {
+        log::info!("{} events of {} were not told before the hub stopped; they will be when it runs again", self.count, self.path);
+        EVENTS.with_label_values(&["kept"]).inc_by(self.count as u64);
+    }
+}
+
+/// What an earlier run has left waits to be told.
+pub struct EventsTakenUp {
+    pub count: usize,
+    /// Whose events, as the configuration names it.
+    pub path: &'static str,
+}
+impl Event for EventsTakenUp {
+    fn emit(self) {
+        log::info!("{} events of {} are left from before the hub started, and are told now", self.count, self.path);
+    }
+}
+
+/// What waits could not be read from the store, or written to it. It is tried again, and told all the same.
+pub struct EventsNotKept<'a> {
+    /// Whose events, as the configuration names it.
+    pub path: &'static str,
+    pub why: &'a dyn std::fmt::Display,
+}
+impl Event for EventsNotKept<'_> {
+    fn emit(self) {
+        log::warn!("events of {} that wait would not outlive the hub: {}", self.path, self.why);
     }
 }
 

@@ -1,20 +1,25 @@
 //! Letters to people: alerts and reports by e-mail, over SMTP (RFC 5321).
 //!
 //! Called by couriers, which queue, gather, repeat and give up; here one letter is written and handed over. One connection a letter: they are few,
-//! and a connection that the server has closed meanwhile would cost a failure each time. Deliberately absent: reading mail, signing (the server's
+//! and a connection that the server has closed meanwhile would cost a failure each time. A server that refuses a letter for good may mean one of those whom it
+//! is for: it is then handed over for each alone, so that a wrong address costs nobody else his letters. Deliberately absent: reading mail, signing (the server's
 //! work), any text of a server's answer to a password.
 
 use crate::clock::Clock;
 use crate::document::clean;
 use crate::hooks::{Carrier, Uncarried};
+use crate::telemetry::emit;
+use crate::telemetry::mail::RecipientRefused;
 use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
+use lettre::address::{Address, Envelope};
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Mailboxes, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use parking_lot::Mutex;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
@@ -82,6 +87,16 @@ pub struct Mailer {
     to: Mailboxes,
     clock: Clock,
     write: Box<Writer>,
+    settled: Mutex<Settled>,
+}
+
+/// Who need not be asked about a letter again, where it is handed over for each alone.
+#[derive(Default)]
+struct Settled {
+    id: String,
+    /// Those who have it, and those for whom it was refused for good.
+    addresses: Vec<Address>,
+    taken: usize,
 }
 
 impl Mailer {
@@ -111,7 +126,50 @@ impl Mailer {
             to: to.iter().map(|address| mailbox(address)).collect::<Result<Vec<_>, _>>()?.into_iter().collect(),
             clock: clock.clone(),
             write,
+            settled: Mutex::default(),
         })
+    }
+
+    /// One attempt to hand a letter over for each alone, but for those about whom that is settled.
+    async fn carry_apart(&self, id: &str, message: &Message) -> Result<(), Uncarried> {
+        let bytes = message.formatted();
+        let envelope = message.envelope();
+        let (mut refused, mut again) = (None, None);
+        for address in envelope.to() {
+            {
+                let mut settled = self.settled.lock();
+                if settled.id != id {
+                    *settled = Settled { id: id.to_string(), ..Settled::default() };
+                }
+                if settled.addresses.contains(address) {
+                    continue;
+                }
+            }
+            let alone = Envelope::new(envelope.from().cloned(), vec![address.clone()]).map_err(|error| Uncarried::Refused(error.to_string()))?;
+            let is_taken = match self.transport.send_raw(&alone, &bytes).await.map_err(|error| why(&error)) {
+                Ok(_) => true,
+                Err(Uncarried::Refused(why)) => {
+                    emit(RecipientRefused { server: &self.shown, address: address.as_ref(), why: &why });
+                    refused = Some(why);
+                    false
+                }
+                Err(Uncarried::Again(why)) => {
+                    again = Some(why);
+                    continue;
+                }
+            };
+            let mut settled = self.settled.lock();
+            settled.addresses.push(address.clone());
+            settled.taken += usize::from(is_taken);
+        }
+        if let Some(why) = again {
+            return Err(Uncarried::Again(why));
+        }
+        let settled = std::mem::take(&mut *self.settled.lock());
+        match refused {
+            Some(why) if settled.taken == 0 => Err(Uncarried::Refused(why)),
+            _ => Ok(()),
+        }
     }
 
     fn message(&self, letter: &Letter, id: &str) -> Result<Message, lettre::error::Error> {
@@ -140,8 +198,16 @@ impl Carrier for Mailer {
 
     async fn carry(&self, events: &[Bytes]) -> Result<(), Uncarried> {
         let Some(letter) = (self.write)(events) else { return Ok(()) };
-        let message = self.message(&letter, &id_of(events)).map_err(|error| Uncarried::Refused(error.to_string()))?;
-        self.transport.send(message).await.map(drop).map_err(|error| why(&error))
+        let id = id_of(events);
+        let message = self.message(&letter, &id).map_err(|error| Uncarried::Refused(error.to_string()))?;
+        let has_begun = self.settled.lock().id == id;
+        if has_begun {
+            return self.carry_apart(&id, &message).await;
+        }
+        match self.transport.send_raw(message.envelope(), &message.formatted()).await.map_err(|error| why(&error)) {
+            Err(Uncarried::Refused(_)) if message.envelope().to().len() > 1 => self.carry_apart(&id, &message).await,
+            carried => carried.map(drop),
+        }
     }
 }
 

@@ -22,6 +22,7 @@ pub mod history;
 pub mod http;
 pub mod latency;
 pub mod logs;
+pub mod mail;
 pub mod mercure;
 pub mod metrics;
 pub mod sessions;
@@ -71,6 +72,7 @@ pub fn show_from_the_start() {
     history::show();
     http::show();
     latency::show();
+    mail::show();
     metrics::show();
     sessions::show();
     store::show();

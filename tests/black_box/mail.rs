@@ -110,3 +110,67 @@ async fn a_wrong_password_and_a_server_that_says_nothing_are_told_and_hold_up_no
     }
     assert_eq!(server.letters(), Vec::<Value>::new());
 }
+
+/// A rule about what there always is, so that it fires once, whoever comes and goes.
+fn constant(value: f64) -> Value {
+    json!({ "rule": { "name": "constant", "metric": "threads", "condition": "above", "value": value, "severity": "info", "title": "It runs" } })
+}
+
+/// The mail server is away for longer than the hub runs: the next run sends what the one before could not.
+#[tokio::test]
+async fn a_letter_that_waits_outlives_the_hub() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    write_authority(directory.path(), "localhost");
+    let port = free_port();
+    let configured = config(port, directory.path(), json!({}));
+    let hub = Hub::start(configured.clone()).await;
+    let mut person = operator(&hub).await;
+    done(&mut person, "admin.alerts.set_rule", constant(0.0)).await;
+    logged(&hub, &format!("smtp://localhost:{port} does not take events")).await;
+    person.leave().await;
+    let hub = hub.again(configured).await;
+    logged(&hub, "1 events of email are left from before the hub started").await;
+    let server = MailServer::start(port, directory.path());
+    let letter = letters(&server, 1).await.remove(0);
+    assert!(letter["subject"].as_str().is_some_and(|subject| subject.contains("firing: It runs")), "{letter}");
+    let mut person = operator(&hub).await;
+    done(&mut person, "admin.alerts.set_rule", constant(100_000.0)).await;
+    let all = letters(&server, 2).await;
+    assert!(all[1]["subject"].as_str().is_some_and(|subject| subject.contains("resolved: It runs")), "{all:?}");
+    assert_eq!(all.len(), 2, "each came once: {all:?}");
+    person.leave().await;
+}
+
+/// TLS from the first byte. Whom the server does not know gets nothing, and keeps it from nobody else; what it wants for nobody is given up.
+#[tokio::test]
+async fn what_is_refused_for_good_is_said_counted_and_not_tried_again() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    write_authority(directory.path(), "localhost");
+    let port = free_port();
+    let server = MailServer::start_with_tls(port, directory.path());
+    let (known, unknown) = ("one@example.org", "nobody@example.org");
+    for (to, taken) in [(json!([unknown, known]), 1), (json!([unknown]), 0)] {
+        let mut configured = config(port, directory.path(), json!({ "tls": "tls" }));
+        configured["alerts"]["email"]["to"] = to;
+        let hub = Hub::start(configured).await;
+        let mut operator = operator(&hub).await;
+        let before = server.letters().len();
+        done(&mut operator, "admin.alerts.set_rule", constant(0.0)).await;
+        logged(&hub, "550").await;
+        // What comes after it is carried: nothing is in the way.
+        done(&mut operator, "admin.alerts.set_rule", constant(100_000.0)).await;
+        let result = if taken == 0 { "refused" } else { "delivered" };
+        eventually("the end of both", async || match hub.metric("aether_hook_events_total", &format!("result=\"{result}\"")).await {
+            2.0 => Ok(()),
+            other => Err(format!("{other} {result}\n{}", hub.log())),
+        })
+        .await;
+        let came: Vec<_> = letters(&server, before + 2 * taken).await.split_off(before);
+        assert!(came.len() == 2 * taken && came.iter().all(|letter| letter["to"] == json!([known]) && letter["is_tls"] == true), "{came:?}");
+        assert_eq!(hub.metric("aether_mail_recipients_refused_total", "").await, 2.0 * taken as f64);
+        assert_eq!(hub.metric("aether_hook_event_requests_failed_total", "").await, 0.0, "nothing is tried again");
+        let says = if taken == 0 { "refuses 1 events of email for good" } else { "refuses letters for nobody@example.org for good" };
+        assert_eq!(hub.log().matches(says).count(), 2, "{}", hub.log());
+        operator.leave().await;
+    }
+}

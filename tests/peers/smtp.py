@@ -1,6 +1,6 @@
-"""A mail server for the tests: STARTTLS and AUTH are demanded, and every letter is one line of JSON on standard output.
+"""A mail server for the tests: TLS and AUTH are demanded, and every letter is one line of JSON on standard output.
 
-Arguments: port, certificate, key, user, password. Says "ready" when it answers, and ends when its input is closed.
+Arguments: "starttls" or "tls" (from the first byte), port, certificate, key, user, password. It knows nobody@example.org not. Says "ready" when it answers, and ends when its input is closed.
 """
 
 import email
@@ -12,7 +12,7 @@ import sys
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
-PORT, CERTIFICATE, KEY, USER, PASSWORD = sys.argv[1:]
+TLS, PORT, CERTIFICATE, KEY, USER, PASSWORD = sys.argv[1:]
 
 
 def say(line):
@@ -20,13 +20,19 @@ def say(line):
 
 
 class Letters:
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address == "nobody@example.org":
+            return "550 5.1.1 nobody of that name is here"
+        envelope.rcpt_tos.append(address)
+        return "250 known"
+
     async def handle_DATA(self, server, session, envelope):
         letter = email.message_from_bytes(envelope.content, policy=email.policy.default)
         parts = {part.get_content_type(): part.get_content() for part in letter.walk() if not part.is_multipart()}
         told = {
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
-            "is_tls": session.ssl is not None,
+            "is_tls": server.transport.get_extra_info("ssl_object") is not None,
             "user": session.auth_data,
             "names": letter.keys(),
             "subject": letter["Subject"],
@@ -48,10 +54,10 @@ server = Controller(
     Letters(),
     hostname="127.0.0.1",
     port=int(PORT),
-    tls_context=context,
-    require_starttls=True,
     auth_required=True,
     authenticator=authenticate,
+    # It does not see for itself that TLS is there from the first byte.
+    **({"ssl_context": context, "auth_require_tls": False} if TLS == "tls" else {"tls_context": context, "require_starttls": True}),
 )
 server.start()
 say("ready")

@@ -19,6 +19,15 @@ pub struct MailServer {
 impl MailServer {
     /// Starts it with the pair `cert.pem` and `key.pem` of a folder.
     pub fn start(port: u16, directory: &Path) -> Self {
+        Self::launch("starttls", port, directory)
+    }
+
+    /// The same, with TLS from the first byte.
+    pub fn start_with_tls(port: u16, directory: &Path) -> Self {
+        Self::launch("tls", port, directory)
+    }
+
+    fn launch(tls: &str, port: u16, directory: &Path) -> Self {
         let Some(program) = std::env::var_os("SECANTUSD") else {
             panic!(
                 "SECANTUSD must name a program of the Python environment of the tests, as it does under `make test`; by hand: \
@@ -30,6 +39,7 @@ impl MailServer {
         command
             .args(["-W", "ignore"])
             .arg(script)
+            .arg(tls)
             .arg(port.to_string())
             .arg(directory.join("cert.pem"))
             .arg(directory.join("key.pem"))

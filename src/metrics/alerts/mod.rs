@@ -328,6 +328,8 @@ impl Alerts {
             })
             .map(|(key, _)| key.clone())
             .collect();
+        // When it was told last is known after a restart, too.
+        self.version += u64::from(!due.is_empty());
         due.into_iter().filter_map(|key| self.tell(&key, What::Repeated, wall_ms)).collect()
     }
 
