@@ -3,6 +3,7 @@
 #[cfg(feature = "test-hooks")]
 use crate::healing::panic_in;
 use crate::slow::deaf;
+use crate::stores::Secantus;
 use crate::support::operators::{ask, done};
 use crate::support::token::token;
 use crate::support::{API_KEY, Client, Codec, Feed, Hub, eventually, many, merged, request};
@@ -94,7 +95,12 @@ async fn the_feeds_are_shown_to_those_who_follow_them() {
 
 #[tokio::test]
 async fn what_was_measured_is_there_after_a_restart() {
-    let hub = hub(json!({})).await;
+    measurements(json!({})).await;
+}
+
+/// What was measured is answered for, and is there after a restart.
+async fn measurements(store: Value) -> Hub {
+    let hub = hub(store.clone()).await;
     let history = json!({ "metrics": ["sessions.open", "process.cpu"], "step_ms": 1000 });
     let mut viewer = person(&hub, "viewer").await;
     let known = |answer: &Value| -> Vec<f64> {
@@ -107,7 +113,7 @@ async fn what_was_measured_is_there_after_a_restart() {
     })
     .await;
     viewer.leave().await;
-    let hub = hub.again(config(json!({ "metrics": { "interval": "1m" } }))).await;
+    let hub = hub.again(config(merged(store, json!({ "metrics": { "interval": "1m" } })))).await;
     let mut viewer = person(&hub, "viewer").await;
     let answer = done(&mut viewer, "admin.metrics.history", history.clone()).await;
     assert!(known(&answer).contains(&1.0), "the new hub has measured nothing yet: {answer}");
@@ -121,12 +127,17 @@ async fn what_was_measured_is_there_after_a_restart() {
         assert!(code == 107 && message.contains(says), "{arguments}: {code} {message}");
     }
     viewer.leave().await;
+    hub
+}
+
+#[tokio::test]
+async fn reports_are_made_shown_and_kept() {
+    reports(json!({})).await;
 }
 
 /// The same report by command, by the server API, as a page, and after a restart.
-#[tokio::test]
-async fn reports_are_made_shown_and_kept() {
-    let hub = hub(json!({})).await;
+async fn reports(store: Value) -> Hub {
+    let hub = hub(store.clone()).await;
     let mut operator = person(&hub, "operator").await;
     let mut viewer = person(&hub, "viewer").await;
     let day = json!({ "period": "day" });
@@ -148,11 +159,12 @@ async fn reports_are_made_shown_and_kept() {
     assert!(page.head.header("content-security-policy").is_some_and(|policy| policy.starts_with("default-src 'none'")));
     operator.leave().await;
     viewer.leave().await;
-    let hub = hub.again(config(json!({}))).await;
+    let hub = hub.again(config(store)).await;
     let mut viewer = person(&hub, "viewer").await;
     let listed = done(&mut viewer, "admin.reports.list", json!({})).await["reports"].clone();
     assert_eq!((listed.as_array().map(Vec::len), &listed[0]["from"]), (Some(1), &report["from"]), "{listed}");
     viewer.leave().await;
+    hub
 }
 
 /// What was measured, for programs of others, and what Prometheus reads, for those who may.
@@ -435,7 +447,12 @@ async fn a_feed_and_a_store_that_go_away_are_named_in_time_and_are_well_again() 
 
 #[tokio::test]
 async fn rules_are_tried_set_and_kept_over_a_restart() {
-    let hub = hub(json!({})).await;
+    rules_and_alerts(json!({})).await;
+}
+
+/// Rules are tried and set, and are there after a restart, as is what they found.
+async fn rules_and_alerts(store: Value) -> Hub {
+    let hub = hub(store.clone()).await;
     let mut operator = person(&hub, "operator").await;
     operator.subscribe("$admin:alerts").await;
     let rule = |value: f64| json!({ "name": "somebody", "metric": "sessions.open", "condition": "above", "value": value, "severity": "info", "title": "Somebody is here" });
@@ -462,7 +479,7 @@ async fn rules_are_tried_set_and_kept_over_a_restart() {
     let alert = notice(&mut operator, "somebody", "firing").await;
     operator.leave().await;
 
-    let hub = hub.again(config(json!({}))).await;
+    let hub = hub.again(config(store)).await;
     let mut operator = person(&hub, "operator").await;
     eventually("what was known before", async || {
         let history = done(&mut operator, "admin.alerts.history", json!({})).await;
@@ -480,6 +497,7 @@ async fn rules_are_tried_set_and_kept_over_a_restart() {
     assert_eq!((&own["is_default"], &own["value"]), (&json!(false), &json!(0.0)), "{own}");
     done(&mut operator, "admin.alerts.remove_rule", json!({ "rule": "somebody" })).await;
     operator.leave().await;
+    hub
 }
 
 /// What the files for Prometheus and Grafana ask for is what a running hub has.
@@ -506,6 +524,19 @@ async fn the_files_for_prometheus_and_grafana_name_what_there_is() {
 
 /// A promise that a few seconds can break: those that are usual leave minutes of a month.
 const STRICT: f64 = 0.999_999_99;
+/// What the hub knows of itself is kept by a server of MongoDB's protocol as by a file.
+#[tokio::test]
+async fn what_is_measured_found_and_reported_is_kept_on_mongodb_too() {
+    let server = Secantus::start().await;
+    let store = |database: &str| json!({ "store": { "type": "mongodb", "mongodb": { "uri": server.uri(), "database": database } } });
+    let (measured, ruled, reported) = tokio::join!(measurements(store("measured")), rules_and_alerts(store("ruled")), reports(store("reported")));
+    for mut hub in [measured, ruled, reported] {
+        // The driver's pool is as large as it was ever needed, so that descriptors are not compared at the end.
+        hub.terminate();
+        let status = hub.exit().await;
+        assert!(status.success(), "{status}");
+    }
+}
 
 /// The hub's own rules with another time until they fire, so that a test need not wait for it.
 async fn shorten(operator: &mut Client, names: &[&str], for_ms: u64) {

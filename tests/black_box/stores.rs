@@ -3,7 +3,7 @@
 use crate::support::operators::{ask, done, records};
 use crate::support::token::token;
 use crate::support::{Canaries, Codec, Hub, eventually, merged, request};
-use secantus::Secantus;
+pub use secantus::Secantus;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::Stdio;

@@ -59,7 +59,7 @@ fn courier(bag: &Arc<Bag>) -> Arc<Courier> {
         batch_max: 1,
         gather: Duration::ZERO,
     };
-    Courier::with(waiting, Arc::clone(bag) as _)
+    Courier::with(waiting, Arc::clone(bag) as _, None)
 }
 
 /// A hub on this folder, with the fixture's clock. What it sends by e-mail comes into the bag.
