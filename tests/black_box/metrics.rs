@@ -524,6 +524,7 @@ async fn the_files_for_prometheus_and_grafana_name_what_there_is() {
 
 /// A promise that a few seconds can break: those that are usual leave minutes of a month.
 const STRICT: f64 = 0.999_999_99;
+
 /// What the hub knows of itself is kept by a server of MongoDB's protocol as by a file.
 #[tokio::test]
 async fn what_is_measured_found_and_reported_is_kept_on_mongodb_too() {
