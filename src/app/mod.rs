@@ -448,7 +448,10 @@ impl House {
             live,
             login: login.map(Arc::new),
             pages: Pages::new(&settings::pages(config)),
-            mercure: mercure.clone().map(|hub| settings::mercure_endpoints(config, hub, &publisher, &limits, &clock)).transpose()?,
+            mercure: mercure
+                .clone()
+                .map(|hub| settings::mercure_endpoints(config, hub, &publisher, accounts.clone(), &limits, &clock))
+                .transpose()?,
             api: (!config.http_api.disabled).then(|| Arc::new(api)),
             readiness: readiness.clone(),
             state: state.clone(),

@@ -1,7 +1,7 @@
 //! From the configuration, as people write it, to the settings of each room, as it uses them.
 
 use crate::admin::audit::AuditSettings;
-use crate::auth::accounts::AccountSettings;
+use crate::auth::accounts::{AccountSettings, Accounts};
 use crate::auth::passwords::PasswordSettings;
 use crate::auth::throttle::ThrottleRules;
 use crate::auth::{
@@ -401,6 +401,7 @@ pub fn mercure_endpoints(
     config: &Config,
     hub: Arc<MercureHub>,
     publisher: &Publisher,
+    accounts: Option<Arc<Accounts>>,
     limits: &Arc<Limits>,
     clock: &Clock,
 ) -> anyhow::Result<Arc<MercureState>> {
@@ -423,6 +424,7 @@ pub fn mercure_endpoints(
         hub,
         tokens: MercureTokens::new(&tokens).context("mercure")?,
         publisher: publisher.clone(),
+        accounts,
         protocol: mercure.protocol,
         resource: mercure.resource.clone(),
         issuer: mercure.trusted_issuer.clone(),

@@ -325,6 +325,12 @@ impl Accounts {
         self.good_login(&token, place, Budget::new()).await
     }
 
+    /// A token for a connection that begins at once, for whoever has a good refresh token. Nothing is replaced by looking.
+    pub async fn connection_token(&self, token: &str, place: &Place) -> Result<String, AccountError> {
+        let (user, login) = self.whose(token, place).await?;
+        Ok(self.signed_in(&user, &login)?.token)
+    }
+
     /// Ends the login. One that has ended already is fine.
     pub async fn logout(&self, token: &str, place: &Place) -> Result<(), AccountError> {
         let (user, login) = self.whose(token, place).await?;

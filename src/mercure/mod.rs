@@ -4,8 +4,9 @@
 //! from wherever it came, is also written into one [`log`], whose order is that of the ids and cursors of this protocol. Each worker reads the log
 //! for its own subscribers ([`crowd`]).
 //!
-//! Called by the HTTP edge, and by the broker's deliveries. Deliberately absent: tokens and HTTP, and a way past the broker: only what the hub says
-//! of its own subscribers does not come from there.
+//! Called by the HTTP edge, and by the broker's deliveries. Deliberately absent: tokens and HTTP, a way past the broker (only what the hub says of its own
+//! subscribers does not come from there), and the hub's own channels: they never stand in the log, so no selector matches them. Who may watch them does
+//! so by a session, which the HTTP edge starts.
 
 pub mod crowd;
 pub mod listening;
@@ -17,7 +18,7 @@ pub mod selecting;
 pub mod subscriber;
 
 use crate::broker::{ChannelEvent, Deliver, Past, Publish, PublishError, Publisher};
-use crate::channel::{ChannelError, ChannelName, ChannelRules, Payload, Publication, Update};
+use crate::channel::{ChannelError, ChannelName, ChannelRules, Payload, Publication, Update, is_own};
 use crate::clock::{Clock, Millis};
 use crate::protocol::mercure::{EARLIEST, Generation, Presence, PublishForm, SelectorText, Topic};
 use crate::telemetry::emit;
@@ -136,6 +137,9 @@ impl MercureHub {
     /// published and some of the others have not.
     pub async fn publish(&self, publisher: &Publisher, form: PublishForm) -> Result<String, PublishError> {
         let PublishForm { topics, data, is_private, id, event_type, retry_ms } = form;
+        if let Some(own) = topics.iter().find(|topic| is_own(topic)) {
+            return Err(ChannelError::Reserved { channel: ChannelName::new(own) }.into());
+        }
         let id = id.unwrap_or_else(|| format!("urn:uuid:{}", uuid::Uuid::now_v7()));
         let (payload, is_text) = payload(data);
         let channels: Vec<ChannelName> = topics.iter().map(|topic| self.names.channel(topic, is_private)).collect();

@@ -51,7 +51,8 @@ impl From<Wire> for Transport {
             Wire::Sse => Self::Sse,
             Wire::UniWebsocket => Self::UniWebsocket,
             Wire::UniStream => Self::UniHttpStream,
-            Wire::UniSse => Self::UniSse,
+            // An event stream that its client listens to is one, whatever its events look like.
+            Wire::UniSse | Wire::Mercure => Self::UniSse,
         }
     }
 }

@@ -698,7 +698,9 @@ impl Session {
         let frame = self.wire().frame(&batch.bytes);
         batch.bytes.clear();
         drop(batch);
-        self.outbox.send(&frame);
+        if !frame.is_empty() {
+            self.outbox.send(&frame);
+        }
     }
 
     fn refuse(&mut self, id: u32, command: &'static str, error: ErrorCode) -> Step {

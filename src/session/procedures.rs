@@ -3,8 +3,8 @@
 //! Declared here and plugged in by the app, because those who answer stand behind this room. The session decides who is asking, how many
 //! calls of one connection may be under way and how long one may take; it knows no procedure and asks for no permission.
 
-use super::facts::{SessionFacts, Transport};
-use crate::auth::Role;
+use super::facts::{Peer, SessionFacts, Transport};
+use crate::auth::{ConnectionClaims, Role};
 use crate::broker::Answer;
 use crate::channel::{SessionId, UserId};
 use crate::protocol::codes::ErrorCode;
@@ -25,8 +25,8 @@ pub trait Procedures: Send + Sync {
     /// stop half-way is handed to somebody who finishes it without a listener.
     fn call(&self, caller: Caller, method: String, data: Bytes) -> Answer<Result<Bytes, CallError>>;
 
-    /// Whether `caller` may watch one of the hub's own channels. Asked at the subscribe, and again when that had to wait for the channel; called
-    /// on the caller's worker thread, and must not wait.
+    /// Whether `caller` may watch one of the hub's own channels. Asked at the subscribe, and again when that had to wait for the channel; at the
+    /// connect, of those who say there what they want to watch. Called on the caller's worker thread, and must not wait.
     fn may_watch(&self, caller: &Caller, channel: &str) -> bool;
 
     /// `caller`, who may, watches from now on. Called once, before the client is told; must not wait.
@@ -47,6 +47,19 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whoever shows `claims` as it connects: `session` is about to be one.
+    pub fn connecting(session: SessionId, peer: &Peer, claims: &ConnectionClaims) -> Self {
+        Self {
+            session,
+            user: claims.user.clone(),
+            role: claims.bearer.role,
+            login: claims.bearer.login,
+            jti: claims.bearer.jti.as_deref().map(Arc::from),
+            address: peer.address,
+            transport: peer.transport,
+        }
+    }
+
     pub(super) fn of(facts: &SessionFacts) -> Self {
         let credentials = facts.credentials();
         Self {

@@ -1,5 +1,7 @@
 //! Accounts: signing in as a browser does it, staying signed in, and what ends it.
 
+use crate::mercure::source::Source;
+use crate::support::operators::done;
 use crate::support::{Answer, Canaries, Client, Codec, Dial, Hub, eventually, request};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -403,6 +405,48 @@ async fn logging_out_closes_what_the_login_let_in() {
     assert_eq!(two.post("/auth/logout-everywhere", json!({})).await.status(), 204);
     assert_eq!((two_client.close_code().await, four_client.close_code().await), (3500, 3500));
     assert_eq!(four.signed_out().await, "logout");
+}
+
+#[tokio::test]
+async fn an_event_source_of_our_own_page_watches_the_hub_by_the_login() {
+    let mercure = json!({ "mercure": { "enabled": true, "anonymous": true }, "metrics": { "interval": "200ms", "canary_interval": "0s" } });
+    let hub = Hub::start(crate::support::merged(config(json!({})), mercure)).await;
+    add_user(&hub, "alice", "operator", json!({}));
+    add_user(&hub, "root", "admin", json!({}));
+    let mut root = connected(&hub, &Browser::new(&hub).login("root").await).await;
+    let mut alice = Browser::new(&hub);
+    alice.login("alice").await;
+    let watch = async |browser: &Browser, topic: &str, site: &[(&str, &str)]| {
+        let cookie = browser.cookie.clone().unwrap_or_default();
+        let headers: Vec<_> = [("Cookie", cookie.as_str())].into_iter().chain(site.iter().copied()).collect();
+        Source::try_open(&hub, &format!("topic={topic}"), &headers).await
+    };
+    let own = &[("Sec-Fetch-Site", "same-origin")][..];
+    let mut source = watch(&alice, "$metrics:overview", own).await.expect("it comes in");
+    assert!(source.data().await.starts_with('{'));
+    let same_host = [("Origin", &*format!("http://{}", hub.http))];
+    assert!(watch(&alice, "$metrics:overview", &same_host).await.is_ok(), "an old browser");
+    for (who, site) in [
+        ("a page of a sister domain", &[("Sec-Fetch-Site", "same-site")][..]),
+        ("a page of somebody else", &[("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")]),
+        ("the same in an old browser", &[("Origin", "https://evil.example")]),
+        ("a frame in a sandbox", &[("Origin", "null")]),
+    ] {
+        assert_eq!(watch(&alice, "$metrics:overview", site).await.err().map(|answer| answer.status()), Some(401), "{who}");
+    }
+    assert_eq!(watch(&alice, "$admin:audit", own).await.err().map(|answer| answer.status()), Some(401), "not for operators");
+    assert_eq!(watch(&Browser::new(&hub), "$metrics:overview", own).await.err().map(|answer| answer.status()), Some(401), "no cookie");
+
+    // Another role ends it, and it comes back with that one; the end of the login ends it for good.
+    done(&mut root, "admin.users.role", json!({ "user": "alice", "role": "viewer" })).await;
+    while source.next().await.is_some() {}
+    let mut source = watch(&alice, "$metrics:overview", own).await.expect("a viewer may look, too");
+    source.data().await;
+    done(&mut root, "admin.logins.end", json!({ "user": "alice" })).await;
+    while source.next().await.is_some() {}
+    assert_eq!(watch(&alice, "$metrics:overview", own).await.err().map(|answer| answer.status()), Some(401));
+    root.leave().await;
+    hub.until_empty().await;
 }
 
 #[tokio::test]

@@ -154,6 +154,38 @@ async fn a_listener_hears_its_channels() {
 }
 
 #[tokio::test]
+async fn whose_role_allows_it_listens_to_the_hub_itself() {
+    let roles = json!({ "client": { "token": { "role_claim": "role" } }, "metrics": { "interval": "200ms", "canary_interval": "0s" } });
+    let hub = Hub::start(roles).await;
+    let subs = json!({ "$metrics:overview": {}, "$admin:audit": {}, "$metrics:nothing": {}, "room:asked": {} });
+    for way in WAYS {
+        let viewer = token(&json!({ "sub": "alice", "role": "viewer" }));
+        let mut listener = Listener::open(&hub.dial(), way, &json!({ "token": viewer, "subs": subs })).await;
+        let connect = listener.push().await["connect"].clone();
+        let mut names: Vec<_> = connect["subs"].as_object().unwrap_or_else(|| panic!("{way:?}: {connect}")).keys().cloned().collect();
+        names.sort();
+        assert_eq!(names, ["$metrics:overview", "room:asked"], "{way:?}");
+        assert_eq!(listener.push().await["channel"], "room:asked", "its own coming");
+        let told = listener.push().await;
+        assert_eq!(told["channel"], "$metrics:overview", "{way:?}");
+        assert!(told["pub"]["data"]["values"].is_object(), "{told}");
+        listener.cut();
+
+        let nobody = json!({ "token": user_token("bob"), "subs": { "$metrics:overview": {}, "news:x": {} } });
+        let mut listener = Listener::open(&hub.dial(), way, &nobody).await;
+        let connect = listener.push().await["connect"].clone();
+        assert_eq!(connect["subs"].as_object().map(|subs| subs.keys().cloned().collect()), Some(vec!["news:x".to_owned()]), "{way:?}");
+        hub.publish("news:x", 1).await;
+        assert_eq!(listener.push().await["channel"], "news:x", "{way:?}: nothing of the hub came before");
+        listener.cut();
+        let listed = json!({ "token": token(&json!({ "sub": "eve", "role": "admin", "channels": ["$metrics:overview"] })) });
+        let mut listener = Listener::open(&hub.dial(), way, &listed).await;
+        assert_eq!(listener.goodbye().await["code"], 3507, "{way:?}: a list in a token opens nothing");
+        hub.until_empty().await;
+    }
+}
+
+#[tokio::test]
 async fn a_listener_recovers_what_it_missed() {
     let hub = Hub::start(json!({})).await;
     for way in WAYS {

@@ -42,6 +42,14 @@ impl Caller {
     }
 }
 
+/// The login of whoever asks by one of our own pages, or by no page at all: its refresh token, and from where. For those who give something out, and
+/// change nothing.
+pub fn login_of(request: &HttpRequest) -> Option<(String, Place)> {
+    is_ours(request.headers()).ok()?;
+    let Caller { place, cookie, .. } = Caller::of(request, false).ok()?;
+    Some((cookie?, place))
+}
+
 /// Why a request is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Foreign {
@@ -62,29 +70,37 @@ impl From<Foreign> for Refusal {
     }
 }
 
+/// The value of a header that a request has once at most.
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Foreign> {
+    let mut values = headers.get_all(name);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| Foreign::Origin),
+        // No browser sends two; something on the way would read another one than we do.
+        (Some(_), Some(_)) => Err(Foreign::Origin),
+    }
+}
+
+/// Whether one of our own pages asks, or no page at all.
+fn is_ours(headers: &HeaderMap) -> Result<(), Foreign> {
+    match (one(headers, &SEC_FETCH_SITE)?, one(headers, &ORIGIN)?) {
+        // The browser's own word, which no page can change. It holds behind a proxy that calls us by another name, too.
+        (Some(site), _) if site != "same-origin" => Err(Foreign::Origin),
+        (Some(_), _) | (None, None) => Ok(()),
+        (None, Some(origin)) => {
+            let host = one(headers, &HOST)?.unwrap_or_default();
+            if authority(origin).is_some_and(|authority| authority.eq_ignore_ascii_case(host)) { Ok(()) } else { Err(Foreign::Origin) }
+        }
+    }
+}
+
 /// Whether the request may be taken; if so, whether its cookie is for TLS alone.
 fn judge(headers: &HeaderMap, is_tls: bool, changes: bool) -> Result<bool, Foreign> {
-    let one = |name: &HeaderName| -> Result<Option<&str>, Foreign> {
-        let mut values = headers.get_all(name);
-        match (values.next(), values.next()) {
-            (None, _) => Ok(None),
-            (Some(value), None) => value.to_str().map(Some).map_err(|_| Foreign::Origin),
-            // No browser sends two; something on the way would read another one than we do.
-            (Some(_), Some(_)) => Err(Foreign::Origin),
-        }
-    };
-    let host = one(&HOST)?.unwrap_or_default();
-    let origin = one(&ORIGIN)?;
-    let site = one(&SEC_FETCH_SITE)?;
+    let host = one(headers, &HOST)?.unwrap_or_default();
+    let origin = one(headers, &ORIGIN)?;
+    one(headers, &SEC_FETCH_SITE)?;
     if changes {
-        match (site, origin) {
-            // The browser's own word, which no page can change. It holds behind a proxy that calls us by another name, too.
-            (Some(site), _) if site != "same-origin" => return Err(Foreign::Origin),
-            (Some(_), _) => {}
-            (None, Some(origin)) if authority(origin).is_none_or(|authority| !authority.eq_ignore_ascii_case(host)) => return Err(Foreign::Origin),
-            // No page at all.
-            (None, _) => {}
-        }
+        is_ours(headers)?;
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
             return Err(Foreign::NotJson);

@@ -15,7 +15,7 @@ mod sign_in;
 mod subscription_token;
 mod token;
 
-pub use caller::IsTls;
+pub use caller::{IsTls, login_of};
 
 use super::api::{Unread, read};
 use super::respond::{self, secured};

@@ -5,12 +5,14 @@
 
 mod cors;
 mod metadata;
+mod own;
 mod publish;
 mod refusal;
 mod subscribe;
 mod subscriptions;
 mod token;
 
+use crate::auth::accounts::Accounts;
 use crate::auth::{MercureTokens, OriginError, OriginRule};
 use crate::broker::Publisher;
 use crate::clock::{Clock, Millis};
@@ -34,6 +36,8 @@ pub struct MercureState {
     pub hub: Arc<MercureHub>,
     pub tokens: MercureTokens,
     pub publisher: Publisher,
+    /// Whose logins may watch the hub's own channels. `None`: the hub has no accounts.
+    pub accounts: Option<Arc<Accounts>>,
     pub protocol: Protocol,
     /// The hub's own URL, as clients know it. Empty: not known.
     pub resource: String,

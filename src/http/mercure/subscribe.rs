@@ -4,7 +4,7 @@
 //! the moment the cursor was looked up is its own, however long the rest takes.
 
 use super::subscriptions::describe;
-use super::{MercureState, Refusal, token};
+use super::{MercureState, Refusal, own, token};
 use crate::auth::{MercureRights, MercureRole};
 use crate::http::api::read;
 use crate::http::forwarded::client_address;
@@ -37,7 +37,7 @@ const CURSOR_BYTES_MAX: usize = 1_024;
 /// Of what a wire decides, nothing happens here: updates come written, and an answer ends without words.
 const WIRE: Wire = Wire::UniSse;
 
-const CONTENT_TYPE: &str = "text/event-stream";
+pub(super) const CONTENT_TYPE: &str = "text/event-stream";
 
 pub async fn answer(state: &Arc<MercureState>, request: &HttpRequest, body: web::Payload) -> Result<HttpResponse, Refusal> {
     let worker = request.app_data::<Rc<Worker>>().ok_or_else(unavailable)?;
@@ -54,6 +54,9 @@ pub async fn answer(state: &Arc<MercureState>, request: &HttpRequest, body: web:
     let address = client_address(request);
     if worker.blocks.has_address(address) {
         return Err(Refusal::new(StatusCode::FORBIDDEN, Reason::NotAllowed, "this address may not connect"));
+    }
+    if own::is_asked_for(&texts)? {
+        return own::watch(state, worker, request, generation, &texts).await;
     }
     let rights = match token::shown(state, request, &query, Some(generation))? {
         Some(shown) => Some(shown.verify(state, MercureRole::Subscriber, Some(generation))?),
@@ -76,9 +79,8 @@ pub async fn answer(state: &Arc<MercureState>, request: &HttpRequest, body: web:
     if let Some(notice) = worker.maintenance.notice() {
         return Err(Refusal::unavailable("the hub is in maintenance", notice.retry_after));
     }
-    let is_full = state.connection_limit > 0 && worker.hub.len() + state.hub.subscribers() >= state.connection_limit;
-    if is_full {
-        return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, Reason::TooMany, "there are too many connections"));
+    if state.is_full(worker) {
+        return Err(too_many());
     }
     worker.limits.connects.take(None, "", Some(address)).map_err(Refusal::too_often)?;
 
@@ -93,8 +95,7 @@ pub async fn answer(state: &Arc<MercureState>, request: &HttpRequest, body: web:
     head.extend_from_slice(&COMMENT);
     let limits = outbox_limits(state, worker);
     let left = stream::leave_http(request, WIRE, limits, state.clock.clone(), &head).await;
-    let Stream { outbox, source } =
-        left.ok_or_else(|| Refusal::new(StatusCode::TOO_MANY_REQUESTS, Reason::TooMany, "there are too many connections"))?;
+    let Stream { outbox, source } = left.ok_or_else(too_many)?;
 
     let now = state.clock.now();
     let presences = if state.has_subscriptions { presences(state, &texts, rights.as_ref()) } else { Vec::new() };
@@ -114,6 +115,17 @@ pub async fn answer(state: &Arc<MercureState>, request: &HttpRequest, body: web:
     };
     subscriber::start(&crowd(state), newcomer, presences, state.hub.listen(&texts), hangup(source, &outbox));
     Ok(stream::left())
+}
+
+pub(super) fn too_many() -> Refusal {
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, Reason::TooMany, "there are too many connections")
+}
+
+impl MercureState {
+    /// Whether there are as many clients as there may be.
+    pub(super) fn is_full(&self, worker: &Worker) -> bool {
+        self.connection_limit > 0 && worker.hub.len() + self.hub.subscribers() >= self.connection_limit
+    }
 }
 
 fn unavailable() -> Refusal {
@@ -143,7 +155,7 @@ fn cursor(request: &HttpRequest, query: &[Pair<'_>], generation: Generation) -> 
     }
 }
 
-fn headers(state: &MercureState, request: &HttpRequest, generation: Generation, told: Option<String>) -> Vec<(String, String)> {
+pub(super) fn headers(state: &MercureState, request: &HttpRequest, generation: Generation, told: Option<String>) -> Vec<(String, String)> {
     let cursor_header = if generation == Generation::Legacy { "last-event-id" } else { "mercure-last-event-id" };
     let mut headers: Vec<(String, String)> = told.map(|told| (cursor_header.to_string(), told)).into_iter().collect();
     let text = |name: HeaderName, value: &[u8]| (name.as_str().to_string(), String::from_utf8_lossy(value).into_owned());
@@ -155,7 +167,7 @@ fn headers(state: &MercureState, request: &HttpRequest, generation: Generation, 
 }
 
 /// The head alone, for those who only look.
-fn head_only(headers: &[(&str, &str)]) -> HttpResponse {
+pub(super) fn head_only(headers: &[(&str, &str)]) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
     answer.content_type(CONTENT_TYPE).insert_header(("cache-control", "private, no-cache, no-store, must-revalidate, max-age=0, no-transform"));
     answer.insert_header(("pragma", "no-cache")).insert_header(("x-accel-buffering", "no"));

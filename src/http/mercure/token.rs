@@ -26,18 +26,9 @@ pub fn shown<'a>(
     query: &'a [Pair<'_>],
     generation: Option<Generation>,
 ) -> Result<Option<Shown<'a>>, Refusal> {
-    let mut headers = request.headers().get_all(AUTHORIZATION);
-    if let Some(header) = headers.next() {
-        // A header that is there counts, even where a good cookie is there too.
-        let token = header.to_str().ok().and_then(|text| {
-            let (scheme, token) = text.split_once(' ')?;
-            let token = token.trim();
-            (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains(' ')).then_some(token)
-        });
-        return match (token, headers.next()) {
-            (Some(token), None) => Ok(Some(Shown { token: token.into(), is_cookie: false })),
-            _ => Err(Refusal::unclear_token(generation.unwrap_or(state.usual_generation()), "the Authorization header is not one Bearer token")),
-        };
+    // A header that is there counts, even where a good cookie is there too.
+    if let Some(token) = in_header(request, generation.unwrap_or(state.usual_generation()))? {
+        return Ok(Some(Shown { token: token.into(), is_cookie: false }));
     }
     let speaks = |asked| state.protocol.speaks(asked) && generation.is_none_or(|generation| generation == asked);
     if speaks(Generation::Legacy)
@@ -48,6 +39,21 @@ pub fn shown<'a>(
     let names = [(Generation::Modern, MODERN_COOKIE), (Generation::Legacy, LEGACY_COOKIE)];
     let found = names.iter().filter(|(asked, _)| speaks(*asked)).find_map(|(_, name)| cookie(request, name));
     Ok(found.map(|token| Shown { token: token.into(), is_cookie: true }))
+}
+
+/// The token in the header, if there is one.
+pub fn in_header(request: &HttpRequest, generation: Generation) -> Result<Option<&str>, Refusal> {
+    let mut headers = request.headers().get_all(AUTHORIZATION);
+    let Some(header) = headers.next() else { return Ok(None) };
+    let token = header.to_str().ok().and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        let token = token.trim();
+        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains(' ')).then_some(token)
+    });
+    match (token, headers.next()) {
+        (Some(token), None) => Ok(Some(token)),
+        _ => Err(Refusal::unclear_token(generation, "the Authorization header is not one Bearer token")),
+    }
 }
 
 fn cookie<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {

@@ -21,6 +21,8 @@ pub enum Wire {
     UniWebsocket,
     UniStream,
     UniSse,
+    /// An event stream as the Mercure protocol has it: the data of publications, and no word of anything else.
+    Mercure,
 }
 
 /// What stands around a message.
@@ -36,7 +38,7 @@ pub enum Framing {
 }
 
 impl Wire {
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 9;
 
     pub const fn websocket(codec: Codec) -> Self {
         match codec {
@@ -48,7 +50,7 @@ impl Wire {
     pub const fn codec(self) -> Codec {
         match self {
             Self::WebsocketProtobuf | Self::StreamProtobuf => Codec::Protobuf,
-            Self::WebsocketJson | Self::StreamJson | Self::Sse | Self::UniWebsocket | Self::UniStream | Self::UniSse => Codec::Json,
+            Self::WebsocketJson | Self::StreamJson | Self::Sse | Self::UniWebsocket | Self::UniStream | Self::UniSse | Self::Mercure => Codec::Json,
         }
     }
 
@@ -57,7 +59,7 @@ impl Wire {
             Self::WebsocketJson | Self::WebsocketProtobuf | Self::UniWebsocket => Framing::Websocket,
             Self::StreamJson | Self::UniStream => Framing::Lines,
             Self::StreamProtobuf => Framing::Delimited,
-            Self::Sse | Self::UniSse => Framing::EventStream,
+            Self::Sse | Self::UniSse | Self::Mercure => Framing::EventStream,
         }
     }
 
@@ -67,7 +69,7 @@ impl Wire {
 
     /// The client says who it is, and listens from then on.
     pub const fn is_unidirectional(self) -> bool {
-        matches!(self, Self::UniWebsocket | Self::UniStream | Self::UniSse)
+        matches!(self, Self::UniWebsocket | Self::UniStream | Self::UniSse | Self::Mercure)
     }
 
     /// What the client has to say comes in requests of its own (`/emulation`).
@@ -76,9 +78,20 @@ impl Wire {
     }
 
     /// Appends `reply` to the messages in `out`. Leaves them as they were when it cannot be said in JSON. Who may not ask gets no replies but
-    /// bare pushes.
+    /// bare pushes. What a wire has no words for leaves `out` as it was, too.
     pub fn write(self, reply: &Reply, out: &mut BytesMut) -> Result<(), NotJson> {
         match reply {
+            Reply::Push(Push::Publication { publication, .. }) if self == Self::Mercure => {
+                if !publication.data.is_json() {
+                    return Err(NotJson);
+                }
+                if !out.is_empty() {
+                    out.put_u8(b'\n');
+                }
+                out.put_slice(&publication.data);
+                Ok(())
+            }
+            _ if self == Self::Mercure => Ok(()),
             Reply::Push(push) if self.is_unidirectional() => {
                 let start = out.len();
                 if start > 0 {
@@ -110,7 +123,7 @@ impl Wire {
             }
             Framing::EventStream => {
                 // JSON of ours holds no line feed, so each line is a message.
-                let lines = messages.split(|&byte| byte == b'\n');
+                let lines = messages.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
                 let mut out = BytesMut::with_capacity(messages.len() + lines.clone().count() * (DATA.len() + 2));
                 for line in lines {
                     out.put_slice(DATA);
@@ -140,6 +153,8 @@ impl Wire {
             Self::StreamJson | Self::UniStream => b"{}\n",
             Self::StreamProtobuf => &[0],
             Self::Sse | Self::UniSse => b"data: {}\n\n",
+            // A comment: the client's program does not hear of it.
+            Self::Mercure => b":\n",
             // With a ping of the WebSocket layer behind it, which a client answers that cannot answer the first.
             Self::UniWebsocket => b"\x81\x02{}\x89\x00",
         }
@@ -175,7 +190,9 @@ const fn opcode(codec: Codec) -> Opcode {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Body;
     use super::*;
+    use crate::channel::{ChannelName, Payload, Publication};
     use crate::protocol::codes::Disconnect;
 
     const ALL: [Wire; Wire::COUNT] = [
@@ -187,6 +204,7 @@ mod tests {
         Wire::UniWebsocket,
         Wire::UniStream,
         Wire::UniSse,
+        Wire::Mercure,
     ];
 
     #[test]
@@ -214,7 +232,7 @@ mod tests {
 
     #[test]
     fn pings_are_framed_pings_of_the_codec() {
-        for wire in ALL.into_iter().filter(|wire| *wire != Wire::UniWebsocket) {
+        for wire in ALL.into_iter().filter(|wire| ![Wire::UniWebsocket, Wire::Mercure].contains(wire)) {
             assert_eq!(&wire.frame(wire.codec().ping())[..], wire.ping(), "{wire:?}");
         }
         let mut both = Wire::UniWebsocket.frame(Codec::Json.ping()).to_vec();
@@ -230,5 +248,23 @@ mod tests {
         assert_eq!(text(Wire::UniStream), "{\"disconnect\":{\"code\":3001,\"reason\":\"shutdown\"}}\n");
         assert_eq!(text(Wire::UniSse), "data: {\"disconnect\":{\"code\":3001,\"reason\":\"shutdown\"}}\n\n");
         assert_eq!(Wire::StreamProtobuf.push(push()).unwrap()[0] as usize + 1, Wire::StreamProtobuf.push(push()).unwrap().len());
+    }
+
+    #[test]
+    fn a_mercure_client_hears_what_is_published_and_nothing_else() {
+        let publication =
+            |data: &'static [u8]| Publication { offset: 7, data: Payload::from_bytes(data.into()), info: None, tags: None, update: None };
+        let channel = ChannelName::new("$metrics:overview");
+        let write = |publication: &Publication, out: &mut BytesMut| {
+            Wire::Mercure.write(&Reply::Push(Push::Publication { channel: &channel, publication, body: Body::Plain }), out)
+        };
+        let mut messages = BytesMut::new();
+        write(&publication(b"{\"a\":1}"), &mut messages).unwrap();
+        let goodbye = Push::Disconnect { code: Disconnect::SHUTDOWN.code, reason: Disconnect::SHUTDOWN.reason };
+        Wire::Mercure.write(&Reply::Push(goodbye), &mut messages).unwrap();
+        write(&publication(b"2"), &mut messages).unwrap();
+        assert_eq!(write(&publication(b"\xff"), &mut messages), Err(NotJson));
+        assert_eq!(&Wire::Mercure.frame(&messages)[..], b"data: {\"a\":1}\n\ndata: 2\n\n");
+        assert_eq!(&Wire::Mercure.frame(b"")[..], b"");
     }
 }

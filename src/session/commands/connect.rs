@@ -5,12 +5,13 @@ use super::subscribe::Asked;
 use super::{Session, Step, ttl};
 use crate::auth::{ConnectionClaims, Right, ServerSub, TokenError, may_subscribe};
 use crate::broker::{Answer, BrokerError, History};
-use crate::channel::{ChannelName, ClientInfo};
+use crate::channel::{ChannelName, ClientInfo, is_own};
 use crate::hooks::Question;
 use crate::protocol::centrifuge::command::ConnectRequest;
 use crate::protocol::centrifuge::{ConnectResult, Reply, Request, ServerSubscription};
 use crate::protocol::codes::{ClientError, Disconnect, ErrorCode};
 use crate::session::facts::{Credentials, SessionFacts, SessionKey};
+use crate::session::procedures::Caller;
 use crate::session::subscription::Grant;
 use crate::session::{Disconnected, Identity, Phase};
 use crate::telemetry::emit;
@@ -157,7 +158,8 @@ impl Session {
         Ok(claims)
     }
 
-    /// The channels that come with the connection: of the token, the user's own, and those of the request that need no token.
+    /// The channels that come with the connection: of the token, the user's own, and those of the request that need no token. The hub's own are
+    /// opened by the role alone, to who asks: no list in a token names them.
     fn server_side(&self, request: &ConnectRequest, claims: &ConnectionClaims) -> Result<Vec<ServerSide>, Refused> {
         let rules = &self.worker.publisher.rules;
         let mut wanted = claims.subs.clone();
@@ -172,7 +174,15 @@ impl Session {
         let known: std::collections::HashSet<_> = wanted.iter().map(|sub| sub.channel.clone()).collect();
         let mut from_request: Vec<_> = request.subs.keys().filter(|name| !known.contains(name.as_str())).collect();
         from_request.sort_unstable();
+        let caller = Caller::connecting(self.id, &self.peer, claims);
+        let mut watched = Vec::new();
         for name in from_request {
+            if is_own(name) {
+                if self.worker.procedures.may_watch(&caller, name) {
+                    watched.push(ServerSub::plain(ChannelName::new(name)));
+                }
+                continue;
+            }
             let options = rules.options_for_client(name).map_err(|_| Refused::Disconnect(Disconnect::BAD_REQUEST))?;
             // Where the application decides, the client has to ask for itself.
             if !name.is_empty() && !options.subscribe_proxy_enabled && may_subscribe(rules, options, self.client(name), name, None, 0).is_ok() {
@@ -180,16 +190,18 @@ impl Session {
             }
         }
         let patterns: Vec<_> = wanted.iter().map(|sub| &sub.channel).filter(|channel| rules.pattern_prefix(channel).is_some()).collect();
-        if wanted.len() > self.worker.settings.channel_limit || patterns.len() > self.worker.settings.wildcard_limit {
+        if wanted.len() + watched.len() > self.worker.settings.channel_limit || patterns.len() > self.worker.settings.wildcard_limit {
             return Err(Refused::Disconnect(Disconnect::CHANNEL_LIMIT));
         }
         if !patterns.iter().all(|pattern| self.worker.fan.topics.has_room_for(pattern)) {
             return Err(Refused::Error(ErrorCode::TOO_MANY_REQUESTS));
         }
+        let wanted = wanted.into_iter().map(|sub| (rules.options(&sub.channel), sub));
+        let watched = watched.into_iter().map(|sub| (rules.options_of_any(&sub.channel), sub));
         wanted
-            .into_iter()
-            .map(|sub| {
-                let options = rules.options(&sub.channel).map_err(|error| Refused::Error(error.code()))?;
+            .chain(watched)
+            .map(|(options, sub)| {
+                let options = options.map_err(|error| Refused::Error(error.code()))?;
                 let asked = request.subs.get(sub.channel.as_str()).map(Asked::from).unwrap_or_default();
                 let mut grant = Grant::of_server(sub, options, None);
                 self.settle(&mut grant, &asked);
@@ -275,6 +287,9 @@ impl Session {
         let session = facts.secret_id();
         let mut subs = Vec::with_capacity(server_side.len());
         for (one, history) in server_side.iter().zip(histories) {
+            if is_own(&one.grant.channel) {
+                self.worker.procedures.watches(&Caller::of(&facts), &one.grant.channel);
+            }
             let history = match history.transpose() {
                 Ok(history) => history,
                 Err(error) => return self.turn_away(id, Refused::Error(error.code())),

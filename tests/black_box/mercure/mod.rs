@@ -1,5 +1,6 @@
 //! The Mercure protocol, both generations: its behaviour table.
 
+mod own;
 mod publish;
 mod restart;
 pub mod source;
