@@ -356,6 +356,7 @@ impl House {
             mercure: mercure.clone(),
             metrics: RwLock::default(),
             canaries: OnceLock::new(),
+            observatory: OnceLock::new(),
             addresses: OnceLock::new(),
         });
         let maintenance = Arc::new(Maintenance::default());
@@ -387,6 +388,9 @@ impl House {
                 settings: settings::metrics(config, &node.name),
             })
         });
+        if let Some(observatory) = &metrics {
+            let _ = state.observatory.set(Arc::downgrade(observatory));
+        }
         let port = Arc::new(Port::new(audit.clone()));
         let api_keys = Arc::new(ApiKeys::new(ApiKey::new(config.http_api.key.expose()), Arc::clone(&store), clock.clone()));
         let house = Steering {

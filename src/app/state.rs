@@ -5,8 +5,8 @@ use crate::broker::{DurableBroker, MemoryBroker};
 use crate::clock::Clock;
 use crate::guard::admission::Admission;
 use crate::mercure::MercureHub;
-use crate::metrics::Metrics;
 use crate::metrics::flock::Airfield;
+use crate::metrics::{Metrics, Observatory};
 use crate::session::hub::Hub;
 use crate::store::Store;
 use crate::topic::fanout::WorkerCounts;
@@ -16,7 +16,7 @@ use actix::Addr;
 use parking_lot::RwLock;
 use serde::Serialize;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 pub struct State {
@@ -33,6 +33,8 @@ pub struct State {
     pub(super) metrics: RwLock<Option<Addr<Metrics>>>,
     /// Where the hub's own canaries fly, once it listens.
     pub canaries: OnceLock<Arc<Airfield>>,
+    /// What is measured, where anything is; it looks here itself.
+    pub(super) observatory: OnceLock<Weak<Observatory>>,
     /// Set when the sockets are bound.
     pub(super) addresses: OnceLock<Addresses>,
 }
@@ -83,7 +85,16 @@ pub struct Counts {
     pub canaries_wanted: usize,
     pub feed_places: FeedPlaces,
     pub feeds: Vec<FeedCounts>,
+    /// How late each worker is.
+    #[serde(skip)]
+    pub worker_lags_ms: Vec<u64>,
+    /// By kind: those of which there may be many, and those of which there is one while it lives.
+    #[serde(skip)]
+    pub actors: [(&'static str, usize); ACTOR_KINDS],
 }
+
+/// Kinds of actors that are told apart.
+pub const ACTOR_KINDS: usize = 8;
 
 /// Connections to feeds: those that are there, successors of a rotation, feeds that wait for one, hosts that are left alone.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -141,6 +152,18 @@ impl State {
         let upstream = self.upstream.report(self.clock.now());
         let Places { held, rotating, waiting, breakers_open } = upstream.places;
         let (memory, store) = (Memory::now(), self.store.state());
+        let session_actors = sum(|worker| worker.sessions);
+        let mercure_subscribers = self.mercure.as_ref().map_or(0, |hub| hub.subscribers());
+        let actors = [
+            ("session", session_actors),
+            ("topic", self.topics.len()),
+            ("fanout", workers.len()),
+            ("feed", upstream.feeds.iter().filter(|feed| !feed.is_paused).count()),
+            ("mercure_subscriber", mercure_subscribers),
+            ("upstream", usize::from(self.upstream().is_some_and(|pool| pool.connected()))),
+            ("metrics", usize::from(self.metrics().is_some_and(|metrics| metrics.connected()))),
+            ("canary", self.canaries.get().map_or(0, |field| field.open.load(Ordering::Relaxed))),
+        ];
         let (mercure_updates, mercure_bytes) = self.mercure.as_ref().map_or((0, 0), |hub| hub.kept());
         Counts {
             sessions: self.hub.len(),
@@ -149,7 +172,7 @@ impl State {
             topics: self.topics.len(),
             shards: sum(|worker| worker.channels),
             members: sum(|worker| worker.members),
-            session_actors: sum(|worker| worker.sessions),
+            session_actors,
             timers: sum(|worker| worker.timers),
             outbox_bytes: sum(|worker| worker.outbox_bytes),
             lag_ms: workers.iter().map(|worker| worker.lag_ms).max().unwrap_or(0),
@@ -165,7 +188,7 @@ impl State {
             store_is_up: store.trouble.is_none(),
             store_waiting: store.waiting,
             store_connections: store.connections,
-            mercure_subscribers: self.mercure.as_ref().map_or(0, |hub| hub.subscribers()),
+            mercure_subscribers,
             mercure_subscriptions: self.mercure.as_ref().map_or(0, |hub| hub.presences().len()),
             wildcards: self.topics.pattern_count(),
             mercure_patterns: self.mercure.as_ref().map_or(0, |hub| hub.patterns().in_use()),
@@ -176,7 +199,13 @@ impl State {
             canaries_wanted: self.canaries.get().map_or(0, |field| field.workers),
             feed_places: FeedPlaces { held, rotating, waiting, breakers_open },
             feeds: upstream.feeds.iter().map(feed).collect(),
+            worker_lags_ms: workers.iter().map(|worker| worker.lag_ms).collect(),
+            actors,
         }
+    }
+
+    pub fn observatory(&self) -> Option<Arc<Observatory>> {
+        self.observatory.get().and_then(Weak::upgrade)
     }
 
     /// The actor that measures, while it lives.

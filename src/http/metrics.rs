@@ -4,12 +4,13 @@ use super::forwarded::client_address;
 use super::respond;
 use crate::app::state::State;
 use crate::auth::ApiKey;
-use crate::metrics::socket_bytes;
+use crate::metrics::alerts::Severity;
+use crate::metrics::{Observatory, socket_bytes};
 use crate::telemetry::metrics::gather_all;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use ipnet::IpNet;
-use prometheus::{Encoder, IntGauge, TextEncoder};
+use prometheus::{Encoder, GaugeVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 use std::sync::LazyLock;
 
 static SESSIONS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_sessions", "Clients that are connected and have said who they are."));
@@ -33,6 +34,47 @@ static ALLOCATED: LazyLock<IntGauge> =
 static RESIDENT: LazyLock<IntGauge> = LazyLock::new(|| {
     gauge("aether_memory_resident_bytes", "Bytes that the allocator has from the system; more than allocated by what it keeps for later.")
 });
+
+// Labels are those of closed sets: workers have numbers, and there are as many as there are threads.
+static LAGS: LazyLock<GaugeVec> =
+    LazyLock::new(|| gauges("aether_worker_event_loop_lag_seconds", "How late the timer of each worker's event loop last was.", "worker"));
+static OBJECTIVES: LazyLock<GaugeVec> =
+    LazyLock::new(|| gauges("aether_objective_ratio", "The share of good ones in the last five minutes, of each objective.", "objective"));
+static BUDGETS: LazyLock<GaugeVec> = LazyLock::new(|| {
+    let help = "What is left of what may fail in 30 days: 1 all of it, 0 none, negative beyond.";
+    gauges("aether_objective_budget_ratio", help, "objective")
+});
+static ACTORS: LazyLock<IntGaugeVec> = LazyLock::new(|| int_gauges("aether_actors", "Actors that live, by kind.", "kind"));
+static FIRING: LazyLock<IntGaugeVec> =
+    LazyLock::new(|| int_gauges("aether_alerts_firing", "Alerts of the hub's own rules that fire now.", "severity"));
+
+fn gauges(name: &str, help: &str, label: &str) -> GaugeVec {
+    let gauges = GaugeVec::new(Opts::new(name, help), &[label]).expect("names of metrics are written well");
+    prometheus::register(Box::new(gauges.clone())).expect("each metric is registered once");
+    gauges
+}
+
+fn int_gauges(name: &str, help: &str, label: &str) -> IntGaugeVec {
+    let gauges = IntGaugeVec::new(Opts::new(name, help), &[label]).expect("names of metrics are written well");
+    prometheus::register(Box::new(gauges.clone())).expect("each metric is registered once");
+    gauges
+}
+
+/// How the hub does by its own judgement. What nothing has happened of yet is left out: it is neither good nor bad.
+fn judged(observatory: &Observatory) {
+    for standing in observatory.standings() {
+        for (gauges, value) in [(&OBJECTIVES, standing.now), (&BUDGETS, standing.budget_left)] {
+            match value {
+                Some(value) => gauges.with_label_values(&[standing.name]).set(value),
+                None => drop(gauges.remove_label_values(&[standing.name])),
+            }
+        }
+    }
+    let firing = observatory.with_alerts(|alerts| Severity::ALL.map(|severity| (severity, alerts.firing(severity).count())));
+    for (severity, count) in firing {
+        FIRING.with_label_values(&[severity.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
 
 fn gauge(name: &str, help: &str) -> IntGauge {
     let gauge = IntGauge::new(name, help).expect("names of metrics are written well");
@@ -89,6 +131,15 @@ pub async fn metrics(request: HttpRequest, gate: web::Data<MetricsGate>, state: 
         (&RESIDENT, counts.memory_resident_bytes),
     ] {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    }
+    for (worker, lag_ms) in counts.worker_lags_ms.iter().enumerate() {
+        LAGS.with_label_values(&[&worker.to_string()]).set(*lag_ms as f64 / 1_000.0);
+    }
+    for (kind, count) in counts.actors {
+        ACTORS.with_label_values(&[kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    if let Some(observatory) = state.observatory() {
+        judged(&observatory);
     }
     let mut text = Vec::new();
     match TextEncoder::new().encode(&gather_all(), &mut text) {

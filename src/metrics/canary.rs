@@ -18,7 +18,9 @@ const STEPS: usize = 60;
 const LONGEST_US: u64 = 60_000_000;
 
 struct Flying {
-    since: Instant,
+    /// `None`: it is to arrive, and how long that takes says nothing.
+    since: Option<Instant>,
+    given_up_at: Instant,
     /// Those that it has not come to.
     left: usize,
 }
@@ -30,7 +32,8 @@ pub struct Told {
     pub sent: u64,
     pub lost: u64,
     pub arrived: u64,
-    /// Of these, within the goal.
+    /// Of these, those whose time was taken; and of those, within the goal.
+    pub timed: u64,
     pub in_time: u64,
     /// Milliseconds, over the last steps.
     pub percentiles: Option<Percentiles>,
@@ -70,11 +73,11 @@ impl Canaries {
         }
     }
 
-    /// It is on its way to so many.
-    pub fn flies(&mut self, number: u64, to: usize, now: Instant) {
+    /// It is on its way to so many. `is_timed`: how long it takes counts, and not only whether it arrives.
+    pub fn flies(&mut self, number: u64, to: usize, is_timed: bool, now: Instant) {
         self.step.sent += to as u64;
         if to > 0 {
-            self.flying.insert(number, Flying { since: now, left: to });
+            self.flying.insert(number, Flying { since: is_timed.then_some(now), given_up_at: now + LOST_AFTER, left: to });
         }
         while self.flying.len() > FLYING_MAX
             && let Some((_, given_up)) = self.flying.pop_first()
@@ -92,12 +95,15 @@ impl Canaries {
     /// It came to one of them. Too late, or twice: it counts as nothing.
     pub fn came(&mut self, number: u64, at: Instant) {
         let Some(flying) = self.flying.get_mut(&number) else { return };
-        let took = at.saturating_duration_since(flying.since);
+        let since = flying.since;
         flying.left -= 1;
         if flying.left == 0 {
             self.flying.remove(&number);
         }
         self.step.arrived += 1;
+        let Some(since) = since else { return };
+        let took = at.saturating_duration_since(since);
+        self.step.timed += 1;
         self.step.in_time += u64::from(took <= self.goal);
         self.step_max = Some(self.step_max.unwrap_or_default().max(took));
         let us = u64::try_from(took.as_micros()).unwrap_or(LONGEST_US).clamp(1, LONGEST_US);
@@ -107,7 +113,7 @@ impl Canaries {
     /// A step is over.
     pub fn step(&mut self, now: Instant) -> Told {
         while let Some(oldest) = self.flying.first_entry()
-            && now.saturating_duration_since(oldest.get().since) >= LOST_AFTER
+            && now >= oldest.get().given_up_at
         {
             self.step.lost += oldest.remove().left as u64;
         }
@@ -139,7 +145,7 @@ mod tests {
     fn what_arrives_is_timed_and_what_does_not_is_lost_after_two_seconds() {
         let (mut canaries, start) = (Canaries::new(GOAL), Instant::now());
         let (first, second) = (1, 2);
-        canaries.flies(first, 2, start);
+        canaries.flies(first, 2, true, start);
         canaries.came(first, start + ms(10));
         canaries.came(first, start + ms(80));
         canaries.came(first, start + ms(90));
@@ -149,7 +155,7 @@ mod tests {
         assert_eq!(told.max, Some(80.0));
         let percentiles = told.percentiles.unwrap();
         assert!((9.9..10.2).contains(&percentiles.p50) && (79.0..81.0).contains(&percentiles.p99), "{percentiles:?}");
-        canaries.flies(second, 2, start + ms(1_000));
+        canaries.flies(second, 2, true, start + ms(1_000));
         canaries.came(second, start + ms(1_001));
         assert_eq!(canaries.step(start + ms(2_999)).lost, 0);
         let late = canaries.step(start + ms(3_000));
@@ -159,12 +165,25 @@ mod tests {
     }
 
     #[test]
+    fn of_one_that_is_not_timed_counts_only_whether_it_arrives() {
+        let (mut canaries, start) = (Canaries::new(GOAL), Instant::now());
+        canaries.flies(1, 2, false, start);
+        canaries.came(1, start + ms(900));
+        canaries.flies(2, 1, true, start + ms(900));
+        canaries.came(2, start + ms(905));
+        let told = canaries.step(start + ms(1_000));
+        assert_eq!((told.sent, told.arrived, told.timed, told.in_time, told.max), (3, 2, 1, 1, Some(5.0)));
+        assert!(told.percentiles.is_some_and(|percentiles| percentiles.p99 < 6.0), "{told:?}");
+        assert_eq!(canaries.step(start + ms(2_000)).lost, 1, "lost is lost");
+    }
+
+    #[test]
     fn what_cannot_be_published_is_lost_by_all_and_nothing_grows() {
         let (mut canaries, start) = (Canaries::new(GOAL), Instant::now());
         canaries.refused(2);
         assert_eq!(canaries.step(start), Told { sent: 2, lost: 2, ..Told::default() });
         for number in 0..10 * FLYING_MAX as u64 {
-            canaries.flies(number, 1, start);
+            canaries.flies(number, 1, true, start);
         }
         assert_eq!(canaries.flying.len(), FLYING_MAX);
         assert_eq!(canaries.step(start).lost, 9 * FLYING_MAX as u64);
@@ -175,7 +194,7 @@ mod tests {
         let (mut canaries, start) = (Canaries::new(GOAL), Instant::now());
         for step in 0..STEPS as u64 + 1 {
             let at = start + ms(step * 1_000);
-            canaries.flies(step, 1, at);
+            canaries.flies(step, 1, true, at);
             canaries.came(step, at + ms(if step == 0 { 500 } else { 5 }));
             let percentiles = canaries.step(at + ms(999)).percentiles.unwrap();
             assert_eq!(percentiles.p99 > 400.0, step < STEPS as u64, "step {step}: {percentiles:?}");

@@ -89,8 +89,8 @@ pub struct Airfield {
 /// What happened to canaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// It is on its way to so many.
-    Flown { number: u64, to: usize, at: Instant },
+    /// It is on its way to so many. `is_timed`: how long that takes counts.
+    Flown { number: u64, to: usize, is_timed: bool, at: Instant },
     /// One of them has it.
     Came { number: u64, at: Instant },
     /// It could not be published; so many should have had it.
@@ -183,6 +183,22 @@ pub async fn fly(field: Arc<Airfield>, interval: Duration, news: mpsc::Sender<Ne
     flock.field.open.store(0, Ordering::Relaxed);
 }
 
+/// Whether flights are timed. While the flock comes together they are not: each canary that comes in has this thread, which all of them share, shake hands for
+/// it, and the hub itself is still starting. Neither is the first one after that, which finds everything cold.
+#[derive(Debug, Default)]
+struct Assembly {
+    is_over: bool,
+}
+
+impl Assembly {
+    /// Asked once a flight. `is_complete`: all have come in, or those who have not had the time to.
+    fn times(&mut self, is_complete: bool) -> bool {
+        let was_over = self.is_over;
+        self.is_over |= is_complete;
+        was_over
+    }
+}
+
 struct Flock {
     field: Arc<Airfield>,
     silence_max: Duration,
@@ -192,6 +208,7 @@ struct Flock {
     sitting: Vec<Option<Sitting>>,
     /// Whether a worker has ever had one.
     was_there: Vec<bool>,
+    assembly: Assembly,
     last: u64,
     /// The worker whose canary published last.
     publisher: usize,
@@ -211,6 +228,7 @@ impl Flock {
             started: now,
             sitting: (0..field.workers).map(|_| None).collect(),
             was_there: vec![false; field.workers],
+            assembly: Assembly::default(),
             last: 0,
             publisher: 0,
             way: 0,
@@ -246,13 +264,14 @@ impl Flock {
             return;
         }
         self.last += 1;
+        let is_timed = self.assembly.times(is_due || self.was_there.iter().all(|was_there| *was_there));
         let (number, at) = (self.last, Instant::now());
         for turn in 1..=workers {
             let worker = (self.publisher + turn) % workers;
             let takes = |sitting: &Sitting| sitting.counts() && sitting.orders.try_send(number).is_ok();
             if self.sitting[worker].as_ref().is_some_and(takes) {
                 self.publisher = worker;
-                return self.tell(News::Flown { number, to, at });
+                return self.tell(News::Flown { number, to, is_timed, at });
             }
         }
         self.tell(News::Grounded { to });
@@ -479,6 +498,13 @@ pub fn from_here(listening: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_flight_is_timed_before_all_have_come_in_and_everyone_after() {
+        let mut assembly = Assembly::default();
+        let timed = [false, false, true, true, false, true].map(|is_complete| assembly.times(is_complete));
+        assert_eq!(timed, [false, false, false, true, true, true], "one that leaves later changes nothing");
+    }
 
     #[test]
     fn canaries_are_told_from_probes_and_from_replies() {

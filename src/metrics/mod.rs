@@ -239,6 +239,11 @@ impl Observatory {
         self.history.as_ref()
     }
 
+    /// How the objectives stand.
+    pub fn standings(&self) -> Vec<Standing> {
+        self.latest.read().standings.clone()
+    }
+
     /// The newest sample as `admin.metrics.now` tells it.
     pub fn now(&self) -> Value {
         let latest = self.latest.read().clone();
@@ -596,7 +601,7 @@ impl Round {
 
     fn hear(&mut self, news: News) {
         match news {
-            News::Flown { number, to, at } => self.canaries.flies(number, to, at),
+            News::Flown { number, to, is_timed, at } => self.canaries.flies(number, to, is_timed, at),
             News::Came { number, at } => self.canaries.came(number, at),
             News::Grounded { to } => self.canaries.refused(to),
             News::Opened { took } => self.came_in = Some(took),

@@ -146,11 +146,11 @@ impl Sampler {
             let (commands, failed) = (of(Metric::CommandsReceived), of(Metric::CommandsFailed));
             let (recovered, unrecovered) = (of(Metric::RecoveriesDone), of(Metric::RecoveriesFailed));
             let told = canaries.unwrap_or_default();
-            let (arrived, in_time, lost) = (told.arrived as f64, told.in_time as f64, told.lost as f64);
+            let (arrived, timed, in_time, lost) = (told.arrived as f64, told.timed as f64, told.in_time as f64, told.lost as f64);
             Objective::ALL.map(|objective| match objective {
                 Objective::Connections => Tally::new(opened, opened + refused),
                 Objective::Delivery => Tally::new(arrived, arrived + lost),
-                Objective::Latency => Tally::new(in_time, arrived),
+                Objective::Latency => Tally::new(in_time, timed),
                 Objective::Errors => Tally::new((commands - failed).max(0.0), commands),
                 Objective::Recovery => Tally::new(recovered, recovered + unrecovered),
             })
@@ -297,14 +297,14 @@ mod tests {
         let first = step(&mut sampler, 1_000, figures(vec![Some(pulse(100)), Some(pulse(100))]), Some(Told { sent: 4, ..Told::default() }));
         assert_eq!((first.values[Metric::Panics], first.values[Metric::CanariesSent], first.step_ms), (None, None, 0));
         assert_eq!((first.values[Metric::SessionsOpen], first.values[Metric::SessionsOneWay]), (Some(4.0), Some(1.0)));
-        let told = Told { sent: 4, lost: 1, arrived: 3, in_time: 2, ..Told::default() };
+        let told = Told { sent: 4, lost: 1, arrived: 4, timed: 3, in_time: 2, ..Told::default() };
         let second = step(&mut sampler, 3_000, figures(vec![Some(pulse(300)), None]), Some(told));
         let rates = [Metric::Panics, Metric::CanariesSent, Metric::CanariesLost].map(|metric| second.values[metric]);
         assert_eq!(rates, [Some(0.0), Some(2.0), Some(0.5)]);
         assert_eq!((second.workers[0].delivered, second.workers[0].lag_ms), (100.0, 7));
         assert_eq!((second.workers[1].answers, second.workers[1].lag_ms, second.workers[1].sessions), (false, 2_000, 2), "what it said last");
         assert_eq!((second.values[Metric::WorkersLag], second.values[Metric::WorkersSilent]), (Some(2_000.0), Some(1.0)));
-        assert_eq!(second.tallies[Objective::Delivery as usize], Tally::new(3.0, 4.0));
+        assert_eq!(second.tallies[Objective::Delivery as usize], Tally::new(4.0, 5.0));
         assert_eq!(second.tallies[Objective::Latency as usize], Tally::new(2.0, 3.0));
         let third = step(&mut sampler, 4_000, figures(vec![Some(pulse(300)), None]), None);
         assert_eq!((third.workers[1].lag_ms, third.values[Metric::CanariesSent], third.values[Metric::LatencyMax]), (3_000, None, None));

@@ -276,12 +276,13 @@ impl Topics {
         self.workers.read().get(index).cloned().flatten()
     }
 
-    /// What there is on each worker; one that does not answer in time counts as having nothing.
+    /// What there is on each worker; one that does not answer in time counts as having nothing, and as late by that time.
     pub async fn count_workers(&self) -> Vec<WorkerCounts> {
         let ports: Vec<_> = self.workers.read().iter().flatten().cloned().collect();
         let asked = ports.into_iter().map(|port| {
             let answer = port.addr.read().send(fanout::Count);
-            async move { tokio::time::timeout(COUNT_MAX, answer).await.ok().and_then(Result::ok).unwrap_or_default() }
+            let silent = WorkerCounts { lag_ms: COUNT_MAX.as_millis() as Millis, ..WorkerCounts::default() };
+            async move { tokio::time::timeout(COUNT_MAX, answer).await.ok().and_then(Result::ok).unwrap_or(silent) }
         });
         futures_util::future::join_all(asked).await
     }

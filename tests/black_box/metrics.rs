@@ -505,10 +505,29 @@ async fn rules_and_alerts(store: Value) -> Hub {
 async fn the_files_for_prometheus_and_grafana_name_what_there_is() {
     let feed = Feed::start();
     let hub = hub(json!({ "upstream": { "feeds": [{ "name": "market", "url": feed.url(), "channel": "news:market" }] } })).await;
-    let exposed = hub.metrics().await;
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    let exposed = eventually("what the canaries tell", async || {
+        let exposed = hub.metrics().await;
+        if exposed.contains("aether_objective_ratio{objective=\"delivery\"}") { Ok(exposed) } else { Err(exposed) }
+    })
+    .await;
+    for line in [
+        "aether_worker_event_loop_lag_seconds{worker=\"0\"} ",
+        "aether_worker_event_loop_lag_seconds{worker=\"1\"} ",
+        "aether_actors{kind=\"fanout\"} 2\n",
+        "aether_actors{kind=\"feed\"} 1\n",
+        "aether_actors{kind=\"session\"} 0\n",
+        "aether_actors{kind=\"metrics\"} 1\n",
+        "aether_objective_ratio{objective=\"delivery\"} 1\n",
+        "aether_objective_budget_ratio{objective=\"delivery\"} 1\n",
+        "aether_alerts_firing{severity=\"critical\"} 0\n",
+        "aether_actor_restarts_total{actor=\"fanout\"} 0\n",
+    ] {
+        assert!(exposed.contains(line), "{line:?} is not in {exposed}");
+    }
+    assert_eq!(exposed.matches("aether_worker_event_loop_lag_seconds{").count(), 2, "one for each worker");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut count = 0;
-    for file in ["prometheus/aether-rules.yml", "grafana/aether.json"] {
+    for file in ["deploy/prometheus/aether-rules.yml", "deploy/grafana/aether.json", "docs/operations.md"] {
         let text = std::fs::read_to_string(folder.join(file)).expect("it is there");
         let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
         // Without TLS there is no certificate.

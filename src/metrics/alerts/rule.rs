@@ -36,6 +36,8 @@ pub enum Severity {
 }
 
 impl Severity {
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Info => "info",
