@@ -48,6 +48,7 @@ pub(super) fn show() {
     LazyLock::force(&REPLACED);
     LazyLock::force(&DROPPED);
     LazyLock::force(&RESYNCED);
+    LazyLock::force(&COALESCED);
     LazyLock::force(&PUBLISHED);
     LazyLock::force(&PUBLISHED_BYTES);
     LazyLock::force(&DELIVERED);
