@@ -596,7 +596,7 @@ async fn an_application_that_takes_no_events_does_not_keep_the_hub_from_stopping
     let began = Instant::now();
     assert!(hub.exit().await.success());
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
-    assert!(hub.log().contains("2 events were not told"), "{}", hub.log());
+    assert!(hub.log().contains("2 events of hooks.events were not told"), "{}", hub.log());
 }
 
 in_both_codecs!(

@@ -176,7 +176,8 @@ async fn a_channel_that_is_throttled_gives_the_newest_at_the_end_of_each_interva
         assert_eq!(publication["data"], publication["offset"]);
         given.extend(publication["data"].as_u64());
     }
-    assert!(given.is_sorted() && given[0] == 1, "{given:?}");
+    // The first comes at once, with what came while the hub took its turn.
+    assert!(given.is_sorted() && given[0] < 50, "{given:?}");
     assert!(given.len() as u64 <= started.elapsed().as_secs() + 2, "{given:?}");
     let coalesced = hub.metric("aether_publications_coalesced_total", "throttle").await;
     assert!(coalesced >= (50 - given.len()) as f64, "{coalesced} of {given:?}");
