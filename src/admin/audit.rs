@@ -13,6 +13,7 @@ use crate::clock::{Clock, Millis};
 use crate::store::{AuditQuery, AuditRecord, Store, StoreError, WallMs};
 use crate::telemetry::audit::{AuditFailed, AuditForgotten, AuditLost, AuditWritten};
 use crate::telemetry::emit;
+use crate::telemetry::watchdog::{RestartCause, Restarted, Watched};
 use chain::{CHECKPOINT, Checkpoint, GENESIS, Head, Verdict as ChainVerdict, Verifier};
 use parking_lot::Mutex;
 use refusals::{OTHERS, Refusals, Verdict, WINDOW_MS};
@@ -220,6 +221,7 @@ impl Audit {
                 if tokio::spawn(async move { writing.lock().await.run().await }).await.is_ok() {
                     return;
                 }
+                emit(Restarted { watched: Watched::Audit, cause: RestartCause::Panicked });
             }
         });
         Self { shared }

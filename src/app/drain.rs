@@ -7,7 +7,6 @@ use super::House;
 use crate::clock::Millis;
 use crate::config::ShutdownConfig;
 use crate::mercure::Drain;
-use crate::protocol::codes::Disconnect;
 use crate::session::worker::Worker;
 use crate::tls::CertificateWatch;
 use anyhow::Context;
@@ -57,7 +56,7 @@ impl Draining {
 
     /// Lets a worker know when it is time.
     pub fn attend(&self, worker: &Rc<Worker>) {
-        worker.drain_by(Arc::clone(&self.is_draining), Arc::clone(&self.until), Disconnect::SHUTDOWN);
+        worker.drain_by(Arc::clone(&self.is_draining), Arc::clone(&self.until));
     }
 }
 

@@ -97,6 +97,7 @@ pub fn alerts_courier<'a>(config: &'a Config, store: &Arc<dyn Store>) -> Courier
             retry_max: webhook.retry_max.duration(),
             events_max: webhook.queue_max,
             bytes_max: webhook.queue_size_max.bytes(),
+            age_max: Some(webhook.queue_max_age.duration()),
             batch_max: ALERTS_IN_A_REQUEST,
             gather: Duration::ZERO,
         },
@@ -157,11 +158,12 @@ pub fn letters(config: &Config, node: &str, clock: &Clock, store: &Arc<dyn Store
             retry_max: email.retry_max.duration(),
             events_max: email.queue_max,
             bytes_max: email.queue_size_max.bytes(),
+            age_max: Some(email.queue_max_age.duration()),
             batch_max,
             gather,
         };
         let keep = Keep { store: Arc::clone(store), key };
-        Ok(Some(Courier::with(waiting, Arc::new(Mailer::new(&settings, to, clock, write)?), Some(keep))))
+        Ok(Some(Courier::with(waiting, Arc::new(Mailer::new(&settings, to, clock, write)?), Some(keep), clock)))
     };
     let to_alert: &[String] = if alerts.enabled { &alerts.email.to } else { &[] };
     Ok(Letters {

@@ -10,9 +10,9 @@ use crate::auth::Jwks;
 use crate::clock::Millis;
 use crate::metrics::{self, Metrics};
 use crate::telemetry::emit;
-use crate::telemetry::watchdog::SingletonRestarted;
+use crate::telemetry::watchdog::{RestartCause, Restarted, Watched};
 use crate::upstream::{Ping, UpstreamPool};
-use actix::{Actor, Addr, Context};
+use actix::{Actor, Addr, Context, Handler, Message};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -73,38 +73,36 @@ impl Singleton {
 
 async fn watch_pool(house: &House, pool: &mut Singleton) {
     let present = house.state.pool.read().clone();
-    if let Some(addr) = present
-        && is_alive(&addr).await
-    {
-        return;
-    }
+    let Some(trouble) = trouble(present.as_ref(), || Ping, ANSWER_MAX).await else { return };
     let now = house.clock.now();
     if pool.is_due(now) {
         let (upstream, publisher, clock) = (house.upstream.clone(), house.sessions.publisher.clone(), house.clock.clone());
         let addr =
             UpstreamPool::start_in_arbiter(&house.feeds.handle(), move |_: &mut Context<UpstreamPool>| UpstreamPool::new(upstream, publisher, clock));
         *house.state.pool.write() = Some(addr);
+        let is_requested = house.upstream.take_restart();
         if pool.started(now) {
-            emit(SingletonRestarted { actor: "upstream" });
+            let cause = if is_requested { RestartCause::Requested } else { trouble };
+            emit(Restarted { watched: Watched::Upstream, cause });
         }
     }
 }
 
 /// Keeps published keys up to date, for as long as the task lives.
 pub async fn keep_keys(keys: Arc<Jwks>) {
-    keep("jwks", || Arc::clone(&keys).keep()).await;
+    keep(Watched::Jwks, || Arc::clone(&keys).keep()).await;
 }
 
 /// Keeps up to date who is kept out, and ends the connections of those, for as long as the task lives.
 pub async fn keep_blocks(house: Arc<House>, interval: Duration) {
-    keep("blocks", || Arc::clone(&house.sessions.blocks).keep(interval, Arc::clone(&house.hub) as _)).await;
+    keep(Watched::Blocks, || Arc::clone(&house.sessions.blocks).keep(interval, Arc::clone(&house.hub) as _)).await;
 }
 
 /// Runs a task without an end, anew if it ends all the same, which only a panic does.
-async fn keep<F: Future<Output = ()> + 'static>(name: &'static str, run: impl Fn() -> F) {
+async fn keep<F: Future<Output = ()> + 'static>(watched: Watched, run: impl Fn() -> F) {
     loop {
         Owned(actix_rt::spawn(run())).await;
-        emit(SingletonRestarted { actor: name });
+        emit(Restarted { watched, cause: RestartCause::Panicked });
         tokio::time::sleep(Duration::from_millis(PAUSE_MS.1)).await;
     }
 }
@@ -126,48 +124,90 @@ impl Drop for Owned {
 }
 
 async fn watch_admin(house: &House, admin: &mut Singleton) {
-    if let Some(addr) = house.port.admin()
-        && addr.connected()
-        && matches!(tokio::time::timeout(ANSWER_MAX, addr.send(admin::Ping)).await, Ok(Ok(_)))
-    {
-        return;
-    }
+    let Some(cause) = trouble(house.port.admin().as_ref(), || admin::Ping, ANSWER_MAX).await else { return };
     let now = house.clock.now();
     if admin.is_due(now) {
         let desk = Arc::clone(&house.desk);
         house.port.plug_in(Admin::start_in_arbiter(&house.operators.handle(), move |_: &mut Context<Admin>| Admin::new(desk)));
         if admin.started(now) {
-            emit(SingletonRestarted { actor: "admin" });
+            emit(Restarted { watched: Watched::Admin, cause });
         }
     }
 }
 
 async fn watch_metrics(house: &House, metrics: &mut Singleton) {
     let Some(observatory) = &house.metrics else { return };
-    if let Some(addr) = house.state.metrics()
-        && addr.connected()
-        && matches!(tokio::time::timeout(ANSWER_MAX, addr.send(metrics::Ping)).await, Ok(Ok(_)))
-    {
-        return;
-    }
+    let Some(cause) = trouble(house.state.metrics().as_ref(), || metrics::Ping, ANSWER_MAX).await else { return };
     let now = house.clock.now();
     if metrics.is_due(now) {
         let observatory = Arc::clone(observatory);
         let addr = Metrics::start_in_arbiter(&house.watchman.handle(), move |_: &mut Context<Metrics>| Metrics::new(observatory));
         *house.state.metrics.write() = Some(addr);
         if metrics.started(now) {
-            emit(SingletonRestarted { actor: "metrics" });
+            emit(Restarted { watched: Watched::Metrics, cause });
         }
     }
 }
 
-async fn is_alive(addr: &Addr<UpstreamPool>) -> bool {
-    addr.connected() && matches!(tokio::time::timeout(ANSWER_MAX, addr.send(Ping)).await, Ok(Ok(_)))
+/// Why an actor has to be started anew; `None`: it answers. Actors that are watched here do not end by themselves, so that one that is gone has
+/// panicked: the one that may be told to end says so elsewhere.
+async fn trouble<A, M>(actor: Option<&Addr<A>>, ping: impl FnOnce() -> M, most: Duration) -> Option<RestartCause>
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: Message<Result: Send> + Send + 'static,
+{
+    let Some(addr) = actor.filter(|addr| addr.connected()) else { return Some(RestartCause::Panicked) };
+    match tokio::time::timeout(most, addr.send(ping())).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(_)) => Some(RestartCause::Panicked),
+        Err(_) => Some(RestartCause::Unresponsive),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Does what it is asked to, or does not.
+    struct Asked;
+    impl Actor for Asked {
+        type Context = Context<Self>;
+    }
+
+    #[derive(Clone, Copy, Message)]
+    #[rtype(result = "()")]
+    enum Ask {
+        Answer,
+        Hang,
+        Panic,
+    }
+    impl Handler<Ask> for Asked {
+        type Result = actix::ResponseFuture<()>;
+        fn handle(&mut self, ask: Ask, _: &mut Self::Context) -> Self::Result {
+            match ask {
+                Ask::Answer => Box::pin(std::future::ready(())),
+                Ask::Hang => Box::pin(std::future::pending()),
+                Ask::Panic => panic!("a test wants it"),
+            }
+        }
+    }
+
+    #[actix_rt::test]
+    async fn who_does_not_answer_is_told_from_who_is_gone() {
+        let most = Duration::from_millis(50);
+        let actor = Asked.start();
+        let troubles = async |asks: &[Ask]| {
+            let mut troubles = Vec::new();
+            for ask in asks.iter().copied() {
+                troubles.push(trouble(Some(&actor), || ask, most).await);
+            }
+            troubles
+        };
+        assert_eq!(troubles(&[Ask::Answer, Ask::Hang, Ask::Answer]).await, [None, Some(RestartCause::Unresponsive), None]);
+        let panicked = Some(RestartCause::Panicked);
+        assert_eq!(troubles(&[Ask::Panic, Ask::Answer]).await, [panicked, panicked], "in its turn, and found afterwards");
+        assert_eq!(trouble(None::<&Addr<Asked>>, || Ask::Answer, most).await, panicked);
+    }
 
     #[test]
     fn a_singleton_that_keeps_dying_is_started_ever_more_slowly() {

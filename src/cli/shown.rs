@@ -41,7 +41,7 @@ pub fn inert(text: &str) -> Cow<'_, str> {
 }
 
 /// An answer: first its single values, a line each, then its lists of objects as tables.
-/// Where a table is wider than `width`, each row becomes a block of lines.
+/// Where a table is wider than `width`, each row becomes a block of lines; where rows have tables of their own, each is shown like an answer.
 pub fn answer(answer: &Value, width: usize) -> String {
     let Value::Object(members) = answer else { return format!("{}\n", cell("", answer)) };
     let (mut lines, mut tables) = (Vec::new(), Vec::new());
@@ -57,9 +57,21 @@ pub fn answer(answer: &Value, width: usize) -> String {
         if lines.len() + tables.len() > 1 {
             let _ = writeln!(text, "{name}:");
         }
-        text.push_str(&table(rows, width));
+        if rows.iter().any(has_table) {
+            text.push_str(&rows.iter().map(|row| self::answer(row, width)).collect::<Vec<_>>().join("\n"));
+        } else {
+            text.push_str(&table(rows, width));
+        }
     }
     text
+}
+
+fn is_table(value: &Value) -> bool {
+    value.as_array().is_some_and(|rows| !rows.is_empty() && rows.iter().all(Value::is_object))
+}
+
+fn has_table(row: &Value) -> bool {
+    row.as_object().is_some_and(|members| members.values().any(is_table))
 }
 
 fn collect<'a>(name: String, value: &'a Value, lines: &mut Vec<(String, String)>, tables: &mut Vec<(String, &'a [Value])>) {
@@ -69,7 +81,7 @@ fn collect<'a>(name: String, value: &'a Value, lines: &mut Vec<(String, String)>
                 collect(format!("{name}.{}", inert(member)), value, lines, tables);
             }
         }
-        Value::Array(rows) if !rows.is_empty() && rows.iter().all(Value::is_object) => tables.push((name, rows)),
+        Value::Array(rows) if is_table(value) => tables.push((name, rows)),
         value => lines.push((name.clone(), cell(name.rsplit('.').next().unwrap_or_default(), value))),
     }
 }
@@ -165,6 +177,28 @@ bcd      bob    -                     14 Nov 2023 22:14:20
         assert_eq!(answer(&json!({ "rows": [{ "a": 1 }] }), 80), "a\n1\n");
         assert_eq!(answer(&json!({ "rows": [] }), 80), "rows  -\n");
         assert_eq!(answer(&json!(null), 80), "-\n");
+    }
+
+    #[test]
+    fn rows_with_tables_of_their_own_are_shown_like_answers() {
+        let value = json!({ "nodes": [
+            { "node": "a", "workers": [{ "worker": 0, "lag_ms": 1 }, { "worker": 1, "lag_ms": 2 }], "machine": { "cores": 2 } },
+            { "node": "b", "workers": [], "machine": { "cores": 4 } },
+        ] });
+        let expected = "\
+machine.cores  2
+node           a
+
+workers:
+lag_ms  worker
+1       0
+2       1
+
+machine.cores  4
+node           b
+workers        -
+";
+        assert_eq!(answer(&value, 80), expected);
     }
 
     #[test]

@@ -87,6 +87,8 @@ pub struct AlertsWebhookConfig {
     pub queue_max: usize,
     /// Their bytes. Beyond it the oldest is dropped.
     pub queue_size_max: ByteSize,
+    /// How long an alert may wait, over restarts of the hub too. One that is older is dropped: what is still wrong has been told again since.
+    pub queue_max_age: HumanDuration,
     /// The longest first wait before a request is repeated; doubled with every failure.
     pub retry_initial: HumanDuration,
     pub retry_max: HumanDuration,
@@ -101,6 +103,7 @@ impl Default for AlertsWebhookConfig {
             timeout: HumanDuration::from_secs(5),
             queue_max: 1_000,
             queue_size_max: ByteSize::mib(1),
+            queue_max_age: HumanDuration::from_secs(86_400),
             retry_initial: HumanDuration::from_secs(1),
             retry_max: HumanDuration::from_secs(30),
         }
@@ -147,6 +150,8 @@ pub struct EmailConfig {
     pub queue_max: usize,
     /// Their bytes. Beyond it the oldest is dropped.
     pub queue_size_max: ByteSize,
+    /// How long they may wait, over restarts of the hub too. What is older is dropped. Mail servers try for as long (RFC 5321, 4.5.4.1).
+    pub queue_max_age: HumanDuration,
     /// The longest first wait before a letter is sent again; doubled with every failure.
     pub retry_initial: HumanDuration,
     pub retry_max: HumanDuration,
@@ -166,6 +171,7 @@ impl Default for EmailConfig {
             timeout: HumanDuration::from_secs(30),
             queue_max: 1_000,
             queue_size_max: ByteSize::mib(4),
+            queue_max_age: HumanDuration::from_secs(5 * 86_400),
             retry_initial: HumanDuration::from_secs(5),
             retry_max: HumanDuration::from_secs(300),
         }

@@ -132,6 +132,9 @@ fn email(config: &Config, check: &mut Check) {
         format!("{} must not be shorter than retry_initial, {}", email.retry_max, email.retry_initial)
     });
     check.within("email.queue_max", email.queue_max, 1, 100_000);
+    check.that(email.queue_max_age > email.retry_max, "email.queue_max_age", || {
+        format!("{} must be longer than retry_max, {}: what waits would be dropped before it is tried again", email.queue_max_age, email.retry_max)
+    });
     check.that(email.queue_size_max >= ByteSize::mib(1), "email.queue_size_max", || "must be at least 1MiB");
     check.not_negative("alerts.email.gather", config.alerts.email.gather);
     for (path, to) in [("alerts.email.to", &config.alerts.email.to), ("reports.email_to", &config.reports.email_to)] {
@@ -555,6 +558,12 @@ fn alerts_webhook(webhook: &AlertsWebhookConfig, check: &mut Check) {
         format!("{} must not be shorter than retry_initial, {}", webhook.retry_max, webhook.retry_initial)
     });
     check.within("alerts.webhook.queue_max", webhook.queue_max, 1, 100_000);
+    check.that(webhook.queue_max_age > webhook.retry_max, "alerts.webhook.queue_max_age", || {
+        format!(
+            "{} must be longer than retry_max, {}: what waits would be dropped before it is tried again",
+            webhook.queue_max_age, webhook.retry_max
+        )
+    });
     check.that(webhook.queue_size_max >= ByteSize::new(65_536), "alerts.webhook.queue_size_max", || "must be at least 64KiB");
 }
 
@@ -1500,7 +1509,7 @@ mod tests {
             "metrics = { interval = \"100ms\", canary_interval = \"0s\", objectives = { delivery = 1.0, errors = 0.0 } }".to_string(),
             "reports = { enabled = false, at = \"23:59\", weekday = \"sunday\", days_kept = 1, weeks_kept = 104 }".to_string(),
             format!("{on}alerts.email = {{ to = [\"a@example.org\"], gather = \"0s\" }}\nreports.email_to = [\"a.b+c@example.org\"]"),
-            with("user = \"me\", password = \"p\", tls = \"tls\""),
+            with("user = \"me\", password = \"p\", tls = \"tls\", queue_max_age = \"301s\""),
             "email = { host = \"127.0.0.1\", from = \"a@b\", tls = \"none\", user = \"me\", password_file = \"p\" }".to_string(),
             "prometheus = { token = \"0123456789abcdef\", allowed_addresses = [\"::1\", \"10.0.0.0/8\"] }".to_string(),
         ] {
@@ -1516,6 +1525,10 @@ mod tests {
                 "alerts.webhook.secret: must have 16 bytes or more",
             ),
             ("alerts.webhook.queue_max = 0".to_string(), "alerts.webhook.queue_max: 0 must be from 1 to 100000"),
+            (
+                "alerts.webhook.queue_max_age = \"30s\"".to_string(),
+                "alerts.webhook.queue_max_age: 30s must be longer than retry_max, 30s: what waits would be dropped before it is tried again",
+            ),
             ("alerts.email.gather = \"-1s\"".to_string(), "alerts.email.gather: -1s must not be negative"),
             ("alerts.email.to = [\"a@example.org\"]".to_string(), "alerts.email.to: there is nobody to send e-mail: set email.host"),
             ("reports.at = \"24:00\"".to_string(), "reports.at: \"24:00\" is not a time of the day, such as \"00:10\" or \"18:30\""),
@@ -1540,6 +1553,10 @@ mod tests {
             ),
             (with("timeout = \"0s\""), "email.timeout: 0s must be longer than 0s"),
             (with("retry_max = \"1s\""), "email.retry_max: 1s must not be shorter than retry_initial, 5s"),
+            (
+                with("queue_max_age = \"5m\""),
+                "email.queue_max_age: 5m must be longer than retry_max, 5m: what waits would be dropped before it is tried again",
+            ),
             (with("queue_size_max = 10"), "email.queue_size_max: must be at least 1MiB"),
             ("prometheus.token = \"short\"".to_string(), "prometheus.token: must have 16 bytes or more"),
             (

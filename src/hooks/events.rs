@@ -78,6 +78,8 @@ impl Events {
                 retry_max: config.retry_max.duration(),
                 events_max: config.queue_max,
                 bytes_max: config.queue_size_max.bytes(),
+                // The application is told everything that happened, however late.
+                age_max: None,
                 batch_max: config.batch_max,
                 gather: Duration::ZERO,
             },

@@ -1,7 +1,7 @@
 //! What happens to questions that the application is asked. Neither what is asked nor what is answered is ever logged.
 
 use super::backend::{Failure, Kind};
-use crate::telemetry::Event;
+use crate::telemetry::{Event, counter, counter_vec, registered};
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -12,8 +12,7 @@ const BUCKETS: [f64; 10] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 
 static TOOK: LazyLock<HistogramVec> = LazyLock::new(|| {
     let opts =
         HistogramOpts::new("aether_hook_duration_seconds", "Time until a hook was answered or given up, waiting for its turn included, by kind.");
-    let family = HistogramVec::new(opts.buckets(BUCKETS.to_vec()), &["hook"]).expect("names of metrics are written well");
-    prometheus::register(Box::new(family.clone())).expect("each metric is registered once");
+    let family = registered(HistogramVec::new(opts.buckets(BUCKETS.to_vec()), &["hook"]));
     for kind in Kind::ALL {
         family.with_label_values(&[kind.as_str()]);
     }
@@ -21,8 +20,7 @@ static TOOK: LazyLock<HistogramVec> = LazyLock::new(|| {
 });
 static FAILED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let opts = Opts::new("aether_hook_failures_total", "Hooks without an answer that counts, by kind and reason.");
-    let family = IntCounterVec::new(opts, &["hook", "reason"]).expect("names of metrics are written well");
-    prometheus::register(Box::new(family.clone())).expect("each metric is registered once");
+    let family = registered(IntCounterVec::new(opts, &["hook", "reason"]));
     for kind in Kind::ALL {
         Failure::LABELS.iter().for_each(|why| drop(family.with_label_values(&[kind.as_str(), why])));
     }
@@ -30,18 +28,11 @@ static FAILED: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 
 static EVENTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let opts = Opts::new("aether_hook_events_total", "Events that the application was to be told, by what became of them.");
-    let family = IntCounterVec::new(opts, &["result"]).expect("names of metrics are written well");
-    prometheus::register(Box::new(family.clone())).expect("each metric is registered once");
-    ["delivered", "dropped", "kept", "left", "refused"].into_iter().for_each(|result| drop(family.with_label_values(&[result])));
-    family
+    let results: [&[&str]; 6] = [&["delivered"], &["dropped"], &["expired"], &["kept"], &["left"], &["refused"]];
+    counter_vec("aether_hook_events_total", "Events that the application was to be told, by what became of them.", &["result"], &results)
 });
 static EVENT_REQUESTS_FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
-    let counter =
-        IntCounter::new("aether_hook_event_requests_failed_total", "Requests with events that the application did not accept; they are repeated.")
-            .expect("names of metrics are written well");
-    prometheus::register(Box::new(counter.clone())).expect("each metric is registered once");
-    counter
+    counter("aether_hook_event_requests_failed_total", "Requests with events that the application did not accept; they are repeated.")
 });
 
 /// The application has events.
@@ -100,6 +91,23 @@ impl Event for EventsDropped {
     fn emit(self) {
         log::debug!("{} events were dropped, since more wait than may ({}.queue_max)", self.count, self.path);
         EVENTS.with_label_values(&["dropped"]).inc_by(self.count as u64);
+    }
+}
+
+/// Events have waited for so long that they are of no use any more.
+pub struct EventsExpired {
+    pub count: usize,
+    /// Whose events, as the configuration names it.
+    pub path: &'static str,
+    /// Since the other side last had any.
+    pub is_first: bool,
+}
+impl Event for EventsExpired {
+    fn emit(self) {
+        if self.is_first {
+            log::warn!("{} events of {} waited for longer than they may ({}.queue_max_age) and are dropped", self.count, self.path, self.path);
+        }
+        EVENTS.with_label_values(&["expired"]).inc_by(self.count as u64);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::auth::ApiKey;
 use crate::metrics::alerts::Severity;
 use crate::metrics::{Observatory, socket_bytes};
 use crate::telemetry::metrics::gather_all;
+use crate::telemetry::{gauge, registered};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use ipnet::IpNet;
@@ -20,7 +21,6 @@ static TOPICS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_topics", "Cha
 static MEMBERS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_subscriptions", "Subscriptions of all sessions."));
 static OUTBOX: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_outbox_bytes", "Bytes that wait for clients that are behind."));
 static TIMERS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_timers", "Timers of sessions that are set."));
-static LAG: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_worker_lag_milliseconds", "How late the slowest worker's timer last was."));
 static KERNEL: LazyLock<IntGauge> =
     LazyLock::new(|| gauge("aether_kernel_socket_bytes", "What the kernel keeps in the buffers of TCP sockets, of the whole machine."));
 static STREAMS: LazyLock<IntGauge> = LazyLock::new(|| gauge("aether_streams", "Channels with a stream in memory."));
@@ -36,29 +36,24 @@ static RESIDENT: LazyLock<IntGauge> = LazyLock::new(|| {
 });
 
 // Labels are those of closed sets: workers have numbers, and there are as many as there are threads.
-static LAGS: LazyLock<GaugeVec> =
-    LazyLock::new(|| gauges("aether_worker_event_loop_lag_seconds", "How late the timer of each worker's event loop last was.", "worker"));
-static OBJECTIVES: LazyLock<GaugeVec> =
-    LazyLock::new(|| gauges("aether_objective_ratio", "The share of good ones in the last five minutes, of each objective.", "objective"));
-static BUDGETS: LazyLock<GaugeVec> = LazyLock::new(|| {
-    let help = "What is left of what may fail in 30 days: 1 all of it, 0 none, negative beyond.";
-    gauges("aether_objective_budget_ratio", help, "objective")
+static LAGS: LazyLock<GaugeVec> = LazyLock::new(|| {
+    let opts = Opts::new("aether_worker_event_loop_lag_seconds", "How late the timer of each worker's event loop last was.");
+    registered(GaugeVec::new(opts, &["worker"]))
 });
-static ACTORS: LazyLock<IntGaugeVec> = LazyLock::new(|| int_gauges("aether_actors", "Actors that live, by kind.", "kind"));
-static FIRING: LazyLock<IntGaugeVec> =
-    LazyLock::new(|| int_gauges("aether_alerts_firing", "Alerts of the hub's own rules that fire now.", "severity"));
-
-fn gauges(name: &str, help: &str, label: &str) -> GaugeVec {
-    let gauges = GaugeVec::new(Opts::new(name, help), &[label]).expect("names of metrics are written well");
-    prometheus::register(Box::new(gauges.clone())).expect("each metric is registered once");
-    gauges
-}
-
-fn int_gauges(name: &str, help: &str, label: &str) -> IntGaugeVec {
-    let gauges = IntGaugeVec::new(Opts::new(name, help), &[label]).expect("names of metrics are written well");
-    prometheus::register(Box::new(gauges.clone())).expect("each metric is registered once");
-    gauges
-}
+static OBJECTIVES: LazyLock<GaugeVec> = LazyLock::new(|| {
+    let opts = Opts::new("aether_objective_ratio", "The share of good ones in the last five minutes, of each objective.");
+    registered(GaugeVec::new(opts, &["objective"]))
+});
+static BUDGETS: LazyLock<GaugeVec> = LazyLock::new(|| {
+    let opts = Opts::new("aether_objective_budget_ratio", "What is left of what may fail in 30 days: 1 all of it, 0 none, negative beyond.");
+    registered(GaugeVec::new(opts, &["objective"]))
+});
+static ACTORS: LazyLock<IntGaugeVec> =
+    LazyLock::new(|| registered(IntGaugeVec::new(Opts::new("aether_actors", "Actors that live, by kind."), &["kind"])));
+static FIRING: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let opts = Opts::new("aether_alerts_firing", "Alerts of the hub's own rules that fire now.");
+    registered(IntGaugeVec::new(opts, &["severity"]))
+});
 
 /// How the hub does by its own judgement. What nothing has happened of yet is left out: it is neither good nor bad.
 fn judged(observatory: &Observatory) {
@@ -74,12 +69,6 @@ fn judged(observatory: &Observatory) {
     for (severity, count) in firing {
         FIRING.with_label_values(&[severity.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
-}
-
-fn gauge(name: &str, help: &str) -> IntGauge {
-    let gauge = IntGauge::new(name, help).expect("names of metrics are written well");
-    prometheus::register(Box::new(gauge.clone())).expect("each metric is registered once");
-    gauge
 }
 
 /// Who may ask.
@@ -119,7 +108,6 @@ pub async fn metrics(request: HttpRequest, gate: web::Data<MetricsGate>, state: 
         (&MEMBERS, counts.members),
         (&OUTBOX, counts.outbox_bytes),
         (&TIMERS, counts.timers),
-        (&LAG, counts.lag_ms as usize),
         (&KERNEL, socket_bytes().unwrap_or(0)),
         (&STREAMS, counts.streams),
         (&PUBLICATIONS, counts.history_publications),

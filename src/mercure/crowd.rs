@@ -14,7 +14,7 @@ use crate::outbox::Outbox;
 use crate::protocol::mercure::{SelectorText, Topic};
 use crate::telemetry::emit;
 use crate::telemetry::mercure::{SubscribersFellBehind, UpdatesDelivered};
-use crate::telemetry::watchdog::SingletonRestarted;
+use crate::telemetry::watchdog::{RestartCause, Restarted, Watched};
 use bytes::{Bytes, BytesMut};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -139,7 +139,7 @@ impl Crowd {
             loop {
                 // A task that panicked gives its join handle an error; without it nobody here would be told anything any more.
                 let _ = actix_rt::spawn(Rc::clone(&turning).turn()).await;
-                emit(SingletonRestarted { actor: "mercure" });
+                emit(Restarted { watched: Watched::Mercure, cause: RestartCause::Panicked });
             }
         });
         crowd

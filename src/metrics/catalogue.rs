@@ -130,7 +130,7 @@ metrics! {
     WorkersLag "workers.lag_ms" Ms "How late the timer of the slowest worker was at most.";
     WorkersSilent "workers.silent" Count "Workers that did not answer at all.";
     ActorsOpen "actors.open" Count "Actors of sessions and topics.";
-    ActorsRestarts "actors.restarts" PerSecond "Actors that had died and were started anew.";
+    ActorsRestarts "actors.restarts" PerSecond "Actors that had failed and were started anew.";
     Panics "panics" PerSecond "Panics: each a defect, each survived.";
     TimersSet "timers.set" Count "Timers of sessions.";
     ProcessCpu "process.cpu" Percent "CPU time of the hub; 100 is one core.";

@@ -63,9 +63,7 @@ const COUNTED: &[(Metric, &str, Of)] = &[
     (Metric::MercureDelivered, "aether_mercure_deliveries_total", Of::All),
     (Metric::FeedsEvents, "aether_upstream_events_total", Of::All),
     (Metric::FeedsGaps, "aether_upstream_gaps_total", Of::All),
-    (Metric::ActorsRestarts, "aether_actor_restarts_total", Of::All),
-    (Metric::ActorsRestarts, "aether_topics_replaced_total", Of::All),
-    (Metric::ActorsRestarts, "aether_upstream_restarts_total", Of::All),
+    (Metric::ActorsRestarts, "aether_actor_restarts_total", Of::Without("cause", &["requested"])),
     (Metric::Panics, "aether_panics_total", Of::All),
     (Metric::StoreCalls, "aether_store_calls_total", Of::All),
     (Metric::StoreErrors, "aether_store_calls_total", Of::Without("result", &["ok", "conflict"])),
@@ -121,6 +119,11 @@ impl Totals {
             }
         }
         totals
+    }
+
+    #[cfg(test)]
+    pub fn of_counts(counts: &[(Metric, f64)]) -> Self {
+        Self { counted: counts.iter().copied().collect(), ..Self::default() }
     }
 
     /// How much was counted since `before`. What nothing has been counted of yet is 0: its family appears with the first of its events.

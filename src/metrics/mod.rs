@@ -27,13 +27,13 @@ pub use host::socket_bytes;
 use crate::broker::{Publish, Publisher};
 use crate::calendar::Period;
 use crate::channel::{ChannelName, ChannelOptions, Payload};
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::hooks::Courier;
 use crate::store::{Store, StoreError};
 use crate::telemetry::emit;
 use crate::telemetry::latency::{Counted, Path};
 use crate::telemetry::metrics::{AlertTold, AlertsTold, CanariesTold, HistoryGivenUp, HistoryKept, HistoryNotKept};
-use crate::telemetry::watchdog::SingletonRestarted;
+use crate::telemetry::watchdog::{RestartCause, Restarted, Watched};
 use crate::topic::registry::Topics;
 use crate::upstream::Week as FeedsDigest;
 use actix::prelude::*;
@@ -188,6 +188,8 @@ pub struct Observatory {
     parts: ObservatoryParts,
     /// `None`: it is not kept.
     history: Option<History>,
+    /// What had been counted before the hub listened, and when that was: for the first step of the first actor. Whoever comes in the first second counts too.
+    begun: Mutex<Option<(Millis, Totals)>>,
     objectives: Mutex<Objectives>,
     /// Whether what an earlier run had counted is part of it.
     has_remembered: AtomicBool,
@@ -210,6 +212,7 @@ impl Observatory {
         let history = parts.settings.keeps_history.then(|| History::new(Arc::clone(&parts.store)));
         Arc::new(Self {
             history,
+            begun: Mutex::new(Some((parts.clock.now(), Totals::read()))),
             objectives: Mutex::new(Objectives::new(parts.settings.goals)),
             has_remembered: AtomicBool::new(false),
             latest: RwLock::default(),
@@ -505,7 +508,7 @@ async fn measure(observatory: Arc<Observatory>) {
             news = news => match news {
                 Some(news) => round.hear(news),
                 None => {
-                    emit(SingletonRestarted { actor: "canaries" });
+                    emit(Restarted { watched: Watched::Canaries, cause: RestartCause::Panicked });
                     came = None;
                 }
             },
@@ -583,9 +586,10 @@ struct Round {
 impl Round {
     fn new(observatory: Arc<Observatory>) -> Self {
         let canaries = Canaries::new(observatory.settings().latency_goal);
+        let begun = observatory.begun.lock().take();
         Self {
             observatory,
-            sampler: Sampler::default(),
+            sampler: Sampler::new(begun),
             canaries,
             came_in: None,
             host: Host::new(),

@@ -114,10 +114,15 @@ struct WorkerState {
 }
 
 impl Sampler {
+    /// `begun`: what had been counted when the hub began, and when that was. Without it the first step has no rates.
+    pub fn new(begun: Option<(Millis, Totals)>) -> Self {
+        Self { last: begun, ..Self::default() }
+    }
+
     pub fn step(&mut self, read: Read) -> Sample {
         let Read { now, at, totals, figures, mut values, canaries } = read;
         let last = self.last.take();
-        // Without a step before there are no rates; the first sample is one without them.
+        // Without a step before, and without the hub's beginning, there are no rates.
         let elapsed_ms = last.as_ref().map_or(0, |(before, _)| now.saturating_sub(*before));
         let seconds = elapsed_ms as f64 / 1_000.0;
         let counted = |metric| last.as_ref().filter(|_| elapsed_ms > 0).map(|(_, before)| totals.since(before, metric));
@@ -200,7 +205,7 @@ impl Sampler {
                 Transport::Websocket => set(Metric::SessionsWebsocket, count),
                 Transport::HttpStream => set(Metric::SessionsHttpStream, count),
                 Transport::Sse => set(Metric::SessionsSse, count),
-                Transport::UniWebsocket | Transport::UniHttpStream | Transport::UniSse => one_way += count,
+                Transport::UniWebsocket | Transport::UniHttpStream | Transport::UniSse | Transport::Mercure => one_way += count,
             }
         }
         set(Metric::SessionsOneWay, one_way);
@@ -270,7 +275,7 @@ mod tests {
         Figures {
             sessions: 4,
             users: 2,
-            by_transport: [1, 2, 0, 1, 0, 0],
+            by_transport: [1, 1, 0, 1, 0, 0, 1],
             connections: 5,
             connections_max: 10,
             channels: 3,
@@ -296,7 +301,7 @@ mod tests {
         let mut sampler = Sampler::default();
         let first = step(&mut sampler, 1_000, figures(vec![Some(pulse(100)), Some(pulse(100))]), Some(Told { sent: 4, ..Told::default() }));
         assert_eq!((first.values[Metric::Panics], first.values[Metric::CanariesSent], first.step_ms), (None, None, 0));
-        assert_eq!((first.values[Metric::SessionsOpen], first.values[Metric::SessionsOneWay]), (Some(4.0), Some(1.0)));
+        assert_eq!((first.values[Metric::SessionsOpen], first.values[Metric::SessionsOneWay]), (Some(4.0), Some(2.0)));
         let told = Told { sent: 4, lost: 1, arrived: 4, timed: 3, in_time: 2, ..Told::default() };
         let second = step(&mut sampler, 3_000, figures(vec![Some(pulse(300)), None]), Some(told));
         let rates = [Metric::Panics, Metric::CanariesSent, Metric::CanariesLost].map(|metric| second.values[metric]);
@@ -308,6 +313,22 @@ mod tests {
         assert_eq!(second.tallies[Objective::Latency as usize], Tally::new(2.0, 3.0));
         let third = step(&mut sampler, 4_000, figures(vec![Some(pulse(300)), None]), None);
         assert_eq!((third.workers[1].lag_ms, third.values[Metric::CanariesSent], third.values[Metric::LatencyMax]), (3_000, None, None));
+    }
+
+    #[test]
+    fn the_first_step_of_a_hub_is_about_all_that_was_since_it_began() {
+        let begun = Totals::default();
+        let now = Totals::of_counts(&[(Metric::SessionsOpened, 6.0), (Metric::ConnectionsRefused, 2.0), (Metric::Panics, 1.0)]);
+        let mut sampler = Sampler::new(Some((500, begun)));
+        let read = |now, totals| Read { now, at: 0, totals, figures: figures(Vec::new()), values: Values::default(), canaries: None };
+        let first = sampler.step(read(1_000, now.clone()));
+        assert_eq!((first.step_ms, first.values[Metric::Panics], first.values[Metric::SessionsOpened]), (500, Some(2.0), Some(12.0)));
+        assert_eq!(first.tallies[Objective::Connections as usize], Tally::new(6.0, 8.0));
+        let second = sampler.step(read(2_000, now.clone()));
+        assert_eq!(second.tallies[Objective::Connections as usize], Tally::default(), "counted once");
+        let mut another = Sampler::default();
+        let first = another.step(read(2_000, now));
+        assert_eq!(first.tallies[Objective::Connections as usize], Tally::default(), "whoever takes over counts nothing a second time");
     }
 
     #[test]

@@ -26,10 +26,12 @@ pub enum Transport {
     UniWebsocket,
     UniHttpStream,
     UniSse,
+    /// An `EventSource` on the Mercure address, which watches channels of the hub's own. Those who listen to all other topics there are no sessions.
+    Mercure,
 }
 
 impl Transport {
-    pub const ALL: [Self; 6] = [Self::Websocket, Self::HttpStream, Self::Sse, Self::UniWebsocket, Self::UniHttpStream, Self::UniSse];
+    pub const ALL: [Self; 7] = [Self::Websocket, Self::HttpStream, Self::Sse, Self::UniWebsocket, Self::UniHttpStream, Self::UniSse, Self::Mercure];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -39,6 +41,7 @@ impl Transport {
             Self::UniWebsocket => "uni_websocket",
             Self::UniHttpStream => "uni_http_stream",
             Self::UniSse => "uni_sse",
+            Self::Mercure => "mercure",
         }
     }
 }
@@ -51,8 +54,8 @@ impl From<Wire> for Transport {
             Wire::Sse => Self::Sse,
             Wire::UniWebsocket => Self::UniWebsocket,
             Wire::UniStream => Self::UniHttpStream,
-            // An event stream that its client listens to is one, whatever its events look like.
-            Wire::UniSse | Wire::Mercure => Self::UniSse,
+            Wire::UniSse => Self::UniSse,
+            Wire::Mercure => Self::Mercure,
         }
     }
 }

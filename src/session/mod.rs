@@ -18,7 +18,7 @@ mod subscription;
 mod tests;
 pub mod worker;
 
-pub use server::{Disconnected, Refreshed, Subscribed, Unsubscribe};
+pub use server::{Disconnected, Goodbye, Refreshed, Subscribed, Unsubscribe};
 pub use steered::{Describe, DescribedSubscription, Description, Told};
 
 use crate::auth::Bearer;
@@ -191,6 +191,8 @@ pub struct Session {
     turn_since: Instant,
     /// Calls of procedures under way.
     calls: u16,
+    /// The hub stops, and the client is told when nothing is under way.
+    is_leaving: bool,
     started_at: Millis,
     /// When the client last asked for something that its SDK does not do by itself.
     active_at: Millis,
@@ -239,6 +241,7 @@ impl Session {
             errors_since: now,
             turn_since: Instant::now(),
             calls: 0,
+            is_leaving: false,
             started_at: now,
             active_at: now,
             // The last tenth is chance, so that those who came together, after a restart, do not have to come together again.

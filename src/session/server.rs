@@ -40,6 +40,30 @@ impl Handler<Disconnected> for Session {
     }
 }
 
+// === Goodbye ===
+/// The hub stops: the connection is closed as soon as the calls under way are answered, among them an operator's own for the hub to stop.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Goodbye;
+
+impl Handler<Goodbye> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Goodbye, _: &mut Self::Context) {
+        self.is_leaving = true;
+        self.leave();
+    }
+}
+
+impl Session {
+    /// Closes the connection of a client that is to leave and waits for no answer any more.
+    pub(super) fn leave(&mut self) {
+        if self.is_leaving && self.calls == 0 {
+            self.disconnect(Disconnect::SHUTDOWN);
+        }
+    }
+}
+
 // === Unsubscribe ===
 /// One subscription ends, or all of them.
 #[derive(Clone, Debug, Message)]

@@ -4,7 +4,7 @@ use super::facts::{Peer, Transport, device};
 use super::hub::{Hub, SessionQuery};
 use super::procedures::{CallError, Caller, Procedures};
 use super::worker::{Shared, Worker};
-use super::{Connection, Disconnected, Opening, Source};
+use super::{Connection, Disconnected, Goodbye, Opening, Source};
 use crate::auth::{Algorithm, Blocks, MintConnection, TokenKey, TokenSettings, TokenSigner, TokenVerifier};
 use crate::broker::{Answer, Broker, IDEMPOTENCY_TTL, MemoryBroker, MemoryBrokerSettings, Publisher};
 use crate::channel::{ChannelOptions, ChannelRules, NameSyntax};
@@ -268,6 +268,21 @@ async fn a_call_that_is_never_answered_ends_by_its_deadline() {
     let mut client = house.client(&token("alice", "t1")).await;
     let late = client.call(json!({ "rpc": { "method": "never" } })).await;
     assert_eq!(late["error"], json!({ "code": 100, "message": "the procedure did not answer in time", "temporary": true }));
+}
+
+#[actix_rt::test]
+async fn who_waits_for_an_answer_is_told_goodbye_after_it() {
+    let house = House::new(|_| {}).await;
+    let mut client = house.client(&token("alice", "t1")).await;
+    let first = client.send(json!({ "rpc": { "method": "slow" } })).await;
+    client.call(json!({ "subscribe": { "channel": "a" } })).await;
+    house.hub.of_token("t1")[0].addr.send(Goodbye).await.unwrap();
+    house.gate.notify_one();
+    assert_eq!(client.message().await, json!({ "id": first, "rpc": { "data": "late" } }));
+    assert_eq!(client.message().await, json!({ "close": Disconnect::SHUTDOWN.code }));
+    let mut other = house.client(&token("bob", "t2")).await;
+    house.hub.of_token("t2")[0].addr.do_send(Goodbye);
+    assert_eq!(other.message().await, json!({ "close": Disconnect::SHUTDOWN.code }), "who waits for nothing is told at once");
 }
 
 #[actix_rt::test]

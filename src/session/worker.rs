@@ -3,7 +3,7 @@
 //! There is no timer and no buffer per session: an idle connection costs its state and nothing else.
 
 use super::procedures::Procedures;
-use super::{Disconnected, Session, Tick};
+use super::{Goodbye, Session, Tick};
 use crate::auth::{Blocks, TokenVerifier};
 use crate::broker::Publisher;
 use crate::channel::SessionId;
@@ -12,11 +12,10 @@ use crate::guard::limits::Limits;
 use crate::guard::maintenance::Maintenance;
 use crate::hooks::{Events, Hooks};
 use crate::outbox::OutboxLimits;
-use crate::protocol::codes::Disconnect;
 use crate::protocol::websocket;
 use crate::session::hub::Hub;
 use crate::telemetry::emit;
-use crate::telemetry::watchdog::SingletonRestarted;
+use crate::telemetry::watchdog::{RestartCause, Restarted, Watched};
 use crate::topic::fanout::{self, Fan, OwnCounts};
 use actix::WeakAddr;
 use bytes::BytesMut;
@@ -138,7 +137,6 @@ struct DrainOrder {
     is_draining: Arc<AtomicBool>,
     /// On the clock: when the last one is told.
     until: Arc<AtomicU64>,
-    why: Disconnect,
 }
 
 impl Worker {
@@ -166,15 +164,15 @@ impl Worker {
             loop {
                 // A task that panicked gives its join handle an error; without a timer no session would ever be pinged again.
                 let _ = actix_rt::spawn(Rc::clone(&turning).turn()).await;
-                emit(SingletonRestarted { actor: "timer" });
+                emit(Restarted { watched: Watched::Timer, cause: RestartCause::Panicked });
             }
         });
         worker
     }
 
-    /// Tells the sessions `why`, spread until `until`, once `is_draining` is set.
-    pub fn drain_by(&self, is_draining: Arc<AtomicBool>, until: Arc<AtomicU64>, why: Disconnect) {
-        let _ = self.drain.set(DrainOrder { is_draining, until, why });
+    /// Tells the sessions goodbye, spread until `until`, once `is_draining` is set.
+    pub fn drain_by(&self, is_draining: Arc<AtomicBool>, until: Arc<AtomicU64>) {
+        let _ = self.drain.set(DrainOrder { is_draining, until });
     }
 
     /// Tells as many sessions as must be told at this tick for all to be told in time.
@@ -193,7 +191,7 @@ impl Worker {
             waiting.into_iter().take(share).map(|(_, addr)| addr).collect()
         };
         for session in waiting.iter().filter_map(WeakAddr::upgrade) {
-            session.do_send(Disconnected::because(order.why));
+            session.do_send(Goodbye);
         }
     }
 
@@ -222,7 +220,7 @@ impl Worker {
             self.drain(now);
             self.fan.release();
             if self.fan.revive() {
-                emit(SingletonRestarted { actor: "fanout" });
+                emit(Restarted { watched: Watched::Fanout, cause: RestartCause::Panicked });
             }
             count = count.wrapping_add(1);
             if count.is_multiple_of(TICKS_PER_SWEEP) {

@@ -1,6 +1,6 @@
 //! What happens to the certificate that the TLS listener serves.
 
-use super::{Event, counter_vec};
+use super::{Event, counter_vec, gauge};
 use prometheus::{IntCounterVec, IntGauge};
 use std::error::Error;
 use std::path::Path;
@@ -15,12 +15,8 @@ static RELOADS: LazyLock<IntCounterVec> = LazyLock::new(|| {
         &[&["reloaded"], &["refused"]],
     )
 });
-static EXPIRY: LazyLock<IntGauge> = LazyLock::new(|| {
-    let gauge = IntGauge::new("aether_certificate_expiry_timestamp_seconds", "Unix time at which the served certificate expires.")
-        .expect("names of metrics are written well");
-    prometheus::register(Box::new(gauge.clone())).expect("each metric is registered once");
-    gauge
-});
+static EXPIRY: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("aether_certificate_expiry_timestamp_seconds", "Unix time at which the served certificate expires."));
 
 /// The first certificate is in place.
 pub struct CertificateLoaded<'a> {

@@ -32,26 +32,27 @@ pub mod tap;
 pub mod topics;
 pub mod watchdog;
 
+use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 
-/// A counter in the default registry. Each name is made once, by the static that holds it.
-fn counter(name: &str, help: &str) -> IntCounter {
-    let counter = IntCounter::new(name, help).expect("names of metrics are written well");
-    prometheus::register(Box::new(counter.clone())).expect("each metric is registered once");
-    counter
+/// A metric in the default registry. Each name is made once, by the static that holds it.
+pub fn registered<C: Collector + Clone + 'static>(metric: prometheus::Result<C>) -> C {
+    let metric = metric.expect("names of metrics are written well");
+    prometheus::register(Box::new(metric.clone())).expect("each metric is registered once");
+    metric
 }
 
-/// A gauge in the default registry.
-fn gauge(name: &str, help: &str) -> IntGauge {
-    let gauge = IntGauge::new(name, help).expect("names of metrics are written well");
-    prometheus::register(Box::new(gauge.clone())).expect("each metric is registered once");
-    gauge
+pub fn counter(name: &str, help: &str) -> IntCounter {
+    registered(IntCounter::new(name, help))
+}
+
+pub fn gauge(name: &str, help: &str) -> IntGauge {
+    registered(IntGauge::new(name, help))
 }
 
 /// A family of counters. All its label values are named here and shown from the start: the set is closed.
-fn counter_vec(name: &str, help: &str, labels: &[&str], values: &[&[&str]]) -> IntCounterVec {
-    let family = IntCounterVec::new(Opts::new(name, help), labels).expect("names of metrics are written well");
-    prometheus::register(Box::new(family.clone())).expect("each metric is registered once");
+pub fn counter_vec(name: &str, help: &str, labels: &[&str], values: &[&[&str]]) -> IntCounterVec {
+    let family = registered(IntCounterVec::new(Opts::new(name, help), labels));
     for value in values {
         family.with_label_values(value);
     }

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 static OPENED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     const WITH_PROTOBUF: [&str; 2] = ["websocket", "http_stream"];
-    const JSON_ALONE: [&str; 4] = ["sse", "uni_websocket", "uni_http_stream", "uni_sse"];
+    const JSON_ALONE: [&str; 5] = ["sse", "uni_websocket", "uni_http_stream", "uni_sse", "mercure"];
     let json = WITH_PROTOBUF.into_iter().chain(JSON_ALONE).map(|transport| ["json", transport]);
     let values: Vec<_> = json.chain(WITH_PROTOBUF.map(|transport| ["protobuf", transport])).collect();
     let values: Vec<&[&str]> = values.iter().map(|value| &value[..]).collect();

@@ -1,6 +1,6 @@
 //! What happens between the hub and its store.
 
-use super::{Event, counter, counter_vec};
+use super::{Event, counter, counter_vec, registered};
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -48,8 +48,7 @@ static CALLS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 static CALL_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
     let options = HistogramOpts::new("aether_store_call_seconds", "How long calls of the store took, waiting included.").buckets(SECONDS.to_vec());
-    let family = HistogramVec::new(options, &["part"]).expect("names of metrics are written well");
-    prometheus::register(Box::new(family.clone())).expect("each metric is registered once");
+    let family = registered(HistogramVec::new(options, &["part"]));
     StorePart::ALL.iter().for_each(|part| drop(family.with_label_values(&[part.as_str()])));
     family
 });

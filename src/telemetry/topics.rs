@@ -1,5 +1,6 @@
 //! What happens to topics.
 
+use super::watchdog::{RestartCause, Watched, count_restart};
 use super::{Event, counter, counter_vec};
 use crate::channel::ChannelName;
 use prometheus::{IntCounter, IntCounterVec};
@@ -8,7 +9,6 @@ use std::sync::LazyLock;
 static STARTED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("aether_topics_started_total", "Topics that got their first subscriber on this node."));
 static STOPPED: LazyLock<IntCounter> = LazyLock::new(|| counter("aether_topics_stopped_total", "Topics that ended."));
-static REPLACED: LazyLock<IntCounter> = LazyLock::new(|| counter("aether_topics_replaced_total", "Topics that died and were started anew."));
 static DROPPED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
         "aether_deliveries_dropped_total",
@@ -45,7 +45,6 @@ static DELIVERED_BYTES: LazyLock<IntCounter> = LazyLock::new(|| counter("aether_
 pub(super) fn show() {
     LazyLock::force(&STARTED);
     LazyLock::force(&STOPPED);
-    LazyLock::force(&REPLACED);
     LazyLock::force(&DROPPED);
     LazyLock::force(&RESYNCED);
     LazyLock::force(&COALESCED);
@@ -104,8 +103,8 @@ pub struct TopicReplaced<'a> {
 }
 impl Event for TopicReplaced<'_> {
     fn emit(self) {
-        log::error!("topic of {} had died and is started anew", self.channel);
-        REPLACED.inc();
+        log::error!("topic of {} had panicked and is started anew", self.channel);
+        count_restart(Watched::Topic, RestartCause::Panicked);
     }
 }
 

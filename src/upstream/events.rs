@@ -7,6 +7,7 @@ use super::{gap, health};
 use crate::clock::Millis;
 use crate::telemetry::Event;
 use crate::telemetry::tap::{self, Kind};
+use crate::telemetry::watchdog::{RestartCause, Watched, count_restart};
 use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, register_int_counter, register_int_counter_vec, register_int_gauge_vec};
 use serde_json::json;
 use std::sync::LazyLock;
@@ -17,7 +18,6 @@ struct Figures {
     events: IntCounter,
     dropped: IntCounter,
     bytes: IntCounter,
-    restarts: IntCounter,
     forgotten: IntCounter,
     repeated: IntCounter,
     gaps: IntCounterVec,
@@ -45,7 +45,6 @@ static FIGURES: LazyLock<Figures> = LazyLock::new(|| {
         )
         .expect(once),
         bytes: register_int_counter!("aether_upstream_bytes_total", "Bytes read from feeds.").expect(once),
-        restarts: register_int_counter!("aether_upstream_restarts_total", "Feed connections started anew after a fault of ours.").expect(once),
         forgotten: register_int_counter!("aether_upstream_positions_dropped_total", "Positions given up because what follows cannot be read.")
             .expect(once),
         repeated: register_int_counter!("aether_upstream_events_repeated_total", "Events left out because they had been published before.")
@@ -205,7 +204,7 @@ pub struct ConnectionDied<'a> {
 
 impl Event for ConnectionDied<'_> {
     fn emit(self) {
-        FIGURES.restarts.inc();
+        count_restart(Watched::Feed, RestartCause::Panicked);
         log::error!("feed {}: its connection died of a panic, a new one starts in {:.1} s", self.feed, self.restart_in.as_secs_f32());
     }
 }

@@ -337,7 +337,10 @@ impl UpstreamPool {
                 Measure::EndUnwanted(is_hurried) => self.upstream.hurry(*is_hurried),
                 Measure::SampleDensely(is_dense) => self.is_dense = *is_dense,
                 // The watchdog finds it gone and makes a new one; connections end with their pool.
-                Measure::Restart => ctx.stop(),
+                Measure::Restart => {
+                    self.upstream.want_restart();
+                    ctx.stop();
+                }
             }
         }
         self.upstream.tell_emergency(incident, is_dry_run, &self.clock);

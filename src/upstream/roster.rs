@@ -27,7 +27,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use reqwest::Client;
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
@@ -153,6 +153,8 @@ struct Inner {
     told: AtomicU64,
     /// Pools that have been started.
     pools: AtomicU64,
+    /// The pool has ended because an operator wanted another one.
+    wants_restart: AtomicBool,
     /// Definitions of added feeds, those included that could not be taken up at the start. Locked over the whole of a change.
     added: tokio::sync::Mutex<BTreeMap<String, FeedConfig>>,
 }
@@ -230,6 +232,7 @@ impl Upstream {
             clock: clock.clone(),
             told: AtomicU64::new(0),
             pools: AtomicU64::new(0),
+            wants_restart: AtomicBool::new(false),
             added: tokio::sync::Mutex::default(),
         }));
         for plan in feeds.into_iter().map(Plan::Always).chain(templates.into_iter().map(Plan::OnDemand)) {
@@ -462,6 +465,16 @@ impl Upstream {
     /// The latest emergencies, the oldest first.
     pub fn emergencies(&self) -> Vec<Emergency> {
         self.0.emergencies.lock().iter().cloned().collect()
+    }
+
+    /// The pool ends, so that another one is started.
+    pub(super) fn want_restart(&self) {
+        self.0.wants_restart.store(true, Ordering::Release);
+    }
+
+    /// Whether the pool that is gone was meant to be, told once.
+    pub fn take_restart(&self) -> bool {
+        self.0.wants_restart.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn tell_emergency(&self, incident: Incident, is_dry_run: bool, clock: &Clock) {

@@ -318,8 +318,16 @@ async fn channels_are_listed_with_what_goes_on_in_them() {
     let second = done(&mut operator, "admin.channels.list", json!({ "limit": 1, "after": first["next"] })).await;
     assert_eq!((&first["channels"][0]["channel"], &second["channels"][0]["channel"]), (&json!("news:1"), &json!("news:2")));
     assert_eq!((&first["subscribers"], &second["subscribers"]), (&json!(4), &json!(null)), "only the first page looks at all channels");
-    let top = done(&mut operator, "admin.channels.top", json!({ "by": "rate", "pattern": "news:*", "limit": 1 })).await;
-    assert_eq!((&top["channels"][0]["channel"], &top["count"], &top["channels"][1]), (&json!("news:1"), &json!(2), &Value::Null), "{top}");
+    let busiest = json!({ "sort": "rate", "descending": true, "pattern": "news:*", "limit": 1 });
+    let busiest = done(&mut operator, "admin.channels.browse", busiest).await;
+    assert_eq!(
+        (&busiest["channels"][0]["channel"], &busiest["count"], &busiest["channels"][1]),
+        (&json!("news:1"), &json!(2), &Value::Null),
+        "{busiest}"
+    );
+    let part = done(&mut operator, "admin.channels.browse", json!({ "skip": 2, "limit": 5 })).await;
+    let names: Vec<_> = part["channels"].as_array().into_iter().flatten().map(|one| one["channel"].as_str().unwrap_or_default()).collect();
+    assert_eq!((names, &part["subscribers"]), (vec!["plain", "room:1"], &json!(4)), "{part}");
     let shown = done(&mut operator, "admin.channels.show", json!({ "channel": "room:1" })).await;
     assert_eq!(shown["present"]["first"][0]["user"], "alice", "{shown}");
     let rates = shown["curve"]["publications_per_second"].as_array().map(Vec::len);
@@ -640,7 +648,7 @@ async fn the_list_of_nodes_has_this_one() {
     assert!(node["listeners"][0]["address"].as_str().is_some_and(|address| address.starts_with("127.")), "{node}");
     assert!(node["workers"].as_array().is_some_and(|workers| workers.iter().any(|worker| worker["sessions"] == 1)), "{node}");
     let admin = node["actors"].as_array().into_iter().flatten().find(|actor| actor["kind"] == "admin");
-    assert_eq!(admin, Some(&json!({ "kind": "admin", "count": 1, "restarts": 0 })), "{node}");
+    assert_eq!(admin, Some(&json!({ "kind": "admin", "count": 1, "restarts": 0, "causes": {} })), "{node}");
     viewer.leave().await;
 }
 

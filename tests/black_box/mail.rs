@@ -141,6 +141,29 @@ async fn a_letter_that_waits_outlives_the_hub() {
     person.leave().await;
 }
 
+/// What has waited for too long by the time that somebody can be told is of no use: the next run drops it, and tells what came since.
+#[tokio::test]
+async fn a_letter_that_waited_for_too_long_is_not_sent_any_more() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    write_authority(directory.path(), "localhost");
+    let port = free_port();
+    let configured = |age: &str| config(port, directory.path(), json!({ "queue_max_age": age }));
+    let hub = Hub::start(configured("1h")).await;
+    let mut person = operator(&hub).await;
+    done(&mut person, "admin.alerts.set_rule", constant(0.0)).await;
+    logged(&hub, &format!("smtp://localhost:{port} does not take events")).await;
+    person.leave().await;
+    let hub = hub.again(configured("1500ms")).await;
+    logged(&hub, "1 events of email waited for longer than they may (email.queue_max_age) and are dropped").await;
+    assert_eq!(hub.metric("aether_hook_events_total", "result=\"expired\"").await, 1.0);
+    let server = MailServer::start(port, directory.path());
+    let mut person = operator(&hub).await;
+    done(&mut person, "admin.alerts.set_rule", constant(100_000.0)).await;
+    let all = letters(&server, 1).await;
+    assert!(all.len() == 1 && all[0]["subject"].as_str().is_some_and(|subject| subject.contains("resolved: It runs")), "{all:?}");
+    person.leave().await;
+}
+
 /// TLS from the first byte. Whom the server does not know gets nothing, and keeps it from nobody else; what it wants for nobody is given up.
 #[tokio::test]
 async fn what_is_refused_for_good_is_said_counted_and_not_tried_again() {

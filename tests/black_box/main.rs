@@ -35,6 +35,7 @@ mod metrics;
 mod nginx;
 mod operations;
 mod presence;
+mod prometheus;
 mod proxies;
 mod publish;
 mod recovery;

@@ -106,10 +106,12 @@ async fn joins_are_told_to_those_who_ask(via: Via) {
     .await;
     let mut silent = hub.connect(via).await;
     silent.subscribe("quiet:x").await;
+    // When this has come, so has the word of who was there before.
+    hub.publish("quiet:x", 0).await;
+    assert_eq!(silent.data("quiet:x", 1).await, [0]);
     let mut asking = hub.connect(via).await;
     asking.subscribe_with(json!({ "channel": "quiet:x", "join_leave": true })).await;
-    // Who was there before may be told of yet.
-    while asking.push().await["join"]["info"]["client"] != asking.id() {}
+    assert_eq!(asking.push().await["join"]["info"]["client"], asking.id());
     asking.subscribe_with(json!({ "channel": "secret:x", "join_leave": true })).await;
     let mut bob = hub.connect_as(via, "bob").await;
     bob.subscribe("secret:x").await;

@@ -440,7 +440,7 @@ test('fifty page loads leave the hub as it was', { timeout: 180_000 }, async (t)
 });
 
 test('a node is taken out of service from its page, by whoever may, and the page says what is so', async (t) => {
-  const own = await startHub();
+  let own = await startHub();
   t.after(() => own.end('SIGTERM'));
   await Promise.all([own.addUser('mara', PASSWORD, 'admin'), own.addUser('vera', PASSWORD, 'viewer')]);
   const viewer = await signedIn(t, '/nodes', { name: 'vera', on: own.url });
@@ -464,4 +464,9 @@ test('a node is taken out of service from its page, by whoever may, and the page
   await view.page.click('text=Drain the node');
   await eventually('the page waits for it', async () => /The hub is restarting\. This page comes back by itself\./.test(await view.text('.desk-bar')));
   await view.shoot('nodes-drained-1440');
+  assert.equal(await own.exited, 0);
+  own = await startHub({ AETHER_HTTP_SERVER_PORT: String(own.port) }, { folder: own.folder });
+  await eventually('the page finds it', async () => (await view.text('.status-mark')) === 'Live', 30_000);
+  await eventually('and shows its process', async () => (await view.text('.desk-page')).includes(String(own.pid)), 30_000);
+  assert.doesNotMatch(await view.text('.desk-bar'), /restarting/);
 });

@@ -1,6 +1,6 @@
 //! `admin.channels.*`: what goes on in channels, and a word into one of them.
 
-use super::{Failure, commands};
+use super::{Failure, commands, part_of};
 use crate::admin::arguments::{Field, Page, Pattern, Payload, arguments, choices};
 use crate::admin::desk::Desk;
 use crate::auth::Right;
@@ -15,17 +15,18 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use std::cmp::Ordering;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Clients that are listed as present.
 const PRESENT_MAX: usize = 200;
 
 commands! {
+    "admin.channels.browse" Some(Right::ChannelsRead), Reads, "pattern", Browse, browse, r#"{"sort":"rate","descending":true,"limit":20}"#,
+        "Shows a part of the channels with subscribers in the order that is asked for, and how many there are.";
     "admin.channels.list" Some(Right::ChannelsRead), Reads, "pattern", List, list, r#"{"pattern":"news:*","limit":50}"#,
         "Lists channels with subscribers, ordered by name: subscribers, publications a second, kept publications.";
     "admin.channels.show" Some(Right::ChannelsRead), Reads, "channel", Show, show, r#"{"channel":"news:world"}"#,
         "Shows one channel: its options, subscribers, rate over the last minute, stream and who is present.";
-    "admin.channels.top" Some(Right::ChannelsRead), Reads, "pattern", Top, top, r#"{"by":"rate","limit":20}"#,
-        "Lists the channels with the most subscribers, or the most publications a second.";
     "admin.channels.publish" Some(Right::Broadcast), Changes, "channel", Send, publish, r#"{"channel":"news:world","data":{"text":"hello"}}"#,
         "Publishes into a channel, whatever its namespace allows clients.";
 }
@@ -66,52 +67,68 @@ async fn list(desk: Arc<Desk>, _: Caller, List { pattern, after, limit }: List) 
     Ok(json!({ "channels": channels, "next": next, "count": count, "subscribers": subscribers }))
 }
 
-/// What makes a channel a busy one.
+/// What channels can be ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Load {
+enum Order {
+    Name,
     Subscribers,
     Rate,
 }
 
-impl Load {
-    const ALL: [Self; 2] = [Self::Subscribers, Self::Rate];
+impl Order {
+    const ALL: [Self; 3] = [Self::Name, Self::Subscribers, Self::Rate];
 
     const fn as_str(self) -> &'static str {
         match self {
+            Self::Name => "name",
             Self::Subscribers => "subscribers",
             Self::Rate => "rate",
         }
     }
 
-    /// The busiest first, and no two alike.
-    fn compare(self, one: &WatchedChannel, other: &WatchedChannel) -> Ordering {
-        let by_subscribers = || other.subscribers.cmp(&one.subscribers);
-        let by_rate = || other.publications_per_second.total_cmp(&one.publications_per_second);
-        match self {
+    /// No two are alike, so that a part of the list is always the same one. Those that are equally busy stand by name, whichever way.
+    fn compare(self, descending: bool, one: &WatchedChannel, other: &WatchedChannel) -> Ordering {
+        let by_name = || one.channel.cmp(&other.channel);
+        let by_subscribers = || one.subscribers.cmp(&other.subscribers);
+        let by_rate = || one.publications_per_second.total_cmp(&other.publications_per_second);
+        let ordering = match self {
+            Self::Name => by_name(),
             Self::Subscribers => by_subscribers().then_with(by_rate),
             Self::Rate => by_rate().then_with(by_subscribers),
-        }
-        .then_with(|| one.channel.cmp(&other.channel))
+        };
+        if descending { ordering.reverse() } else { ordering }.then_with(by_name)
     }
 }
 
 choices! {
-    Load, Load::ALL.map(Load::as_str), |word| Load::ALL.into_iter().find(|load| load.as_str() == word);
+    Order, Order::ALL.map(Order::as_str), |word| Order::ALL.into_iter().find(|order| order.as_str() == word);
 }
 
 arguments! {
-    Top {
-        /// By what they are ordered.
-        by: Load,
+    Browse {
         /// Only channels like this: `*` any text, `?` one letter.
         pattern: Option<Pattern>,
-        /// Channels in the answer.
+        /// What they are ordered by; without it by name.
+        sort: Option<Order>,
+        /// The other way round.
+        descending: bool,
+        /// Begin behind so many.
+        skip: Option<u64>,
+        /// Channels in one answer.
         limit: Page,
     }
 }
 
-async fn top(desk: Arc<Desk>, _: Caller, Top { by, pattern, limit }: Top) -> Result<Value, Failure> {
-    let mut busiest: Vec<WatchedChannel> = Vec::new();
+/// A part far behind the beginning needs all channels at hand: some ten megabytes for 100,000, and so for one caller at a time.
+static AT_HAND: Semaphore = Semaphore::const_new(1);
+
+async fn browse(desk: Arc<Desk>, _: Caller, Browse { pattern, sort, descending, skip, limit }: Browse) -> Result<Value, Failure> {
+    let order = sort.unwrap_or(Order::Name);
+    let compare = |one: &WatchedChannel, other: &WatchedChannel| order.compare(descending, one, other);
+    let skip = usize::try_from(skip.unwrap_or(0)).unwrap_or(usize::MAX);
+    let wanted = skip.saturating_add(limit.0);
+    let turn = AT_HAND.acquire().await;
+    let mut kept: Vec<WatchedChannel> = Vec::new();
     let (mut count, mut subscribers) = (0usize, 0usize);
     desk.topics
         .for_each_watched(|watched| {
@@ -120,18 +137,18 @@ async fn top(desk: Arc<Desk>, _: Caller, Top { by, pattern, limit }: Top) -> Res
             }
             count += 1;
             subscribers += watched.subscribers;
-            busiest.push(watched);
-            // Sorted out once in a while: what is kept is bounded, and each channel costs the same however many there are.
-            if busiest.len() >= 4 * limit.0.max(64) {
-                busiest.select_nth_unstable_by(limit.0, |one, other| by.compare(one, other));
-                busiest.truncate(limit.0);
+            kept.push(watched);
+            // Sorted out once in a while, so that no more is kept than the part needs, and each channel costs the same however many there are.
+            if kept.len() >= wanted.max(256).saturating_mul(4) {
+                kept.select_nth_unstable_by(wanted, compare);
+                kept.truncate(wanted);
             }
         })
         .await;
-    busiest.sort_unstable_by(|one, other| by.compare(one, other));
-    busiest.truncate(limit.0);
-    let mut channels = Vec::with_capacity(busiest.len());
-    for watched in &busiest {
+    let part = part_of(kept, skip, limit.0, compare);
+    drop(turn);
+    let mut channels = Vec::with_capacity(part.len());
+    for watched in &part {
         channels.push(described(&desk, watched).await);
     }
     Ok(json!({ "channels": channels, "count": count, "subscribers": subscribers }))
@@ -210,5 +227,29 @@ async fn publish(desk: Arc<Desk>, _: Caller, Send { channel, data, skip_history 
         Ok(position) => Ok(json!({ "offset": position.as_ref().map(|at| at.offset), "epoch": position.as_ref().map(|at| at.epoch.as_str()) })),
         Err(error) if error.code().temporary => Err(Failure::Failed(error.to_string())),
         Err(error) => Err(Failure::Bad(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_busiest_come_first_or_last_and_those_alike_always_by_name() {
+        let watched = |name: &str, subscribers, rate| WatchedChannel { channel: name.into(), subscribers, publications_per_second: rate };
+        let all = [watched("b", 1, 0.0), watched("d", 1, 5.0), watched("a", 1, 0.0), watched("c", 7, 0.0)];
+        for (order, descending, expected) in [
+            (Order::Name, false, "abcd"),
+            (Order::Name, true, "dcba"),
+            (Order::Rate, true, "dcab"),
+            (Order::Rate, false, "abcd"),
+            (Order::Subscribers, true, "cdab"),
+            (Order::Subscribers, false, "abdc"),
+        ] {
+            let mut sorted = all.to_vec();
+            sorted.sort_by(|one, other| order.compare(descending, one, other));
+            let names: String = sorted.iter().map(|watched| watched.channel.as_str()).collect();
+            assert_eq!(names, expected, "{order:?}, descending: {descending}");
+        }
     }
 }

@@ -37,6 +37,7 @@ use crate::protocol::codes::ErrorCode;
 use crate::session::procedures::{CallError, Caller};
 use crate::store::StoreError;
 use serde_json::Value;
+use std::cmp::Ordering;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -196,6 +197,22 @@ pub fn all() -> &'static [&'static Command] {
     &ALL
 }
 
+/// What stands behind the first `skip` of `all` in an order, `limit` of them at most. Only these are sorted; of the rest it is enough to know on
+/// which side of them they are.
+fn part_of<T>(mut all: Vec<T>, skip: usize, limit: usize, mut compare: impl FnMut(&T, &T) -> Ordering) -> Vec<T> {
+    if skip >= all.len() {
+        return Vec::new();
+    }
+    all.select_nth_unstable_by(skip, &mut compare);
+    let mut part = all.split_off(skip);
+    if limit < part.len() {
+        part.select_nth_unstable_by(limit, &mut compare);
+        part.truncate(limit);
+    }
+    part.sort_unstable_by(compare);
+    part
+}
+
 pub fn find(name: &str) -> Option<&'static Command> {
     ALL.binary_search_by_key(&name, |command| command.name).ok().map(|index| ALL[index])
 }
@@ -204,7 +221,22 @@ pub fn find(name: &str) -> Option<&'static Command> {
 mod tests {
     use super::*;
     use crate::admin::arguments::{CONFIRM, schema};
+    use proptest::prelude::*;
     use serde_json::json;
+
+    proptest! {
+        #[test]
+        fn a_part_is_what_stands_there_in_the_sorted_whole(
+            numbers in proptest::collection::vec(any::<u8>(), 0..60),
+            skip in prop_oneof![0usize..70, Just(usize::MAX)],
+            limit in 1usize..20,
+        ) {
+            let mut sorted = numbers.clone();
+            sorted.sort_unstable();
+            let expected: Vec<u8> = sorted.into_iter().skip(skip).take(limit).collect();
+            prop_assert_eq!(part_of(numbers, skip, limit, u8::cmp), expected);
+        }
+    }
 
     #[test]
     fn every_command_says_what_it_is() {

@@ -5,7 +5,7 @@ use crate::admin::arguments::arguments;
 use crate::admin::desk::{Desk, Listener};
 use crate::auth::Right;
 use crate::session::procedures::Caller;
-use crate::telemetry::watchdog;
+use crate::telemetry::watchdog::{RestartCause, Watched};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -56,19 +56,29 @@ async fn this(desk: &Desk) -> Value {
         () if desk.maintenance.notice().is_some() => "maintenance",
         () => "ready",
     };
-    let restarts = watchdog::restarted();
-    let of = |actor: &str| restarts.iter().find(|(name, _)| *name == actor).map_or(0, |(_, count)| *count);
-    let kind = |kind: &str, count: usize, restarts: u64| json!({ "kind": kind, "count": count, "restarts": restarts });
-    let actors = [
-        kind("sessions", workers.iter().map(|worker| worker.sessions).sum(), 0),
-        kind("topics", desk.topics.len(), 0),
-        kind("fanout", workers.len(), of("fanout")),
-        kind("feeds", feeds.iter().filter(|feed| !feed.is_paused).count(), feeds.iter().map(|feed| feed.panics).sum()),
-        kind("upstream", usize::from(desk.house.pool().is_some()), of("upstream")),
-        kind("metrics", usize::from(desk.metrics.is_some()), of("metrics")),
-        kind("canaries", usize::from(desk.metrics.is_some()), of("canaries")),
-        kind("admin", 1, of("admin")),
+    let kind = |kind: &str, count: usize, watched: Option<Watched>| {
+        let causes: Vec<(RestartCause, u64)> = watched.into_iter().flat_map(Watched::restarts).filter(|(_, times)| *times > 0).collect();
+        let restarts: u64 = causes.iter().map(|(_, times)| times).sum();
+        let causes: serde_json::Map<String, Value> = causes.into_iter().map(|(cause, times)| (cause.as_str().to_string(), times.into())).collect();
+        json!({ "kind": kind, "count": count, "restarts": restarts, "causes": causes })
+    };
+    let mut actors = vec![
+        kind("sessions", workers.iter().map(|worker| worker.sessions).sum(), None),
+        kind("topics", desk.topics.len(), Some(Watched::Topic)),
+        kind("fanout", workers.len(), Some(Watched::Fanout)),
+        kind("feeds", feeds.iter().filter(|feed| !feed.is_paused).count(), Some(Watched::Feed)),
+        kind("upstream", usize::from(desk.house.pool().is_some()), Some(Watched::Upstream)),
+        kind("metrics", usize::from(desk.metrics.is_some()), Some(Watched::Metrics)),
+        kind("canaries", usize::from(desk.metrics.is_some()), Some(Watched::Canaries)),
+        kind("admin", 1, Some(Watched::Admin)),
     ];
+    // Tasks are no actors; those that had to be started anew are shown all the same.
+    for task in [Watched::Audit, Watched::Blocks, Watched::Courier, Watched::History, Watched::Jwks, Watched::Mercure, Watched::Timer] {
+        if task.restarts().any(|(_, times)| times > 0) {
+            let count = if matches!(task, Watched::Mercure | Watched::Timer) { workers.len() } else { 1 };
+            actors.push(kind(task.as_str(), count, Some(task)));
+        }
+    }
     json!({
         "node": desk.settings.node,
         "is_this": true,

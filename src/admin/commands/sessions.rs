@@ -1,6 +1,6 @@
 //! `admin.sessions.*`: who is connected, and that somebody is no longer.
 
-use super::{Failure, commands};
+use super::{Failure, commands, part_of};
 use crate::admin::arguments::{CloseCode, Field, Page, Reason, arguments, choices};
 use crate::admin::desk::Desk;
 use crate::auth::{Right, Role};
@@ -153,22 +153,15 @@ async fn browse(desk: Arc<Desk>, _: Caller, arguments: Browse) -> Result<Value, 
         tokio::task::yield_now().await;
     }
     let count = meant.len();
-    let begin = usize::try_from(skip.unwrap_or(0)).unwrap_or(usize::MAX).min(count);
-    let end = begin.saturating_add(limit.0).min(count);
-    // Only what is shown, and what comes before it, has to be told apart from the rest.
     let compare = |(one, id, _): &Ordered, (other, other_id, _): &Ordered| {
         let ordering = one.cmp(other).then_with(|| id.cmp(other_id));
         if descending { ordering.reverse() } else { ordering }
     };
-    if end < count {
-        meant.select_nth_unstable_by(end, compare);
-        meant.truncate(end);
-    }
-    meant.sort_unstable_by(compare);
+    let part = part_of(meant, usize::try_from(skip.unwrap_or(0)).unwrap_or(usize::MAX), limit.0, compare);
     let counts: serde_json::Map<_, _> =
         Transport::ALL.iter().zip(by_transport).map(|(transport, count)| (transport.as_str().to_string(), json!(count))).collect();
     Ok(json!({
-        "sessions": meant[begin..].iter().map(|(_, _, facts)| described(facts)).collect::<Vec<_>>(),
+        "sessions": part.iter().map(|(_, _, facts)| described(facts)).collect::<Vec<_>>(),
         "count": count,
         "in_all": in_all,
         "transports": counts,

@@ -30,7 +30,7 @@ use crate::channel::{ChannelName, ChannelOptions, ChannelRules, ClientInfo, Hist
 use crate::clock::Clock;
 use crate::store::Store;
 use crate::telemetry::emit;
-use crate::telemetry::watchdog::SingletonRestarted;
+use crate::telemetry::watchdog::{RestartCause, Restarted, Watched};
 use lane::{Job, Lane, NOT_WRITTEN, Tools};
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl DurableBroker {
             actix_rt::spawn(async move {
                 // A task that panicked gives its handle an error; without it nothing would ever be written again.
                 while actix_rt::spawn(Arc::clone(&lane).work(tools.clone())).await.is_err() {
-                    emit(SingletonRestarted { actor: "history" });
+                    emit(Restarted { watched: Watched::History, cause: RestartCause::Panicked });
                 }
             });
         }

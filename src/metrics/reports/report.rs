@@ -647,9 +647,10 @@ impl Report {
             findings.push(said!("report.panics", "{times} panics, each a defect", times));
         }
         if let Some(times) = times(Metric::ActorsRestarts) {
-            findings.push(said!("report.restarts", "{times} actors had died and were started anew", times));
+            findings.push(said!("report.restarts", "{times} actors had failed and were started anew", times));
         }
-        if self.measured < MEASURED_LOW {
+        // What cannot be read may have been measured.
+        if self.is_whole && self.measured < MEASURED_LOW {
             let missing_share = share_of(1.0 - self.measured);
             findings.push(said!("report.unmeasured", "for {missing_share} of the time nothing was measured: the hub was not running", missing_share));
         }
@@ -870,6 +871,15 @@ mod tests {
         assert_eq!(told, [("store_down", 1, 90_000, 90_000, true), ("feed_down", 2, 90_000, 60_000, false)], "the worst first");
         assert_eq!(report.alerts[1].subjects, ["b", "a"]);
         assert!(report.resources.iter().all(|resource| resource.change_percent.is_none()), "the day before is not known");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_said_to_be_unmeasured() {
+        let unmeasured = |report: Report| report.said.iter().any(|finding| finding.code == "report.unmeasured");
+        let (today, before) = (answer(DAY, half_a_day), answer(DAY - 1, half_a_day));
+        assert!(unmeasured(Report::of(facts(&today, &before)).unwrap()));
+        let unread = Answer { is_whole: false, ..answer(DAY, half_a_day) };
+        assert!(!unmeasured(Report::of(facts(&unread, &before)).unwrap()));
     }
 
     #[test]

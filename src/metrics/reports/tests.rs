@@ -56,10 +56,11 @@ fn courier(bag: &Arc<Bag>) -> Arc<Courier> {
         retry_max: second,
         events_max: 10,
         bytes_max: 1 << 20,
+        age_max: None,
         batch_max: 1,
         gather: Duration::ZERO,
     };
-    Courier::with(waiting, Arc::clone(bag) as _, None)
+    Courier::with(waiting, Arc::clone(bag) as _, None, &crate::clock::Clock::system())
 }
 
 /// A hub on this folder, with the fixture's clock. What it sends by e-mail comes into the bag.

@@ -65,6 +65,7 @@ impl Session {
                 session.took(Path::Rpc, since.elapsed());
                 then(session, result);
                 session.flush_replies();
+                session.leave();
             }
         }));
         Step::Done

@@ -124,7 +124,8 @@ impl Fault {
             Self::Driver(error) => match &*error.kind {
                 ErrorKind::BsonDeserialization(_) | ErrorKind::Bson(_) => return corrupt(what),
                 ErrorKind::Custom(message) => message.downcast_ref::<String>().cloned().unwrap_or_default(),
-                _ => error.to_string(),
+                ErrorKind::ServerSelection { message, .. } => nobody(message),
+                kind => kind.to_string(),
             },
             Self::Number => "a number is beyond 2^63".to_string(),
             Self::GivenUp => "the call was given up".to_string(),
@@ -137,6 +138,20 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         Self::Driver(error)
     }
+}
+
+/// Which servers could not be reached and why, of the driver's description of the whole topology (its text is the only place where it stands).
+fn nobody(message: &str) -> String {
+    let servers: Vec<_> = message
+        .split("Address: ")
+        .skip(1)
+        .filter_map(|server| {
+            let (address, _) = server.split_once(',')?;
+            let (_, error) = server.split_once("Error: Kind: ")?;
+            Some(format!("{address}: {}", error.split_once(", labels:").map_or(error, |(error, _)| error)))
+        })
+        .collect();
+    if servers.is_empty() { message.to_string() } else { format!("no server can be used ({})", servers.join("; ")) }
 }
 
 fn corrupt(what: &'static str) -> StoreError {

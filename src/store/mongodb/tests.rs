@@ -2,7 +2,7 @@
 
 use super::super::contract::contract_tests;
 use super::super::{Store, StoreError};
-use super::{MongodbSettings, MongodbStore, OpenError};
+use super::{MongodbSettings, MongodbStore, OpenError, nobody};
 use crate::config::Secret;
 use bytes::Bytes;
 use mongodb::bson::{Document, doc};
@@ -121,6 +121,12 @@ async fn a_server_may_be_away_or_frozen() {
     };
     fails_in_time(&store).await;
     assert!(store.state().trouble.is_some());
+    // Beside others it may be the call's own limit that comes first.
+    eventually("the address and the cause, in few words", async || match store.put_value("a", Bytes::from_static(b"0")).await {
+        Err(error) if error.to_string().ends_with("I/O error: Connection refused (os error 111))") => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
     server.start_again();
     eventually("the server's use", async || store.put_value("a", Bytes::from_static(b"1")).await).await;
     assert_eq!(store.state().trouble, None);
@@ -157,4 +163,13 @@ async fn calls_that_wait_are_bounded() {
     assert!(refused >= 2, "{outcomes:?}");
     server.thaw();
     eventually("its return", async || store.ping().await).await;
+}
+
+#[test]
+fn of_servers_that_cannot_be_reached_the_address_and_the_cause_are_told() {
+    let said = "Server selection timeout: No available servers. Topology: { Type: ReplicaSetNoPrimary, Set Name: rs0, Servers: [ { Address: db1:27017, \
+                Type: Unknown, Error: Kind: I/O error: Connection refused (os error 111), labels: {\"RetryableError\"}, source: None, server response: None }, \
+                { Address: db2:27017, Type: RsSecondary, Average RTT: 1ms } ] }";
+    assert_eq!(nobody(said), "no server can be used (db1:27017: I/O error: Connection refused (os error 111))");
+    assert_eq!(nobody("none at all"), "none at all");
 }

@@ -42,9 +42,8 @@ export function useStatus(watched: Watched): Said {
   useFrame((now) => {
     const { mark, bar } = freshness(watched.hub.state.get(), watched.updatedMs, now);
     const next = { ...markSaid(mark, watched, words), ...barSaid(bar, watched, words, now) };
-    setSaid((before) =>
-      Object.keys(next).every((key) => next[key as keyof Said] === before[key as keyof Said]) ? before : next,
-    );
+    // React keeps an update that changes nothing until it renders again, which on a quiet page is never.
+    if (Object.keys(next).some((key) => next[key as keyof Said] !== said[key as keyof Said])) setSaid(next);
   });
   return said;
 }

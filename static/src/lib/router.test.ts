@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { loginPath, returnPath } from './router';
+import { loginPath, pathOf, placeOf, returnPath } from './router';
 
 const ORIGIN = 'https://hub.example';
 
@@ -33,3 +33,11 @@ test('without a wish there is the usual place, and a wish survives the way', () 
   const path = loginPath('/?channel=a&b=c d#e');
   expect(returnPath(path.slice(path.indexOf('?')), ORIGIN, '/')).toBe('/?channel=a&b=c%20d#e');
 });
+
+test.each(['..', '.', '~..', '~~.', '...', '~', '../..', '%2e%2e', '%', 'a/b', '__proto__'])(
+  'an address leads to what is called %j',
+  (name) => {
+    const { pathname } = new URL(pathOf('upstreams', name), 'http://hub');
+    expect(placeOf(pathname)).toEqual({ view: 'upstreams', thing: name });
+  },
+);

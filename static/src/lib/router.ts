@@ -71,15 +71,21 @@ export function placeOf(path: string): Place | null {
   const thing = rest.join('/');
   if (thing === '') return { view, thing: null };
   try {
-    return { view, thing: decodeURIComponent(thing) };
+    const named = decodeURIComponent(thing);
+    return { view, thing: DOTS_MARKED.test(named) ? named.slice(1) : named };
   } catch {
     // A per cent sign that begins nothing: the name is as it stands.
     return { view, thing };
   }
 }
 
+/** In an address one dot, or two, are steps and no names, coded as %2E too (WHATWG URL, 4.1); so names of them are marked. */
+const DOTS = /^~*\.{1,2}$/;
+const DOTS_MARKED = /^~+\.{1,2}$/;
+
 export function pathOf(view: View, thing: string | null = null): string {
-  return thing === null ? `/${view}` : `/${view}/${encodeURIComponent(thing)}`;
+  if (thing === null) return `/${view}`;
+  return `/${view}/${encodeURIComponent(DOTS.test(thing) ? `~${thing}` : thing)}`;
 }
 
 /** Where somebody is after signing in who wanted nothing in particular. */

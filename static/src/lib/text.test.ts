@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { cut, middleCut, visible } from './text';
+import { cut, isolated, middleCut, visible } from './text';
 
 test.each([
   ['plain ü 漢字 👩‍👩‍👧', 'plain ü 漢字 👩‍👩‍👧'],
@@ -24,3 +24,10 @@ test('an id keeps both its ends', () => {
   expect(middleCut('c4f1b2a8-0000-0000-0000-000000004c1e')).toBe('c4f1b2a8\u20264c1e');
   expect(middleCut('short')).toBe('short');
 });
+
+test.each([
+  ['mara', 'mara'],
+  ['שלום 123', '\u2068שלום 123\u2069'],
+  ['مرحبا', '\u2068مرحبا\u2069'],
+  ['Zoë 日本', 'Zoë 日本'],
+])('%j stands in a sentence as %j', (name, shown) => expect(isolated(name)).toBe(shown));

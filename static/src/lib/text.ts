@@ -16,6 +16,22 @@ export function visible(text: string): string {
   });
 }
 
+/** A value as people read it, over several lines. */
+export function visibleJson(value: unknown): string {
+  return JSON.stringify(value ?? null, null, 2)
+    .split('\n')
+    .map(visible)
+    .join('\n');
+}
+
+/** Hebrew, Arabic and their neighbours. */
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+/** What stands in a sentence and runs from right to left is set apart (UAX #9, 2.7), or it would take numbers and points beside it along. */
+export function isolated(text: string): string {
+  return RIGHT_TO_LEFT.test(text) ? `\u2068${text}\u2069` : text;
+}
+
 /** At most `max` characters, with an ellipsis where something was cut; never half a surrogate pair. */
 export function cut(text: string, max: number): string {
   if (text.length <= max) return text;

@@ -46,7 +46,7 @@ async fn a_viewer_watches_and_is_one_of_the_sessions() {
     operator.connect(json!({ "token": token(&json!({ "sub": "root", "role": "admin" })) })).await;
     let sessions = done(&mut operator, "admin.sessions.list", json!({})).await["sessions"].clone();
     let watcher = sessions.as_array().and_then(|all| all.iter().find(|one| one["user"] == "watcher")).unwrap_or_else(|| panic!("{sessions}"));
-    assert_eq!((&watcher["transport"], &watcher["subscriptions"]), (&json!("uni_sse"), &json!(2)));
+    assert_eq!((&watcher["transport"], &watcher["subscriptions"]), (&json!("mercure"), &json!(2)));
     let looks = crate::support::operators::records(&mut operator, json!({ "action": "admin.watch" })).await;
     assert!(looks.iter().any(|one| one["actor"] == "watcher" && one["object"] == "$metrics:overview"), "{looks:?}");
     done(&mut operator, "admin.sessions.kick", json!({ "user": "watcher" })).await;

@@ -17,8 +17,8 @@ export async function signIn(t, browser, url, path, name, options = {}) {
 
 const COUNTED = ['sessions', 'connections', 'members', 'session_actors', 'topics', 'timers', 'descriptors'];
 
-/** What must be back where it was when pages come and go; the connection that asks is in it. */
-export async function countsOf(url, name) {
+/** A connection for commands of operators; `ask` answers with what the hub does. */
+export async function operator(url, name) {
   const login = await fetch(`${url}/auth/login`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', 'Sec-Fetch-Site': 'same-origin' },
@@ -26,22 +26,42 @@ export async function countsOf(url, name) {
   });
   const { token } = await login.json();
   const socket = new WebSocket(`${url.replace('http', 'ws')}/connection/websocket?for=admin`);
-  try {
-    return await new Promise((resolve, reject) => {
-      const ask = (id, command) => socket.send(JSON.stringify({ id, ...command }));
-      socket.on('error', reject);
-      socket.on('open', () => ask(1, { connect: { token } }));
-      socket.on('message', (data) => {
-        for (const line of String(data).split('\n').filter((one) => one !== '{}')) {
-          const reply = JSON.parse(line);
-          if (reply.error) reject(new Error(line));
-          else if (reply.id === 1) ask(2, { rpc: { method: 'admin.status', data: {} } });
-          else if (reply.id === 2) resolve(Object.fromEntries(COUNTED.map((one) => [one, reply.rpc.data.counts[one]])));
-        }
-      });
+  const asked = new Map();
+  let last = 0;
+  const send = (command) =>
+    new Promise((resolve, reject) => {
+      asked.set((last += 1), { resolve, reject });
+      socket.send(JSON.stringify({ id: last, ...command }));
     });
+  socket.on('message', (data) => {
+    for (const line of String(data).split('\n')) {
+      if (line === '{}') socket.send('{}');
+      const { id, error, ...reply } = JSON.parse(line);
+      const { resolve, reject } = asked.get(id) ?? {};
+      asked.delete(id);
+      if (error) reject?.(new Error(line));
+      else resolve?.(reply);
+    }
+  });
+  await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject));
+  socket.on('close', () => {
+    for (const { reject } of asked.values()) reject(new Error('the connection ended'));
+  });
+  await send({ connect: { token } });
+  return {
+    ask: async (command, data = {}) => (await send({ rpc: { method: `admin.${command}`, data } })).rpc.data,
+    close: () => socket.close(),
+  };
+}
+
+/** What must be back where it was when pages come and go; the connection that asks is in it. */
+export async function countsOf(url, name) {
+  const { ask, close } = await operator(url, name);
+  try {
+    const { counts } = await ask('status');
+    return Object.fromEntries(COUNTED.map((one) => [one, counts[one]]));
   } finally {
-    socket.close();
+    close();
   }
 }
 

@@ -44,6 +44,9 @@ export async function startHub(settings = {}, { folder = null } = {}) {
     get output() {
       return output;
     },
+    pid: child.pid,
+    /** What it ended with: a code, or the name of a signal. */
+    exited,
     url: '',
     port: 0,
     folder,

@@ -1,7 +1,7 @@
 /** Search or run: the views, what is on the hub by that name, and commands, which open in the console. It runs nothing by itself. */
 
 import { type KeyboardEvent, useEffect, useId, useRef, useState } from 'react';
-import { channelsByName } from '../../client/admin/channels';
+import { browseChannels } from '../../client/admin/channels';
 import { readHelp } from '../../client/admin/commands';
 import { listFeeds } from '../../client/admin/feeds';
 import { browseSessions } from '../../client/admin/sessions';
@@ -119,9 +119,13 @@ function useEntries(wanted: string): readonly { readonly title: string; readonly
   const isSearch = wanted !== '';
   const like = (text: string) => text.toLowerCase().includes(wanted.toLowerCase());
   const [mayChannels, maySessions, mayFeeds] = [useRight('channels.read'), useRight('sessions.read'), useRight('upstream.read')];
-  const channels = useAsk(['channels', 'palette', wanted], (admin) => channelsByName(admin, wanted, null, FOUND_MAX), {
-    isWanted: isSearch && mayChannels,
-  });
+  const channels = useAsk(
+    ['channels', 'palette', wanted],
+    (admin) => browseChannels(admin, { text: wanted, sort: 'name', skip: 0, limit: FOUND_MAX }),
+    {
+      isWanted: isSearch && mayChannels,
+    },
+  );
   const sessions = useAsk(
     ['sessions', 'palette', wanted],
     (admin) =>

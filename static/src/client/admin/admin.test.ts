@@ -92,6 +92,7 @@ test.each([
   ['news', '*news*'],
   ['news:*', 'news:*'],
   ['a?', 'a?'],
+  ['a}]\\b', '*a\\}\\]\\\\b*'],
 ])('%j is looked for as %j', (typed, pattern) => expect(patternOf(typed)).toBe(pattern));
 
 test('a state of a later hub is one in between', () => {

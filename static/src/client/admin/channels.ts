@@ -24,9 +24,10 @@ export interface ChannelPage {
   /** All that match, and their subscribers. */
   readonly count: number;
   readonly subscribers: number;
-  /** Where the next page begins; `null`: there is none. */
-  readonly next: string | null;
 }
+
+export const CHANNEL_ORDERS = ['rate', 'subscribers', 'name'] as const;
+export type ChannelOrder = (typeof CHANNEL_ORDERS)[number];
 
 export interface ChannelDetail extends ChannelFacts {
   /** `null`: nobody keeps account of who is present. */
@@ -73,7 +74,6 @@ export function parseChannelPage(value: unknown): ChannelPage | null {
     rows,
     count: count(answer['count']) ?? rows.length,
     subscribers: count(answer['subscribers']) ?? 0,
-    next: text(answer['next']),
   };
 }
 
@@ -111,15 +111,17 @@ function parseCurve(value: unknown): ChannelDetail['curve'] {
 export function patternOf(typed: string): string | null {
   const wanted = typed.trim();
   if (wanted === '') return null;
-  return /[*?[{]/.test(wanted) ? wanted : `*${wanted}*`;
+  // What closes something that was never opened, and the sign that takes others their meaning, are meant as they stand.
+  return /[*?[{]/.test(wanted) ? wanted : `*${wanted.replace(/[\\\]}]/g, '\\$&')}*`;
 }
 
-export function channelsByName(admin: Admin, typed: string, after: string | null, limit: number): Promise<ChannelPage> {
-  return admin.ask('channels.list', { pattern: patternOf(typed), after, limit }, parseChannelPage);
-}
-
-export function busiestChannels(admin: Admin, typed: string, by: 'rate' | 'subscribers', limit: number): Promise<ChannelPage> {
-  return admin.ask('channels.top', { by, pattern: patternOf(typed), limit }, parseChannelPage);
+/** The busiest first, or by name. */
+export function browseChannels(
+  admin: Admin,
+  { text, sort, ...part }: { readonly text: string; readonly sort: ChannelOrder; readonly skip: number; readonly limit: number },
+): Promise<ChannelPage> {
+  const values = { pattern: patternOf(text), sort, descending: sort !== 'name', ...part };
+  return admin.ask('channels.browse', values, parseChannelPage);
 }
 
 export function showChannel(admin: Admin, channel: string): Promise<ChannelDetail> {

@@ -15,6 +15,8 @@ export interface NodeActors {
   readonly kind: string;
   readonly count: number;
   readonly restarts: number;
+  /** Why, and how often for that. */
+  readonly causes: readonly (readonly [cause: string, times: number])[];
 }
 
 export const NODE_STATES = ['ready', 'maintenance', 'draining'] as const;
@@ -83,7 +85,10 @@ export function parseNode(value: unknown): HubNode | null {
       const actors = fields(entry);
       const kind = text(actors?.['kind']);
       if (kind === null) return [];
-      return [{ kind, count: count(actors?.['count']) ?? 0, restarts: count(actors?.['restarts']) ?? 0 }];
+      const causes = Object.entries(fields(actors?.['causes']) ?? {}).map(
+        ([cause, times]) => [cause, count(times) ?? 0] as const,
+      );
+      return [{ kind, count: count(actors?.['count']) ?? 0, restarts: count(actors?.['restarts']) ?? 0, causes }];
     }),
     store: {
       kind: text(store?.['kind']) ?? '',

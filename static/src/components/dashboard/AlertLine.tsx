@@ -3,6 +3,7 @@ import type { Alert, Severity } from '../../client/admin/alerts';
 import { visible } from '../../lib/text';
 import type { Status } from '../Icon';
 import { useWords } from '../words';
+import { alertSaid } from './alert_said';
 
 export function severityStatus(severity: Severity): Status {
   return severity === 'critical' ? 'crit' : severity === 'warning' ? 'warn' : 'info';
@@ -10,13 +11,14 @@ export function severityStatus(severity: Severity): Status {
 
 /** One alert: how bad, what, why, and what can be done about it at its end. */
 export function AlertLine({ alert, children }: { alert: Alert; children?: ReactNode }) {
-  const { t, told } = useWords();
+  const words = useWords();
+  const { t, told } = words;
   const status = severityStatus(alert.severity);
   return (
     <div className="alert-line">
       <span className={`chip is-state is-${status}`}>{t(`alerts.severity.${alert.severity}`)}</span>
       <p>
-        <b>{visible(told(alert.title))}</b> <span className="t2">{visible(told(alert.text))}</span>
+        <b>{visible(told(alert.title))}</b> <span className="t2">{visible(alertSaid(alert.text, words))}</span>
       </p>
       <div className="alert-actions">{children}</div>
     </div>

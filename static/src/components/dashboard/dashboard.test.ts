@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import type { FeedRow, Stay } from '../../client/admin/feeds';
 import { createWords } from '../../lib/i18n';
+import { de } from '../../lib/i18n/de';
 import { en } from '../../lib/i18n/en';
+import { alertSaid } from './alert_said';
 import { type ChartData, gapsOf, niceTop, stacked } from './chart';
 import { nextAskMs } from './desk';
 import { ribbonWords, segments, shownState, worstFirst } from './feed_states';
 import { factsOf } from './Trace';
-import { RowWindow } from './window';
+import { RowWindow, rangeAround } from './window';
 
 const words = createWords('en', en);
 
@@ -137,4 +139,24 @@ test('rows that were read stay within bounds, and the newest part is whole', () 
 test('an entry of a trace is cut and made visible', () => {
   const entry = { atMs: 0, what: 'publish', facts: { session: 'x', channel: 'a\u202eb', bytes: 6, more: 'y'.repeat(500) } };
   expect(factsOf(entry)).toMatch(/^channel a⟨202E⟩b, bytes 6, more y+…$/);
+});
+
+test.each([
+  [0, 20, 0, 100],
+  [70, 90, 0, 200],
+  [130, 150, 100, 100],
+  [99_960, 99_999, 99_900, 200],
+  [0, 5_000, 0, 1_000],
+])('for the rows %d to %d, those behind %d are asked for, %d of them', (first, last, skip, limit) =>
+  expect(rangeAround(first, last)).toEqual({ skip, limit }),
+);
+
+test.each([
+  ['host.cpu is 98.537; the rule: above 95 for 5 min.', 'host.cpu ist 98,537; die Regel: über 95 für 5 min.'],
+  ['a.b is no reading; the rule: without a reading.', 'a.b ist ohne Messwert; die Regel: ohne Messwert.'],
+  ['a.b is -0.5; the rule: below 0.1. idle: refused.', 'a.b ist -0,5; die Regel: unter 0,1. idle: refused.'],
+  ['another sentence', 'another sentence'],
+])('an alert that says %j says in German %j', (says, means) => {
+  expect(alertSaid(says, words)).toBe(says);
+  expect(alertSaid(says, createWords('de', de))).toBe(means);
 });

@@ -17,6 +17,7 @@ import {
 } from '../../client/admin/alerts';
 import { AlertLine, severityStatus } from '../../components/dashboard/AlertLine';
 import { Ask } from '../../components/dashboard/Ask';
+import { alertSaid } from '../../components/dashboard/alert_said';
 import { Reading, useAsk, useDesk, useRight, useTell } from '../../components/dashboard/desk';
 import { Segments, When } from '../../components/dashboard/Tools';
 import { Glyph, Icon } from '../../components/Icon';
@@ -119,7 +120,7 @@ function Active({ list }: { list: AlertList }) {
 }
 
 function ActiveItem({ alert, now }: { alert: Alert; now: number }) {
-  const { t, format } = useWords();
+  const { t, told, format } = useWords();
   const mayWrite = useRight('alerts.write');
   const [isSilencing, setIsSilencing] = useState(false);
   const isTaken = alert.acknowledgedBy !== null;
@@ -151,7 +152,7 @@ function ActiveItem({ alert, now }: { alert: Alert; now: number }) {
         {alert.silencedUntilMs !== null &&
           alert.silencedUntilMs > now &&
           ` ${t('alerts.silencedFor', { age: format.age(alert.silencedUntilMs - now) })}`}
-        {alert.advice !== '' && ` ${visible(alert.advice)}`}
+        {alert.advice !== '' && ` ${visible(told(alert.advice))}`}
       </p>
       {isSilencing && <SilenceDialog alert={alert} onClose={() => setIsSilencing(false)} />}
     </li>
@@ -203,7 +204,8 @@ function SilenceDialog({ alert, onClose }: { alert: Alert; onClose: () => void }
 }
 
 function Past() {
-  const { t, told, format } = useWords();
+  const words = useWords();
+  const { t, told, format } = words;
   const asked = useAsk(['alerts', 'past'], (admin) => pastAlerts(admin, Date.now() - PAST_MS), { everyMs: 60_000 });
   return (
     <Reading asked={asked} title={t('alerts.failed')} right="metrics.read">
@@ -217,7 +219,7 @@ function Past() {
             {alerts.map((alert) => (
               <li key={alert.id}>
                 <Glyph status={severityStatus(alert.severity)} />
-                <span className="grow" title={visible(alert.text)}>
+                <span className="grow" title={visible(alertSaid(alert.text, words))}>
                   {visible(told(alert.title))}
                 </span>
                 <span className="num">

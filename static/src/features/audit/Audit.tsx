@@ -19,7 +19,7 @@ import { Problem } from '../../components/Problem';
 import { useWords } from '../../components/words';
 import { useInAddress } from '../../lib/hooks';
 import { router } from '../../lib/router';
-import { visible } from '../../lib/text';
+import { visible, visibleJson } from '../../lib/text';
 import { csv, EXPORT_MAX, SPANS, save, spanMs, verbOf } from './audit_model';
 import './audit.css';
 
@@ -112,7 +112,9 @@ export default function Audit() {
         {shown !== null && <Detail row={shown} onClose={() => setOpen(null)} />}
       </div>
       <div className="view-foot">
-        <span>{t(pages.hasMore ? 'audit.shownMore' : 'audit.shown', { n: pages.rows.length })}</span>
+        <span>
+          {pages.asked.kind === 'ready' && t(pages.hasMore ? 'audit.shownMore' : 'audit.shown', { n: pages.rows.length })}
+        </span>
       </div>
     </>
   );
@@ -304,13 +306,6 @@ function Detail({ row, onClose }: { row: AuditRow; onClose: () => void }) {
       </section>
     </div>
   );
-}
-
-function visibleJson(value: unknown): string {
-  return JSON.stringify(value ?? null, null, 2)
-    .split('\n')
-    .map(visible)
-    .join('\n');
 }
 
 type Verified =

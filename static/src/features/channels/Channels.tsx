@@ -1,10 +1,11 @@
 /** Which channels carry the load, and does mine exist? */
 
-import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import { busiestChannels, type ChannelFacts, type ChannelPage, channelsByName } from '../../client/admin/channels';
-import { Reading, useAsk, useDesk } from '../../components/dashboard/desk';
+import { useMemo } from 'react';
+import { browseChannels, CHANNEL_ORDERS, type ChannelFacts, type ChannelOrder } from '../../client/admin/channels';
+import { Reading } from '../../components/dashboard/desk';
 import { type Column, Table } from '../../components/dashboard/Table';
 import { SearchField, Segments } from '../../components/dashboard/Tools';
+import { useRows } from '../../components/dashboard/window';
 import { Link } from '../../components/Link';
 import { Notice } from '../../components/Panel';
 import { useWords } from '../../components/words';
@@ -16,12 +17,6 @@ import { namespaceOf } from './namespace';
 import './channels.css';
 
 const EVERY_MS = 3_000;
-/** By load, the first so many; by name, pages of so many. */
-const TOP = 500;
-const PAGE = 200;
-
-const ORDERS = ['rate', 'subscribers', 'name'] as const;
-type Order = (typeof ORDERS)[number];
 
 export default function Channels({ thing }: { thing: string | null }) {
   return thing === null ? <List /> : <ChannelView key={thing} name={thing} />;
@@ -31,16 +26,13 @@ function List() {
   const { t, format } = useWords();
   const [text, setText] = useInAddress('q');
   const [orderText, setOrder] = useInAddress('order');
-  const order: Order = ORDERS.find((known) => known === orderText) ?? 'rate';
-  const isByName = order === 'name';
-  const top = useAsk(['channels', 'top', order, text], (admin) => busiestChannels(admin, text, isByName ? 'rate' : order, TOP), {
-    everyMs: EVERY_MS,
-    isWanted: !isByName,
-  });
-  const named = usePages(text, isByName);
-  const asked = isByName ? named.asked : top;
+  const order: ChannelOrder = CHANNEL_ORDERS.find((known) => known === orderText) ?? 'rate';
+  const { asked, rowAt, onVisible } = useRows(
+    ['channels', 'browse', order, text],
+    (admin, range) => browseChannels(admin, { text, sort: order, ...range }),
+    EVERY_MS,
+  );
   const columns = useColumns();
-  const rows = isByName ? named.rows : top.kind === 'ready' ? top.value.rows : [];
 
   return (
     <>
@@ -50,7 +42,7 @@ function List() {
           label={t('chans.order')}
           chosen={order}
           onChoose={(next) => setOrder(next === 'rate' ? '' : next)}
-          choices={ORDERS.map((id) => ({ id, label: t(`chans.by.${id}`) }))}
+          choices={CHANNEL_ORDERS.map((id) => ({ id, label: t(`chans.by.${id}`) }))}
         />
       </div>
       <section className="panel list-panel" aria-label={t('view.channels')}>
@@ -77,11 +69,11 @@ function List() {
               <Table
                 label={t('view.channels')}
                 columns={columns}
-                count={isByName ? answer.count : rows.length}
-                rowAt={(index) => rows[index]}
+                count={answer.count}
+                rowAt={rowAt}
                 keyOf={(row) => row.name}
                 onChoose={(row) => router.go(pathOf('channels', row.name))}
-                onVisible={named.onVisible}
+                onVisible={onVisible}
                 small={(row) => <SmallRow row={row} />}
               />
             )
@@ -90,11 +82,9 @@ function List() {
       </section>
       <div className="view-foot">
         <span>
-          {asked.kind !== 'ready'
-            ? '\u00a0'
-            : !isByName && asked.value.count > rows.length
-              ? t('chans.shownTop', { shown: format.count(rows.length), n: asked.value.count })
-              : t('chans.shown', { n: asked.value.count, subscribers: format.count(asked.value.subscribers) })}
+          {asked.kind === 'ready'
+            ? t('chans.shown', { n: asked.value.count, subscribers: format.count(asked.value.subscribers) })
+            : '\u00a0'}
         </span>
         <span className="is-keys">
           <kbd>↑</kbd>
@@ -103,46 +93,6 @@ function List() {
       </div>
     </>
   );
-}
-
-/** All of them in the order of their names, a page at a time, as far as the reader has scrolled. The first page is read again and again. */
-function usePages(text: string, isWanted: boolean) {
-  const { admin } = useDesk();
-  const [more, setMore] = useState<{ text: string; rows: readonly ChannelFacts[]; next: string | null } | null>(null);
-  const isAsking = useRef(false);
-  const asked = useAsk<ChannelPage>(['channels', 'named', text], () => channelsByName(admin, text, null, PAGE), {
-    everyMs: EVERY_MS * 2,
-    isWanted,
-  });
-  const first = asked.kind === 'ready' && !asked.isPrevious ? asked.value : null;
-  const own = more?.text === text ? more : null;
-  const rows = useMemo(() => {
-    const head = first?.rows ?? [];
-    const last = head.at(-1)?.name;
-    // The first page may have grown or shrunk since the others were read.
-    return own === null ? head : [...head, ...own.rows.filter(({ name }) => last === undefined || name > last)];
-  }, [first, own]);
-  const next = own === null ? (first?.next ?? null) : own.next;
-  const onVisible = useCallback(
-    (_: number, last: number) => {
-      if (!isWanted || next === null || isAsking.current || last < rows.length - PAGE / 4) return;
-      isAsking.current = true;
-      channelsByName(admin, text, next, PAGE)
-        .then((page) =>
-          setMore((before) => ({ text, rows: [...(before?.text === text ? before.rows : []), ...page.rows], next: page.next })),
-        )
-        // What cannot be had now is asked for when the reader scrolls on.
-        .catch(() => {})
-        .finally(() => {
-          isAsking.current = false;
-        });
-    },
-    [admin, isWanted, next, rows.length, text],
-  );
-  useEffect(() => {
-    if (!isWanted) setMore(null);
-  }, [isWanted]);
-  return { asked, rows, onVisible };
 }
 
 function useColumns(): readonly Column<ChannelFacts>[] {

@@ -8,6 +8,7 @@ import { Icon } from '../../components/Icon';
 import { useWords } from '../../components/words';
 import { timeOfDay } from '../../lib/format';
 import { useInAddress, useMedia } from '../../lib/hooks';
+import { visibleJson } from '../../lib/text';
 import { type Answered, History, type Line, newestRows, suggestions, understood } from './console_model';
 import './console.css';
 
@@ -281,7 +282,7 @@ function Answer({ value }: { value: unknown }) {
       {text === '{}' ? (
         <p className="is-ok-text">{t('console.done')}</p>
       ) : rows === null ? (
-        <pre className="block">{text}</pre>
+        <pre className="block">{visibleJson(value)}</pre>
       ) : (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard.
         <div className="console-table" tabIndex={0} role="region" aria-label={t('console.answer')}>

@@ -299,10 +299,15 @@ function Detail({ node }: { node: HubNode }) {
 }
 
 const KINDS = ['sessions', 'topics', 'fanout', 'feeds', 'upstream', 'metrics', 'canaries', 'admin'] as const;
+const CAUSES = ['panicked', 'unresponsive', 'requested'] as const;
 
 function Actors({ actors }: { actors: readonly NodeActors[] }) {
   const { t, format } = useWords();
   const restarts = actors.reduce((sum, one) => sum + one.restarts, 0);
+  const why = ([cause, times]: readonly [string, number]) => {
+    const known = CAUSES.find((name) => name === cause);
+    return `${known === undefined ? visible(cause) : t(`nodes.cause.${known}`)} ${format.count(times)}`;
+  };
   return (
     <Panel
       title={t('nodes.actors')}
@@ -323,7 +328,9 @@ function Actors({ actors }: { actors: readonly NodeActors[] }) {
               <tr key={one.kind}>
                 <th scope="row">{known === undefined ? visible(one.kind) : t(`nodes.actor.${known}`)}</th>
                 <td>{format.short(one.count)}</td>
-                <td className={one.restarts > 0 ? 'is-warn-text' : 't3'}>{format.count(one.restarts)}</td>
+                <td className={one.restarts > 0 ? 'is-warn-text' : 't3'}>
+                  {one.causes.length === 0 ? format.count(one.restarts) : one.causes.map(why).join(', ')}
+                </td>
               </tr>
             );
           })}

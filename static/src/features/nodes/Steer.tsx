@@ -33,8 +33,18 @@ export function Steer({ node }: { node: HubNode }) {
   const { state } = node;
   const close = () => setAsks(null);
   // What one may not do stays in sight and says why, so that it is known whom to ask.
-  const barred = may ? undefined : t('nodes.mayNot');
-  const press = (act: () => void) => (may ? act : undefined);
+  const button = (label: string, act: () => void, isBusy = false) => (
+    <button
+      type="button"
+      className="button"
+      aria-disabled={!may || isBusy}
+      aria-describedby={may ? undefined : id}
+      title={may ? undefined : t('nodes.mayNot')}
+      onClick={may && !isBusy ? act : undefined}
+    >
+      {label}
+    </button>
+  );
   return (
     <section className="node-steer" aria-label={t('nodes.steer')}>
       {state !== 'ready' && (
@@ -45,39 +55,10 @@ export function Steer({ node }: { node: HubNode }) {
       )}
       {state !== 'draining' && (
         <div className="node-buttons">
-          {state === 'maintenance' ? (
-            <button
-              type="button"
-              className="button"
-              aria-disabled={!may || leave.isBusy}
-              aria-describedby={may ? undefined : id}
-              title={barred}
-              onClick={press(() => leave.isBusy || leave.run(undefined))}
-            >
-              {t('nodes.leaveMaintenance')}
-            </button>
-          ) : (
-            <button
-              type="button"
-              className="button"
-              aria-disabled={!may}
-              aria-describedby={may ? undefined : id}
-              title={barred}
-              onClick={press(() => setAsks('maintenance'))}
-            >
-              {t('nodes.enterMaintenance')}
-            </button>
-          )}
-          <button
-            type="button"
-            className="button"
-            aria-disabled={!may}
-            aria-describedby={may ? undefined : id}
-            title={barred}
-            onClick={press(() => setAsks('drain'))}
-          >
-            {t('nodes.drain')}
-          </button>
+          {state === 'maintenance'
+            ? button(t('nodes.leaveMaintenance'), () => leave.run(undefined), leave.isBusy)
+            : button(t('nodes.enterMaintenance'), () => setAsks('maintenance'))}
+          {button(t('nodes.drain'), () => setAsks('drain'))}
         </div>
       )}
       {!may && state !== 'draining' && (

@@ -22,6 +22,9 @@ import { metricsOf, OnePanel, type Shown } from './panels';
 import { type Courses, coursesOf, RANGES, type Range, reachOf } from './ranges';
 import './overview.css';
 
+/** As the hub says it. */
+const DRAINING = 'the hub is draining';
+
 /** Steps that are kept while one looks, for the live range. */
 const HEARD_MAX = 400;
 const ALERTS_SHOWN = 3;
@@ -225,7 +228,16 @@ function Verdict({ step }: { step: MetricsStep }) {
     verdict.reasons.length > 0
       ? verdict.reasons
           .slice(0, 2)
-          .map((reason) => `${visible(told(reason)).replace(/\.$/, '')}.`)
+          .map((reason) => {
+            const message = /^maintenance: (.*)$/s.exec(reason)?.[1];
+            const said =
+              message !== undefined
+                ? t('over.maintenance', { message })
+                : reason === DRAINING
+                  ? t('over.draining')
+                  : told(reason);
+            return `${visible(said).replace(/\.$/, '')}.`;
+          })
           .join(' ')
       : (number('sessions.open') ?? 0) === 0
         ? t('over.nobody')

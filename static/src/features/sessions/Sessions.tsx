@@ -1,11 +1,11 @@
 /** Who is connected, who suffers, and what exactly did this client do? */
 
-import { useCallback, useMemo, useState } from 'react';
+import { useMemo } from 'react';
 import { browseSessions, type SessionRow } from '../../client/admin/sessions';
-import { Reading, useAsk, useDesk } from '../../components/dashboard/desk';
+import { Reading } from '../../components/dashboard/desk';
 import { type Column, Table } from '../../components/dashboard/Table';
 import { Chips, SearchField } from '../../components/dashboard/Tools';
-import { useWindow } from '../../components/dashboard/window';
+import { useRows } from '../../components/dashboard/window';
 import { Link } from '../../components/Link';
 import { Notice } from '../../components/Panel';
 import { useWords } from '../../components/words';
@@ -18,8 +18,6 @@ import { sortIn, transportName } from './session_words';
 import './sessions.css';
 
 const EVERY_MS = 3_000;
-/** Rows that are asked for at once. */
-const PAGE = 100;
 
 export default function Sessions({ thing }: { thing: string | null }) {
   const { t, format } = useWords();
@@ -27,8 +25,6 @@ export default function Sessions({ thing }: { thing: string | null }) {
   const [transport, setTransport] = useInAddress('transport');
   const [sortText, setSortText] = useInAddress('sort');
   const sort = sortIn(sortText);
-  const [range, setRange] = useState({ skip: 0, limit: PAGE });
-  const { admin } = useDesk();
 
   const wanted = {
     text: text.trim(),
@@ -36,17 +32,11 @@ export default function Sessions({ thing }: { thing: string | null }) {
     sort: sort.by,
     descending: sort.descending,
   };
-  const key = JSON.stringify(wanted);
-  const asked = useAsk(['sessions', 'browse', key, range], () => browseSessions(admin, { ...wanted, ...range }), {
-    everyMs: EVERY_MS,
-  });
-  const kept = useWindow(key, asked.kind === 'ready' && !asked.isPrevious ? { skip: range.skip, rows: asked.value.rows } : null);
-  const onVisible = useCallback((first: number, last: number) => {
-    // Whole pages, with one page beyond what is seen, so that scrolling a little asks for nothing.
-    const skip = Math.floor(Math.max(0, first - PAGE / 4) / PAGE) * PAGE;
-    const limit = Math.min(1_000, Math.ceil((last + PAGE / 4 - skip + 1) / PAGE) * PAGE);
-    setRange((before) => (before.skip === skip && before.limit === limit ? before : { skip, limit }));
-  }, []);
+  const { asked, rowAt, onVisible } = useRows(
+    ['sessions', 'browse', JSON.stringify(wanted)],
+    (admin, range) => browseSessions(admin, { ...wanted, ...range }),
+    EVERY_MS,
+  );
   const now = useNow();
   const columns = useColumns(now);
   const choose = (row: SessionRow) => router.go(pathOf('sessions', row.id) + location.search);
@@ -84,7 +74,7 @@ export default function Sessions({ thing }: { thing: string | null }) {
                   className="sessions-table"
                   columns={columns}
                   count={answer.count}
-                  rowAt={(index) => kept.get(index)}
+                  rowAt={rowAt}
                   keyOf={(row) => row.id}
                   chosen={thing}
                   onChoose={choose}

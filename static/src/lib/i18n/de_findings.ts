@@ -323,7 +323,7 @@ export const deFindings: Findings = {
     'report.leak_memory': 'der Speicher wuchs ohne mehr Last um {growth_bytes} je Stunde',
     'report.leak': '{what} wuchsen ohne mehr Last um {growth} je Stunde',
     'report.panics': '{times} brach etwas mit einer Panik ab, jede ein Fehler des Hubs',
-    'report.restarts': '{times} war ein Akteur gestorben und wurde neu gestartet',
+    'report.restarts': '{times} war ein Akteur ausgefallen und wurde neu gestartet',
     'report.unmeasured': '{missing_share} der Zeit wurde nichts gemessen: Der Hub lief nicht',
     'report.sessions_change': '{change_percent} Sitzungen gegen {period}',
     'report.memory_change': '{change_percent} Speicher gegen {period}, mehr als die Sitzungen erklären',

@@ -4,6 +4,7 @@
  */
 
 import { createFormat, type Format } from '../format';
+import { isolated } from '../text';
 import { en } from './en';
 
 export type Key = keyof typeof en;
@@ -97,7 +98,7 @@ export function createWords(language: string, catalogue: Catalogue, phrases: Phr
       const form = typeof text === 'string' ? text : ((typeof n === 'number' ? text[plural.select(n)] : undefined) ?? text.other);
       return form.replace(/\{(\w+)\}/g, (whole, name: string) => {
         const value = values[name];
-        return value === undefined ? whole : typeof value === 'number' ? format.count(value) : value;
+        return value === undefined ? whole : typeof value === 'number' ? format.count(value) : isolated(value);
       });
     },
   };
