@@ -73,7 +73,7 @@ impl Singleton {
 
 async fn watch_pool(house: &House, pool: &mut Singleton) {
     let present = house.state.pool.read().clone();
-    let Some(trouble) = trouble(present.as_ref(), || Ping, ANSWER_MAX).await else { return };
+    let Some(trouble) = trouble(present.as_ref(), Ping, ANSWER_MAX).await else { return };
     let now = house.clock.now();
     if pool.is_due(now) {
         let (upstream, publisher, clock) = (house.upstream.clone(), house.sessions.publisher.clone(), house.clock.clone());
@@ -124,7 +124,7 @@ impl Drop for Owned {
 }
 
 async fn watch_admin(house: &House, admin: &mut Singleton) {
-    let Some(cause) = trouble(house.port.admin().as_ref(), || admin::Ping, ANSWER_MAX).await else { return };
+    let Some(cause) = trouble(house.port.admin().as_ref(), admin::Ping, ANSWER_MAX).await else { return };
     let now = house.clock.now();
     if admin.is_due(now) {
         let desk = Arc::clone(&house.desk);
@@ -137,7 +137,7 @@ async fn watch_admin(house: &House, admin: &mut Singleton) {
 
 async fn watch_metrics(house: &House, metrics: &mut Singleton) {
     let Some(observatory) = &house.metrics else { return };
-    let Some(cause) = trouble(house.state.metrics().as_ref(), || metrics::Ping, ANSWER_MAX).await else { return };
+    let Some(cause) = trouble(house.state.metrics().as_ref(), metrics::Ping, ANSWER_MAX).await else { return };
     let now = house.clock.now();
     if metrics.is_due(now) {
         let observatory = Arc::clone(observatory);
@@ -151,13 +151,13 @@ async fn watch_metrics(house: &House, metrics: &mut Singleton) {
 
 /// Why an actor has to be started anew; `None`: it answers. Actors that are watched here do not end by themselves, so that one that is gone has
 /// panicked: the one that may be told to end says so elsewhere.
-async fn trouble<A, M>(actor: Option<&Addr<A>>, ping: impl FnOnce() -> M, most: Duration) -> Option<RestartCause>
+async fn trouble<A, M>(actor: Option<&Addr<A>>, ping: M, most: Duration) -> Option<RestartCause>
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: Message<Result: Send> + Send + 'static,
 {
     let Some(addr) = actor.filter(|addr| addr.connected()) else { return Some(RestartCause::Panicked) };
-    match tokio::time::timeout(most, addr.send(ping())).await {
+    match tokio::time::timeout(most, addr.send(ping)).await {
         Ok(Ok(_)) => None,
         Ok(Err(_)) => Some(RestartCause::Panicked),
         Err(_) => Some(RestartCause::Unresponsive),
@@ -199,14 +199,14 @@ mod tests {
         let troubles = async |asks: &[Ask]| {
             let mut troubles = Vec::new();
             for ask in asks.iter().copied() {
-                troubles.push(trouble(Some(&actor), || ask, most).await);
+                troubles.push(trouble(Some(&actor), ask, most).await);
             }
             troubles
         };
         assert_eq!(troubles(&[Ask::Answer, Ask::Hang, Ask::Answer]).await, [None, Some(RestartCause::Unresponsive), None]);
         let panicked = Some(RestartCause::Panicked);
         assert_eq!(troubles(&[Ask::Panic, Ask::Answer]).await, [panicked, panicked], "in its turn, and found afterwards");
-        assert_eq!(trouble(None::<&Addr<Asked>>, || Ask::Answer, most).await, panicked);
+        assert_eq!(trouble(None::<&Addr<Asked>>, Ask::Answer, most).await, panicked);
     }
 
     #[test]

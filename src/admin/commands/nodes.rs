@@ -56,29 +56,25 @@ async fn this(desk: &Desk) -> Value {
         () if desk.maintenance.notice().is_some() => "maintenance",
         () => "ready",
     };
-    let kind = |kind: &str, count: usize, watched: Option<Watched>| {
-        let causes: Vec<(RestartCause, u64)> = watched.into_iter().flat_map(Watched::restarts).filter(|(_, times)| *times > 0).collect();
-        let restarts: u64 = causes.iter().map(|(_, times)| times).sum();
-        let causes: serde_json::Map<String, Value> = causes.into_iter().map(|(cause, times)| (cause.as_str().to_string(), times.into())).collect();
-        json!({ "kind": kind, "count": count, "restarts": restarts, "causes": causes })
-    };
-    let mut actors = vec![
-        kind("sessions", workers.iter().map(|worker| worker.sessions).sum(), None),
-        kind("topics", desk.topics.len(), Some(Watched::Topic)),
-        kind("fanout", workers.len(), Some(Watched::Fanout)),
-        kind("feeds", feeds.iter().filter(|feed| !feed.is_paused).count(), Some(Watched::Feed)),
-        kind("upstream", usize::from(desk.house.pool().is_some()), Some(Watched::Upstream)),
-        kind("metrics", usize::from(desk.metrics.is_some()), Some(Watched::Metrics)),
-        kind("canaries", usize::from(desk.metrics.is_some()), Some(Watched::Canaries)),
-        kind("admin", 1, Some(Watched::Admin)),
+    let mut kinds = vec![
+        ("sessions", workers.iter().map(|worker| worker.sessions).sum(), None),
+        ("topics", desk.topics.len(), Some(Watched::Topic)),
+        ("fanout", workers.len(), Some(Watched::Fanout)),
+        ("feeds", feeds.iter().filter(|feed| !feed.is_paused).count(), Some(Watched::Feed)),
+        ("upstream", usize::from(desk.house.pool().is_some()), Some(Watched::Upstream)),
+        ("metrics", usize::from(desk.metrics.is_some()), Some(Watched::Metrics)),
+        ("canaries", usize::from(desk.metrics.is_some()), Some(Watched::Canaries)),
+        ("admin", 1, Some(Watched::Admin)),
     ];
-    // Tasks are no actors; those that had to be started anew are shown all the same.
-    for task in [Watched::Audit, Watched::Blocks, Watched::Courier, Watched::History, Watched::Jwks, Watched::Mercure, Watched::Timer] {
-        if task.restarts().any(|(_, times)| times > 0) {
+    // The others are tasks, no actors; those that had to be started anew are shown all the same.
+    for task in Watched::ALL {
+        let is_shown = kinds.iter().any(|(_, _, watched)| *watched == Some(task));
+        if !is_shown && task.restarts().any(|(_, times)| times > 0) {
             let count = if matches!(task, Watched::Mercure | Watched::Timer) { workers.len() } else { 1 };
-            actors.push(kind(task.as_str(), count, Some(task)));
+            kinds.push((task.as_str(), count, Some(task)));
         }
     }
+    let actors: Vec<Value> = kinds.into_iter().map(|(kind, count, watched)| restarted(kind, count, watched)).collect();
     json!({
         "node": desk.settings.node,
         "is_this": true,
@@ -105,6 +101,14 @@ async fn this(desk: &Desk) -> Value {
         "machine": { "name": said("/proc/sys/kernel/hostname"), "kernel": said("/proc/sys/kernel/osrelease"), "cores": std::thread::available_parallelism().ok().map(usize::from) },
         "figures": figures,
     })
+}
+
+/// How many there are of a kind, and how often, and why, one of them had to be started anew.
+fn restarted(kind: &str, count: usize, watched: Option<Watched>) -> Value {
+    let causes: Vec<(RestartCause, u64)> = watched.into_iter().flat_map(Watched::restarts).filter(|(_, times)| *times > 0).collect();
+    let restarts: u64 = causes.iter().map(|(_, times)| times).sum();
+    let causes: serde_json::Map<String, Value> = causes.into_iter().map(|(cause, times)| (cause.as_str().to_string(), times.into())).collect();
+    json!({ "kind": kind, "count": count, "restarts": restarts, "causes": causes })
 }
 
 /// What the kernel says in one line. These files are made by it at the reading, so that nothing is waited for.
