@@ -141,9 +141,9 @@ async fn payloads_and_what_is_unknown_are_not_recorded() {
     done(&mut admin, "admin.channels.publish", json!({ "channel": "news:1", "data": { "card": "4111-1111" } })).await;
     code(&mut admin, "admin.channels.publish", json!({ "channel": "news:1", "data": 1, "pasword": "hunter2" })).await;
     let all = json!(records(&mut admin, json!({})).await).to_string();
-    assert!(!all.contains("4111") && !all.contains("hunter2"), "{all}");
+    assert!(!all.contains("4111-1111") && !all.contains("hunter2"), "{all}");
     assert!(all.contains("\"bytes\":"), "their size is: {all}");
-    assert!(!hub.log().contains("4111") && !hub.log().contains("hunter2"));
+    assert!(!hub.log().contains("4111-1111") && !hub.log().contains("hunter2"));
     admin.leave().await;
 }
 
