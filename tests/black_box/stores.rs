@@ -23,12 +23,16 @@ fn config(store: Value) -> Value {
 }
 
 /// `aether user add` beside the running hub.
-fn add_user(hub: &Hub, name: &str) {
+async fn add_user(hub: &Hub, name: &str) {
     let mut command = crate::support::aether();
     command.args(["user", "add", name, "--config", "aether.toml"]).current_dir(hub.directory.path()).env_clear();
-    let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
-    process.stdin.take().expect("it is piped").write_all(format!("{PASSWORD}\n").as_bytes()).expect("the input is taken");
-    let output = process.wait_with_output().expect("it ends");
+    // Whoever listens meanwhile goes on.
+    let added = tokio::task::spawn_blocking(move || {
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        process.stdin.take().expect("it is piped").write_all(format!("{PASSWORD}\n").as_bytes())?;
+        process.wait_with_output()
+    });
+    let output = added.await.expect("nobody panics here").expect("the binary runs, and takes its input");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -86,7 +90,7 @@ fn limit_files(hub: &Hub, bytes: Option<u64>) {
 #[tokio::test]
 async fn no_byte_can_be_written_any_more() {
     let hub = Hub::start(config(json!({}))).await;
-    add_user(&hub, "alice");
+    add_user(&hub, "alice").await;
     is_well(&hub, "alice").await;
     Canaries::beside(&hub, async {
         limit_files(&hub, Some(0));
@@ -100,7 +104,7 @@ async fn no_byte_can_be_written_any_more() {
 #[tokio::test]
 async fn the_file_is_locked_by_somebody_who_forgot_it() {
     let hub = Hub::start(config(json!({}))).await;
-    add_user(&hub, "alice");
+    add_user(&hub, "alice").await;
     let other = rusqlite::Connection::open(hub.directory.path().join("data/aether.db")).expect("the file can be opened");
     Canaries::beside(&hub, async {
         other.execute_batch("BEGIN IMMEDIATE").expect("the lock is free");
@@ -131,13 +135,13 @@ async fn a_mongodb_server_is_away_frozen_and_killed() {
     let hub = Hub::start(config(store)).await;
     Canaries::beside(&hub, async {
         is_degraded(&hub, "alice").await;
-        server.start_again();
+        server.start_again().await;
         eventually("the database", async || match login(&hub, "alice").await {
             (401, _) => Ok(()),
             other => Err(format!("{other:?}")),
         })
         .await;
-        add_user(&hub, "alice");
+        add_user(&hub, "alice").await;
         is_well(&hub, "alice").await;
 
         server.freeze();
@@ -147,7 +151,7 @@ async fn a_mongodb_server_is_away_frozen_and_killed() {
 
         server.kill();
         is_degraded(&hub, "alice").await;
-        server.start_again();
+        server.start_again().await;
         is_well(&hub, "alice").await;
     })
     .await;
@@ -170,7 +174,7 @@ async fn operators_work_on_mongodb() {
         client
     };
     let mut admin = operator(&hub).await;
-    add_user(&hub, "alice");
+    add_user(&hub, "alice").await;
     done(&mut admin, "admin.users.role", json!({ "user": "alice", "role": "operator" })).await;
     done(&mut admin, "admin.users.grants", json!({ "user": "alice", "grants": { "locked": ["subscribe"] } })).await;
     is_well(&hub, "alice").await;
@@ -216,7 +220,7 @@ async fn many_sign_in_while_the_server_is_frozen() {
     let server = Secantus::start().await;
     let store = json!({ "type": "mongodb", "queue_max": 20, "mongodb": { "uri": server.uri(), "database": "hub" } });
     let hub = Hub::start(config(store)).await;
-    add_user(&hub, "alice");
+    add_user(&hub, "alice").await;
     is_well(&hub, "alice").await;
     Canaries::beside(&hub, async {
         server.freeze();

@@ -49,15 +49,15 @@ impl Secantus {
         let port = free_port();
         let mut server = Self { program: program.into(), directory, port, keeper: None, pid: 0, _janitor: janitor };
         // Users are made while nobody needs to be one.
-        server.run(&[]);
+        server.run(&[]).await;
         let client = mongodb::Client::with_uri_str(format!("mongodb://127.0.0.1:{port}/")).await.expect("the address is one");
         let roles = vec![doc! { "role": "readWriteAnyDatabase", "db": "admin" }];
         let user = doc! { "createUser": "aether", "pwd": PASSWORD, "roles": roles };
         client.database("admin").run_command(user).await.expect("a user can be made");
         client.shutdown().immediate(true).await;
         // Users, other than data, are there after the next start only when it was ended in peace.
-        server.end();
-        server.start_again();
+        server.end().await;
+        server.start_again().await;
         server
     }
 
@@ -80,21 +80,21 @@ impl Secantus {
     }
 
     /// SIGTERM, and waits for its end.
-    fn end(&mut self) {
+    async fn end(&mut self) {
         self.signal(libc::SIGTERM);
         let started = Instant::now();
         // Its keeper has not asked for its exit code yet, so that it stays, as a zombie.
         let stat = format!("/proc/{}/stat", self.pid);
         while !text(Path::new(&stat)).contains(") Z ") {
             assert!(started.elapsed() < START_MAX, "the server does not end:\n{}", text(&self.log()));
-            std::thread::sleep(Duration::from_millis(10));
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.kill();
     }
 
     /// With the same data, on the same port.
-    pub fn start_again(&mut self) {
-        self.run(&["--auth"]);
+    pub async fn start_again(&mut self) {
+        self.run(&["--auth"]).await;
     }
 
     /// SIGSTOP: the connections stay, nothing is answered.
@@ -111,7 +111,7 @@ impl Secantus {
         assert_eq!(unsafe { libc::kill(self.pid, signal) }, 0);
     }
 
-    fn run(&mut self, options: &[&str]) {
+    async fn run(&mut self, options: &[&str]) {
         let mut command = Command::new("sh");
         command.args(["-c", KEEPER]).arg(&self.program).args(["--host", "127.0.0.1", "--log-level", "ERROR", "--cache-size", "64M"]);
         command.arg("--port").arg(self.port.to_string()).arg("--storage-path").arg(self.directory.join("data")).args(options);
@@ -124,7 +124,7 @@ impl Secantus {
         let started = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
             assert!(started.elapsed() < START_MAX, "{} does not answer:\n{}", self.program.display(), text(&self.log()));
-            std::thread::sleep(Duration::from_millis(10));
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

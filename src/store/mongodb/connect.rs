@@ -1,7 +1,7 @@
 //! The driver's thread, its client, and what is done once as soon as the server can be reached.
 
 use super::documents::{AuditDocument, BlockDocument, InCollection, LoginDocument, PublicationDocument, StreamDocument};
-use super::{Fault, KIND, OpenError, REASON_BYTES_MAX};
+use super::{Fault, KIND, OpenError, REASON_BYTES_MAX, StoreError};
 use crate::config::Secret;
 use crate::telemetry::emit;
 use crate::telemetry::store::{PoolEvent, StoreOpened, StorePrepared, StoreUnprepared};
@@ -11,12 +11,12 @@ use mongodb::event::EventHandler;
 use mongodb::event::cmap::CmapEvent;
 use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Database, IndexModel};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// What the documents are like. A database of a later number is left alone.
@@ -26,7 +26,7 @@ const SCHEMA: i64 = 1;
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// Between two attempts to prepare the database.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(1);
 
 /// How long the driver's tasks may take to end.
 const STOP_MAX: Duration = Duration::from_secs(1);
@@ -84,32 +84,49 @@ impl Driver {
 
 /// The way to the database, as far as there is one.
 pub(super) struct Connection {
-    way: RwLock<Way>,
+    way: watch::Sender<Way>,
     /// Texts that are never told.
     credentials: Vec<String>,
     pooled: AtomicUsize,
 }
 
 enum Way {
+    /// It is being looked at for the first time.
+    Unknown,
     Open(Database),
     /// Why there is none.
     None(String),
+    /// For good.
+    Closed,
 }
 
 impl Connection {
-    pub fn database(&self) -> Result<Database, String> {
-        match &*self.way.read() {
-            Way::Open(database) => Ok(database.clone()),
-            Way::None(reason) => Err(reason.clone()),
+    fn new(uri: &str) -> Self {
+        Self { way: watch::Sender::new(Way::Unknown), credentials: credentials(uri), pooled: AtomicUsize::new(0) }
+    }
+
+    /// Waits for the first look at the database, or gives the reason why it cannot be used.
+    pub async fn database(&self) -> Result<Database, String> {
+        let mut way = self.way.subscribe();
+        match way.wait_for(|way| !matches!(way, Way::Unknown)).await.as_deref() {
+            Ok(Way::Open(database)) => Ok(database.clone()),
+            Ok(Way::None(reason)) => Err(reason.clone()),
+            Ok(Way::Closed | Way::Unknown) | Err(_) => Err("it is closed".to_string()),
         }
     }
 
-    fn set(&self, way: Way) {
-        *self.way.write() = way;
+    fn set(&self, next: Way) {
+        self.way.send_if_modified(|way| {
+            let is_open = !matches!(way, Way::Closed);
+            if is_open {
+                *way = next;
+            }
+            is_open
+        });
     }
 
     pub fn close(&self) {
-        self.set(Way::None("it is closed".to_string()));
+        self.set(Way::Closed);
     }
 
     /// Connections that are open.
@@ -186,30 +203,26 @@ fn percent_decoded(text: &str) -> String {
 /// Starts the driver. The database is prepared in the background, as soon as it can be.
 pub(super) async fn start(settings: MongodbSettings) -> Result<(Driver, Arc<Connection>), OpenError> {
     let driver = Driver::start().map_err(|source| OpenError::Thread { source })?;
-    let connection = Arc::new(Connection {
-        way: RwLock::new(Way::None("its servers are not known yet".to_string())),
-        credentials: credentials(settings.uri.expose()),
-        pooled: AtomicUsize::new(0),
-    });
+    let connection = Arc::new(Connection::new(settings.uri.expose()));
     let (settings, there) = (Arc::new(settings), Arc::clone(&connection));
     let first = driver.spawn({
         let settings = Arc::clone(&settings);
         async move { connect(&settings, &there).await }
     });
-    match first.await {
-        Ok(Ok(())) => {}
+    let database = match first.await {
+        Ok(Ok(database)) => Some(database),
         // The name of the servers could not be resolved, which may be so for a while.
-        Ok(Err(error)) if matches!(*error.kind, ErrorKind::DnsResolve { .. } | ErrorKind::Io(_)) => {}
+        Ok(Err(error)) if matches!(*error.kind, ErrorKind::DnsResolve { .. } | ErrorKind::Io(_)) => None,
         Ok(Err(error)) => return Err(OpenError::Uri { reason: connection.without_credentials(&error.to_string()) }),
         Err(_) => return Err(OpenError::Uri { reason: "the driver gave up on it".to_string() }),
-    }
+    };
     let there = Arc::clone(&connection);
-    driver.spawn(async move { prepare(&settings, &there).await });
+    driver.spawn(async move { prepare(&settings, &there, database).await });
     Ok((driver, connection))
 }
 
 /// Makes the client. Talks to nobody, except that the servers of a `mongodb+srv` address are looked up.
-async fn connect(settings: &MongodbSettings, connection: &Arc<Connection>) -> Result<(), mongodb::error::Error> {
+async fn connect(settings: &MongodbSettings, connection: &Arc<Connection>) -> Result<Database, mongodb::error::Error> {
     let mut options = ClientOptions::parse(settings.uri.expose()).await?;
     options.app_name = Some("aether".to_string());
     options.max_pool_size = Some(settings.pool_max);
@@ -229,52 +242,66 @@ async fn connect(settings: &MongodbSettings, connection: &Arc<Connection>) -> Re
     }));
     let place = options.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let client = Client::with_options(options)?;
-    connection.set(Way::Open(client.database(&settings.database)));
     emit(StoreOpened { kind: KIND, place: &format!("the database {} of {place}", settings.database) });
-    Ok(())
+    Ok(client.database(&settings.database))
 }
 
-/// Connects, if that is still to be done, and makes the indexes; again and again until it has succeeded.
-async fn prepare(settings: &MongodbSettings, connection: &Arc<Connection>) {
+/// Opens the way to the database when it may be used, and sees to its indexes; again and again until it has succeeded. A new database has
+/// them before anything is written to it; in one that lacks some they are made beside the work.
+async fn prepare(settings: &MongodbSettings, connection: &Arc<Connection>, mut database: Option<Database>) {
     let mut is_told = false;
-    loop {
-        let outcome = match connection.database() {
-            Ok(database) => prepare_database(&database).await,
-            Err(_) => connect(settings, connection).await.map(|()| Prepared::NotYet).map_err(Fault::from),
-        };
-        match outcome {
-            Ok(Prepared::Newer { found }) => {
+    let mut failed = |fault: Fault| {
+        let error = fault.told("be prepared", connection);
+        if !std::mem::replace(&mut is_told, true) {
+            emit(StoreUnprepared { reason: &error.to_string() });
+        }
+        match error {
+            StoreError::Unavailable { reason, .. } => reason,
+            error => error.to_string(),
+        }
+    };
+    let database = loop {
+        match look(settings, connection, &mut database).await {
+            Ok(Looked::Usable(database)) => break database,
+            Ok(Looked::Newer { found }) => {
                 let reason = format!("it was written by a newer version of Aether (schema {found}, this one knows {SCHEMA})");
                 emit(StoreUnprepared { reason: &reason });
                 return connection.set(Way::None(reason));
             }
-            Ok(Prepared::Done) => return emit(StorePrepared { kind: KIND }),
-            Ok(Prepared::NotYet) => continue,
-            Err(fault) => {
-                if !std::mem::replace(&mut is_told, true) {
-                    emit(StoreUnprepared { reason: &fault.told("be prepared", connection).to_string() });
-                }
-            }
+            Err(fault) => connection.set(Way::None(failed(fault))),
         }
         tokio::time::sleep(RETRY).await;
+    };
+    connection.set(Way::Open(database.clone()));
+    while let Err(error) = make_indexes(&database).await {
+        failed(error.into());
+        tokio::time::sleep(RETRY).await;
     }
+    emit(StorePrepared { kind: KIND });
 }
 
-enum Prepared {
-    Done,
-    NotYet,
+enum Looked {
+    Usable(Database),
     Newer { found: i64 },
 }
 
-async fn prepare_database(database: &Database) -> Result<Prepared, Fault> {
+async fn look(settings: &MongodbSettings, connection: &Arc<Connection>, database: &mut Option<Database>) -> Result<Looked, Fault> {
+    let database = match database {
+        Some(database) => database,
+        none => none.insert(connect(settings, connection).await?),
+    };
     let about = database.collection::<Document>("about");
-    let schema = about.find_one(doc! { "_id": "schema" }).await?;
-    if let Some(found) = schema.as_ref().and_then(|schema| schema.get_i64("version").ok())
-        && found > SCHEMA
-    {
-        return Ok(Prepared::Newer { found });
+    match about.find_one(doc! { "_id": "schema" }).await?.map(|schema| schema.get_i64("version")) {
+        Some(Ok(found)) if found > SCHEMA => return Ok(Looked::Newer { found }),
+        Some(_) => {}
+        None => make_indexes(database).await?,
     }
     about.update_one(doc! { "_id": "schema" }, doc! { "$max": { "version": SCHEMA } }).upsert(true).await?;
+    Ok(Looked::Usable(database.clone()))
+}
+
+/// Making one that is there already is no work.
+async fn make_indexes(database: &Database) -> Result<(), mongodb::error::Error> {
     let over = || {
         let options = IndexOptions::builder().expire_after(FORGET_AFTER).build();
         IndexModel::builder().keys(doc! { "over_at": 1 }).options(options).build()
@@ -288,10 +315,9 @@ async fn prepare_database(database: &Database) -> Result<Prepared, Fault> {
         (PublicationDocument::NAME, vec![over(), by(doc! { "channel": 1, "offset": 1 })]),
     ];
     for (name, models) in indexes {
-        // Making one that is there already is no work.
         database.collection::<Document>(name).create_indexes(models).await?;
     }
-    Ok(Prepared::Done)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -301,7 +327,7 @@ mod tests {
     #[test]
     fn no_spelling_of_a_password_is_told() {
         let uri = "mongodb://aether:p%40ss%zword@127.0.0.1:27017/?authSource=admin";
-        let connection = Connection { way: RwLock::new(Way::None(String::new())), credentials: credentials(uri), pooled: AtomicUsize::new(0) };
+        let connection = Connection::new(uri);
         for text in [uri, "SCRAM failure for aether:p%40ss%zword", "wrong password p@ss%zword"] {
             let told = connection.without_credentials(text);
             assert!(told.contains("***") && !told.contains("ss%zword"), "{told}");

@@ -7,7 +7,8 @@
 //!
 //! No transaction is used, so that a server that is no replica set will do: what must change as a whole is one document, or becomes visible by
 //! the last write of several, all of which can be repeated. Writes wait for a majority and its journal. The hub starts whether or not the server
-//! is there; indexes are made as soon as it is. Deliberately absent: anything that only some versions of the server can do.
+//! is there. Until it is known whether the database may be written to, calls wait for that, and then fail at once as long as it may not.
+//! Deliberately absent: anything that only some versions of the server can do.
 
 mod access;
 mod audit;
@@ -85,7 +86,7 @@ impl MongodbStore {
     {
         let asked = async {
             let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| StoreError::Overloaded { kind: KIND })?;
-            let database = self.connection.database().map_err(|reason| StoreError::Unavailable { kind: KIND, what, reason })?;
+            let database = self.connection.database().await.map_err(|reason| StoreError::Unavailable { kind: KIND, what, reason })?;
             let (connection, work) = (Arc::clone(&self.connection), work(database));
             let task = self.driver.spawn(async move {
                 let outcome = work.await.map_err(|fault| fault.told(what, &connection));

@@ -41,50 +41,80 @@ async fn rig() -> (Arc<MongodbStore>, ()) {
 
 contract_tests!(rig);
 
-/// Waits until it is so; a failure tells the last state.
+/// Waits until it is so; a failure tells the last state. A server that never answers is one too.
 async fn eventually<T, E: std::fmt::Debug>(what: &str, probe: impl AsyncFn() -> Result<T, E>) -> T {
-    let started = Instant::now();
-    loop {
-        match probe().await {
-            Ok(value) => return value,
-            Err(state) => assert!(started.elapsed() < Duration::from_secs(30), "{what} did not come true: {state:?}"),
+    let mut last = None;
+    let probing = async {
+        loop {
+            match probe().await {
+                Ok(value) => return value,
+                Err(state) => last = Some(state),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    match tokio::time::timeout(Duration::from_secs(30), probing).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what} did not come true: {last:?}"),
     }
 }
 
-#[tokio::test]
-async fn indexes_are_made_in_the_background_and_expire_what_nobody_sweeps() {
-    let (store, ()) = rig().await;
-    let database = store.connection.database().unwrap();
-    let expiring = eventually("the indexes", async || {
-        let mut expiring = Vec::new();
-        for name in ["logins", "blocks", "streams", "publications"] {
-            let indexes = database.run_command(doc! { "listIndexes": name }).await.map_err(|error| error.to_string())?;
-            let indexes = indexes.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch")).map_err(|error| error.to_string())?;
-            let expires = |index: &Document| index.contains_key("expireAfterSeconds");
-            expiring.extend(indexes.iter().filter_map(|index| index.as_document()).filter(|index| expires(index)).map(|_| name));
+/// The collections of which something expires even when nobody sweeps.
+const EXPIRING: [&str; 4] = ["blocks", "logins", "publications", "streams"];
+
+async fn expiring(database: &mongodb::Database) -> Vec<String> {
+    let mut names = database.list_collection_names().await.unwrap();
+    names.sort();
+    let mut expiring = Vec::new();
+    for name in names {
+        let indexes = database.run_command(doc! { "listIndexes": &name }).await.unwrap();
+        let indexes = indexes.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch")).unwrap();
+        if indexes.iter().filter_map(|index| index.as_document()).any(|index| index.contains_key("expireAfterSeconds")) {
+            expiring.push(name);
         }
-        if expiring.len() == 4 { Ok(expiring) } else { Err(format!("{expiring:?}")) }
+    }
+    expiring
+}
+
+#[tokio::test]
+async fn a_new_database_expires_what_nobody_sweeps_before_anything_is_in_it() {
+    let (store, ()) = rig().await;
+    let database = store.connection.database().await.unwrap();
+    assert_eq!(expiring(&database).await, EXPIRING);
+}
+
+#[tokio::test]
+async fn indexes_that_an_old_database_lacks_are_made_beside_the_work() {
+    let settings = settings(&shared_server().await.uri());
+    let name = settings.database.clone();
+    let (other, ()) = rig().await;
+    let database = other.connection.database().await.unwrap().client().database(&name);
+    database.collection::<Document>("about").insert_one(doc! { "_id": "schema", "version": 1_i64 }).await.unwrap();
+    let store = MongodbStore::open(settings).await.unwrap();
+    store.ping().await.unwrap();
+    eventually("the indexes", async || match expiring(&database).await {
+        found if found == EXPIRING => Ok(()),
+        found => Err(found),
     })
     .await;
-    assert_eq!(expiring, ["logins", "blocks", "streams", "publications"]);
 }
 
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_left_alone() {
-    let settings = settings(&shared_server().await.uri());
+    let settings = MongodbSettings { timeout: Duration::from_secs(30), ..settings(&shared_server().await.uri()) };
     let name = settings.database.clone();
     let (other, ()) = rig().await;
-    let about = other.connection.database().unwrap().client().database(&name).collection::<Document>("about");
-    about.insert_one(doc! { "_id": "schema", "version": 4_711_i64 }).await.unwrap();
+    let database = other.connection.database().await.unwrap().client().database(&name);
+    database.collection::<Document>("about").insert_one(doc! { "_id": "schema", "version": 4_711_i64 }).await.unwrap();
     let store = MongodbStore::open(settings).await.unwrap();
-    let reason = eventually("the refusal", async || match store.put_value("a", Bytes::new()).await {
-        Err(StoreError::Unavailable { reason, .. }) if reason.contains("newer") => Ok(reason),
-        other => Err(other),
-    })
-    .await;
-    assert!(reason.contains("schema 4711, this one knows 1"), "{reason}");
+    // The very first call too.
+    match store.put_value("a", Bytes::new()).await {
+        Err(StoreError::Unavailable { reason, .. }) => {
+            assert!(reason.contains("newer") && reason.contains("schema 4711, this one knows 1"), "{reason}")
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(database.list_collection_names().await.unwrap(), ["about"]);
 }
 
 #[tokio::test]
@@ -127,7 +157,7 @@ async fn a_server_may_be_away_or_frozen() {
         other => Err(format!("{other:?}")),
     })
     .await;
-    server.start_again();
+    server.start_again().await;
     eventually("the server's use", async || store.put_value("a", Bytes::from_static(b"1")).await).await;
     assert_eq!(store.state().trouble, None);
 
