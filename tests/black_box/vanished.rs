@@ -69,7 +69,7 @@ fn everybody_vanishes_in_namespaces() {
     let here = runtime();
     let hub = here.block_on(Hub::start(json!({
         "http_server": { "address": Network::ADDRESSES.0 },
-        "client": { "ping_interval": "1s", "pong_timeout": "500ms" },
+        "client": { "ping_interval": "3s", "pong_timeout": "1s" },
         "mercure": {
             "enabled": true, "anonymous": true, "heartbeat": "1s", "subscriptions": true,
             "publisher": { "key": crate::support::token::SECRET }, "subscriber": { "key": crate::support::token::SECRET },
