@@ -63,6 +63,12 @@ impl From<u64> for Figure {
     }
 }
 
+impl From<f64> for Figure {
+    fn from(number: f64) -> Self {
+        Self::new(number.to_string(), number)
+    }
+}
+
 impl From<usize> for Figure {
     fn from(number: usize) -> Self {
         Self::new(number.to_string(), number)

@@ -7,6 +7,7 @@ use crate::calendar::Period;
 use crate::guard::maintenance::Maintenance;
 use crate::metrics::sample::Figures;
 use crate::metrics::{House, WORKER_ANSWER_MAX};
+use crate::said::said;
 use crate::session::facts::Transport;
 use crate::upstream::Week as FeedsDigest;
 use actix_web::web;
@@ -27,9 +28,9 @@ impl House for Measured {
     async fn figures(&self, dear: bool) -> Figures {
         let state = &self.state;
         let not_ready = if self.draining.is_draining() {
-            Some("the hub is draining".to_string())
+            Some(said!("ready.draining", "the hub is draining"))
         } else {
-            self.maintenance.notice().map(|notice| format!("maintenance: {}", notice.message))
+            self.maintenance.notice().map(|notice| said!("ready.maintenance", "maintenance: {message}", message = notice.message.as_str()))
         };
         Figures {
             sessions: state.hub.len(),

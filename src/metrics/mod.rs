@@ -279,14 +279,15 @@ impl Observatory {
         let alerts = self.alerts.lock();
         let of = |severity| alerts.firing(severity).map(|alert| alert.title.as_str());
         let (critical, warning) = (of(Severity::Critical).count(), of(Severity::Warning).count());
-        let reasons = sample.not_ready.iter().map(String::as_str).chain(of(Severity::Critical)).chain(of(Severity::Warning));
+        let reasons = sample.not_ready.iter().map(|sentence| sentence.text.as_str()).chain(of(Severity::Critical)).chain(of(Severity::Warning));
         let state = match () {
             () if sample.not_ready.is_some() => "not_ready",
             () if critical > 0 => "affected",
             () if warning > 0 => "warned",
             () => "working",
         };
-        json!({ "state": state, "reasons": reasons.take(REASONS_MAX).collect::<Vec<_>>(), "critical": critical, "warning": warning })
+        let said = sample.not_ready.as_ref().map(|sentence| &sentence.said);
+        json!({ "state": state, "reasons": reasons.take(REASONS_MAX).collect::<Vec<_>>(), "said": said, "critical": critical, "warning": warning })
     }
 
     // === Alerts ===

@@ -7,6 +7,7 @@ use super::counters::Totals;
 use super::objectives::{Objective, Tally};
 use crate::broker::MemoryBrokerStats;
 use crate::clock::Millis;
+use crate::said::{Sentence, said};
 use crate::session::facts::Transport;
 use crate::store::{StoreState, WallMs};
 use crate::topic::fanout::WorkerPulse;
@@ -35,7 +36,7 @@ pub struct Figures {
     pub feeds: PoolReport,
     pub feed_connections_max: usize,
     /// Why the hub takes nobody in, if it does not.
-    pub not_ready: Option<String>,
+    pub not_ready: Option<Sentence>,
 }
 
 /// One worker in one step.
@@ -57,8 +58,8 @@ pub struct FeedSample {
     pub name: Arc<str>,
     pub down_seconds: f64,
     pub latency_ms: Option<f64>,
-    /// For people: why it is not open.
-    pub why: String,
+    /// Where it is down.
+    pub why: Option<Sentence>,
 }
 
 impl FeedSample {
@@ -82,7 +83,7 @@ pub struct Sample {
     pub tallies: [Tally; Objective::ALL.len()],
     /// What the store says is wrong with it.
     pub store_trouble: Option<String>,
-    pub not_ready: Option<String>,
+    pub not_ready: Option<Sentence>,
 }
 
 /// What is read in one step.
@@ -238,15 +239,15 @@ impl Sampler {
                 open += usize::from(delivers);
                 paused += usize::from(feed.is_paused);
                 // One that is not to deliver is not down: what was wrong with it before is over.
-                let down_seconds = if delivers || !is_wanted {
-                    0.0
-                } else {
+                let is_down = is_wanted && !delivers;
+                let down_seconds = if is_down {
                     let since = self.down.get(&feed.name).copied().unwrap_or(now);
                     down.insert(Arc::clone(&feed.name), since);
                     now.saturating_sub(since) as f64 / 1_000.0
+                } else {
+                    0.0
                 };
-                let reason = feed.reason.map_or("", Reason::as_str);
-                let why = [feed.state.as_str(), reason, &feed.detail].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(": ");
+                let why = is_down.then(|| why_down(feed.state, feed.reason, &feed.detail));
                 let latency_ms = feed.latency.map(|latency| latency.as_secs_f64() * 1_000.0);
                 FeedSample { name: Arc::clone(&feed.name), down_seconds, latency_ms, why }
             })
@@ -263,6 +264,17 @@ impl Sampler {
         values[Metric::FeedsLatency] = samples.iter().filter_map(|feed| feed.latency_ms).reduce(f64::max);
         self.down = down;
         samples
+    }
+}
+
+/// What keeps a feed from delivering.
+fn why_down(state: State, reason: Option<Reason>, detail: &str) -> Sentence {
+    let state = state.as_str();
+    match (reason.map(Reason::as_str), detail) {
+        (None, "") => said!("alert.feed", "{state}.", state),
+        (None, detail) => said!("alert.feed.detail", "{state}: {detail}.", state, detail),
+        (Some(reason), "") => said!("alert.feed.reason", "{state}: {reason}.", state, reason),
+        (Some(reason), detail) => said!("alert.feed.reason_detail", "{state}: {reason}: {detail}.", state, reason, detail),
     }
 }
 
@@ -293,6 +305,19 @@ mod tests {
     fn step(sampler: &mut Sampler, now: Millis, figures: Figures, canaries: Option<Told>) -> Sample {
         let read = Read { now, at: now as WallMs, totals: Totals::default(), figures, values: Values::default(), canaries };
         sampler.step(read)
+    }
+
+    #[test]
+    fn why_a_feed_is_down_is_its_state_with_the_reason_and_the_detail_that_there_are() {
+        for (state, reason, detail, text) in [
+            (State::Connecting, None, "", "connecting."),
+            (State::Parked, None, "asked to stop", "parked: asked to stop."),
+            (State::Backoff, Some(Reason::Refused), "", "backoff: refused."),
+            (State::Backoff, Some(Reason::Refused), "os error 111", "backoff: refused: os error 111."),
+        ] {
+            let why = why_down(state, reason, detail);
+            assert_eq!((why.text.as_str(), &why.said.values["state"]), (text, &serde_json::json!(state.as_str())));
+        }
     }
 
     #[test]

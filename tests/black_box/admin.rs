@@ -393,6 +393,12 @@ async fn maintenance_refuses_new_clients_and_keeps_the_present_ones() {
     assert!(format!("{ending:?}").contains("back at noon"), "{ending:?}");
     alice.publish("news:1", 1).await;
     assert_eq!(done(&mut operator, "admin.status", json!({})).await["maintenance"]["message"], "back at noon");
+    let said = json!({ "code": "ready.maintenance", "values": { "message": "back at noon" } });
+    eventually("the verdict", async || {
+        let verdict = done(&mut operator, "admin.metrics.now", json!({})).await["verdict"].take();
+        if (&verdict["state"], &verdict["said"]) == (&json!("not_ready"), &said) { Ok(()) } else { Err(verdict.to_string()) }
+    })
+    .await;
     // Whoever may end it gets in, though not by saying so.
     let for_admin = Dial { path: "/connection/websocket?for=admin".to_owned(), ..hub.dial() };
     let mut second = Client::open(&for_admin, Codec::Json).await;

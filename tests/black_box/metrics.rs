@@ -420,6 +420,9 @@ async fn a_feed_and_a_store_that_go_away_are_named_in_time_and_are_well_again() 
     let alert = notice(&mut viewer, "feed_down", "firing").await;
     assert!(since.elapsed() < NAMED_IN, "{:?}", since.elapsed());
     assert_eq!((&alert["subject"], &alert["title"], &alert["state"]), (&json!("market"), &json!("Feed market is down"), &json!("firing")));
+    let said: Vec<_> = alert["said"].as_array().expect("sentences").iter().map(|said| &said["code"]).collect();
+    assert_eq!(said[..2], ["alert.read", "rule.above"], "{alert}");
+    assert!(alert["said"][2]["values"]["state"].is_string(), "{alert}");
     let now = done(&mut viewer, "admin.metrics.now", json!({})).await;
     assert_eq!((&now["verdict"]["state"], &now["verdict"]["reasons"][0]), (&json!("warned"), &json!("Feed market is down")), "{now}");
     assert_eq!(now["values"]["feeds.down"], json!(1.0));

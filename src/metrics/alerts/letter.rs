@@ -78,6 +78,7 @@ mod tests {
             metric: "feed.down_seconds".to_string(),
             title: title.to_string(),
             text: "feed.down_seconds is 12".to_string(),
+            said: Vec::new(),
             advice: "Look.".to_string(),
             value: Some(12.0),
             peak: Some(12.0),

@@ -14,6 +14,7 @@ pub use track::{Firing, Preview, preview};
 
 use super::catalogue::Metric;
 use super::sample::Sample;
+use crate::said::{Figure, Said, Sentence, said};
 use crate::store::WallMs;
 use defaults::defaults;
 use serde::{Deserialize, Serialize};
@@ -57,8 +58,11 @@ pub struct Alert {
     pub state: Phase,
     pub metric: String,
     pub title: String,
-    /// What was read, and why it is so where that is known.
+    /// What was read, by which rule, and why it is so where that is known.
     pub text: String,
+    /// The same as data: its sentences, one after the other.
+    #[serde(default)]
+    pub said: Vec<Said>,
     pub advice: String,
     pub value: Option<f64>,
     pub peak: Option<f64>,
@@ -220,7 +224,14 @@ impl Alerts {
         notices
     }
 
-    fn read(&mut self, rule: &Rule, key: Key, value: Option<f64>, why: &dyn Fn() -> String, (now, wall_ms): (At, WallMs)) -> Option<Notice> {
+    fn read(
+        &mut self,
+        rule: &Rule,
+        key: Key,
+        value: Option<f64>,
+        why: &dyn Fn() -> Option<Sentence>,
+        (now, wall_ms): (At, WallMs),
+    ) -> Option<Notice> {
         let has_room = self.alerts.len() < ALERTS_MAX || self.alerts.contains_key(&key);
         let track = self.tracks.entry(key.clone()).or_default();
         if !has_room && track.state == State::Quiet {
@@ -250,6 +261,7 @@ impl Alerts {
                     metric: rule.metric.clone(),
                     title: rule.title.replace("{subject}", subject.unwrap_or_default()),
                     text: String::new(),
+                    said: Vec::new(),
                     advice: rule.advice.clone(),
                     value,
                     peak,
@@ -262,7 +274,9 @@ impl Alerts {
                     told_at: None,
                 });
                 (alert.value, alert.peak) = (value, peak);
-                alert.text = text(rule, value, &why());
+                let (texts, said): (Vec<_>, Vec<_>) =
+                    judgement(rule, value).into_iter().chain(why()).map(|Sentence { text, said }| (text, said)).unzip();
+                (alert.text, alert.said) = (texts.join(" "), said);
                 if change == Change::Pending {
                     return None;
                 }
@@ -521,34 +535,36 @@ impl Alerts {
     }
 }
 
-/// What was read, by which rule, and why.
-fn text(rule: &Rule, value: Option<f64>, why: &str) -> String {
-    let read = value.map_or_else(|| "no reading".to_string(), |value| format!("{}", (value * 1_000.0).round() / 1_000.0));
-    let why = if why.is_empty() { String::new() } else { format!(" {why}.") };
-    format!("{} is {read}; the rule: {}.{why}", rule.metric, rule.in_words())
+/// What was read, and by which rule.
+fn judgement(rule: &Rule, value: Option<f64>) -> [Sentence; 2] {
+    let metric = rule.metric.as_str();
+    let read = match value {
+        Some(value) => said!("alert.read", "{metric} is {value}.", metric, value = (value * 1_000.0).round() / 1_000.0),
+        None => said!("alert.no_reading", "{metric} has no reading.", metric),
+    };
+    [read, rule.said()]
 }
 
 /// What is known of the reason beyond the number.
-fn why(metric: Metric, sample: &Sample) -> String {
+fn why(metric: Metric, sample: &Sample) -> Option<Sentence> {
     match metric {
         Metric::StoreUp | Metric::StoreErrors | Metric::StoreLatency | Metric::AuditFailures | Metric::HistoryUnwritten => {
-            sample.store_trouble.clone().unwrap_or_default()
+            sample.store_trouble.as_deref().map(|trouble| said!("alert.store", "{trouble}.", trouble))
         }
         Metric::FeedsDown | Metric::FeedsOpen => {
             let down: Vec<&str> = sample.feeds.iter().filter(|feed| feed.down_seconds > 0.0).map(|feed| &*feed.name).collect();
-            let named = down.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
-            match down.len().saturating_sub(NAMED_MAX) {
-                0 => named,
-                more => format!("{named} and {more} more"),
+            let feeds = down.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+            match down.len() {
+                0 => None,
+                1..=NAMED_MAX => Some(said!("alert.feeds", "{feeds}.", feeds)),
+                all => Some(said!("alert.feeds_and_more", "{feeds} and {more} more.", feeds, more = all - NAMED_MAX)),
             }
         }
-        Metric::WorkersLag | Metric::WorkersSilent => sample
-            .workers
-            .iter()
-            .max_by_key(|worker| (!worker.answers, worker.lag_ms))
-            .map(|worker| format!("Worker {} is {} ms late", worker.worker, worker.lag_ms))
-            .unwrap_or_default(),
-        _ => String::new(),
+        Metric::WorkersLag | Metric::WorkersSilent => sample.workers.iter().max_by_key(|worker| (!worker.answers, worker.lag_ms)).map(|slowest| {
+            let (worker, late_ms) = (slowest.worker.to_string(), Figure::new(format!("{} ms", slowest.lag_ms), slowest.lag_ms));
+            said!("alert.worker", "Worker {worker} is {late_ms} late.", worker, late_ms)
+        }),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rules as data: what is looked at, when it is wrong, when it is right again, who is told. Pure.
 
 use crate::metrics::catalogue::{FeedMetric, Metric};
+use crate::said::{Figure, Sentence, said};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -199,12 +200,16 @@ impl Rule {
     }
 
     /// The rule in words, without what it is about.
-    pub fn in_words(&self) -> String {
-        let lasting = if self.for_ms == 0 { String::new() } else { format!(" for {}", spoken(self.for_ms)) };
-        match self.condition {
-            Condition::Above => format!("above {}{lasting}", self.value),
-            Condition::Below => format!("below {}{lasting}", self.value),
-            Condition::Gone => format!("without a reading{lasting}"),
+    pub fn said(&self) -> Sentence {
+        let limit = Figure::from(self.value);
+        let for_ms = (self.for_ms > 0).then(|| Figure::new(spoken(self.for_ms), self.for_ms));
+        match (self.condition, for_ms) {
+            (Condition::Above, None) => said!("rule.above", "The rule: above {limit}.", limit),
+            (Condition::Above, Some(for_ms)) => said!("rule.above_for", "The rule: above {limit} for {for_ms}.", limit, for_ms),
+            (Condition::Below, None) => said!("rule.below", "The rule: below {limit}.", limit),
+            (Condition::Below, Some(for_ms)) => said!("rule.below_for", "The rule: below {limit} for {for_ms}.", limit, for_ms),
+            (Condition::Gone, None) => said!("rule.gone", "The rule: without a reading."),
+            (Condition::Gone, Some(for_ms)) => said!("rule.gone_for", "The rule: without a reading for {for_ms}.", for_ms),
         }
     }
 

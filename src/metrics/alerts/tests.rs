@@ -62,7 +62,12 @@ fn lag(lag_ms: f64) -> Sample {
 }
 
 fn feeds(down: &[(&str, f64)]) -> Sample {
-    let feed = |&(name, down): &(&str, f64)| FeedSample { name: name.into(), down_seconds: down, latency_ms: None, why: "backoff: rst".to_string() };
+    let feed = |&(name, down): &(&str, f64)| FeedSample {
+        name: name.into(),
+        down_seconds: down,
+        latency_ms: None,
+        why: Some(said!("test.down", "backoff: rst.")),
+    };
     Sample { feeds: down.iter().map(feed).collect(), ..Sample::default() }
 }
 
@@ -76,7 +81,12 @@ fn an_alert_is_pending_fires_is_repeated_and_resolved() {
     assert_eq!((fired.len(), fired[0].what, fired[0].routes.len()), (1, What::Firing, 4));
     let alert = &fired[0].alert;
     assert_eq!((alert.since, alert.fired_at, alert.peak, alert.value), (T + 1_000, Some(T + 3_000), Some(500.0), Some(400.0)));
-    assert_eq!(alert.text, "workers.lag_ms is 400; the rule: above 100 for 2 s.");
+    assert_eq!(alert.text, "workers.lag_ms is 400. The rule: above 100 for 2 s.");
+    let said = json!([
+        { "code": "alert.read", "values": { "metric": "workers.lag_ms", "value": 400.0 } },
+        { "code": "rule.above_for", "values": { "limit": 100.0, "for_ms": 2_000 } },
+    ]);
+    assert_eq!(json!(alert.said), said);
     for _ in 0..59 {
         assert_eq!(rig.lag(200.0), []);
     }
@@ -254,8 +264,7 @@ fn a_hub_that_is_well_has_no_alerts_and_troubles_are_named() {
 fn every_default_rule_is_named_when_its_time_is_over_and_resolved_when_it_is_well() {
     let rules: Vec<Rule> = defaults().collect();
     let clear = |rule: &Rule| rule.clear.unwrap_or(rule.value);
-    let mut well =
-        Sample { feeds: vec![FeedSample { name: "f".into(), down_seconds: 0.0, latency_ms: Some(0.0), why: String::new() }], ..Sample::default() };
+    let mut well = Sample { feeds: vec![FeedSample { name: "f".into(), down_seconds: 0.0, latency_ms: Some(0.0), why: None }], ..Sample::default() };
     for metric in Metric::ALL {
         let of_metric = || rules.iter().filter(|rule| rule.about() == Some(About::House(*metric)));
         let worst_below = of_metric().filter(|rule| rule.condition == Condition::Below).map(clear).reduce(f64::max);

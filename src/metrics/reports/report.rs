@@ -768,6 +768,7 @@ mod tests {
             metric: String::new(),
             title: format!("The title of {rule}"),
             text: String::new(),
+            said: Vec::new(),
             advice: String::new(),
             value: None,
             peak: None,

@@ -135,7 +135,7 @@ describe('metrics', () => {
     expect(laidOver(next, step(1, { a: 9 }))).toBe(next);
     expect([...laidOver(next, step(3, { c: 1 }, true)).values]).toEqual([['c', 1]]);
     expect(laidOver(null, first)).toBe(first);
-    expect(first.verdict).toEqual({ state: 'warned', reasons: ['a'], critical: 0, warning: 1 });
+    expect(first.verdict).toEqual({ state: 'warned', reasons: [{ english: 'a', said: [] }], critical: 0, warning: 1 });
   });
 
   test('more metrics than one question may name are asked for by several', async () => {

@@ -1,6 +1,7 @@
 /** What is wrong, what was, and the rules that say so. See docs/metrics.md. */
 
 import { count, type Fields, fields, finite, list, text } from '../parse';
+import { parseSentence, type Sentence } from '../said';
 import type { Admin } from './admin';
 
 export const SEVERITIES = ['info', 'warning', 'critical'] as const;
@@ -15,7 +16,8 @@ export interface Alert {
   readonly state: 'pending' | 'firing' | 'resolved';
   readonly metric: string;
   readonly title: string;
-  readonly text: string;
+  /** What was read, by which rule, and why. */
+  readonly text: Sentence;
   readonly advice: string;
   readonly value: number | null;
   readonly peak: number | null;
@@ -63,7 +65,7 @@ export function parseAlert(value: unknown): Alert | null {
     state: state === 'firing' || state === 'resolved' ? state : 'pending',
     metric: text(alert['metric']) ?? '',
     title: text(alert['title']) ?? '',
-    text: text(alert['text']) ?? '',
+    text: parseSentence(alert['text'], list(alert['said'])) ?? { english: '', said: [] },
     advice: text(alert['advice']) ?? '',
     value: finite(alert['value']),
     peak: finite(alert['peak']),

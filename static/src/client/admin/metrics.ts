@@ -1,6 +1,7 @@
 /** What the hub measures of itself: now, as it changes, and as it was. See docs/metrics.md. */
 
 import { count, fields, finite, json, list, text } from '../parse';
+import { parseSentence, type Sentence } from '../said';
 import type { Admin } from './admin';
 
 /** The channel of all figures as they change. */
@@ -22,7 +23,8 @@ export type VerdictState = (typeof VERDICTS)[number];
 
 export interface MetricsVerdict {
   readonly state: VerdictState;
-  readonly reasons: readonly string[];
+  /** Why the hub takes nobody in, if it does not; then the titles of what is wrong, the worst first. */
+  readonly reasons: readonly Sentence[];
   readonly critical: number;
   readonly warning: number;
 }
@@ -42,6 +44,7 @@ export function parseStep(value: unknown): MetricsStep | null {
   const values = fields(step?.['values']);
   if (step === null || atMs === null || values === null) return null;
   const verdict = fields(step['verdict']);
+  const said = fields(verdict?.['said']);
   return {
     atMs,
     stepMs: Math.max(100, count(step['step_ms']) ?? 1_000),
@@ -49,7 +52,9 @@ export function parseStep(value: unknown): MetricsStep | null {
     values: new Map(Object.entries(values).map(([name, reading]) => [name, finite(reading)])),
     verdict: {
       state: VERDICTS.find((known) => known === verdict?.['state']) ?? 'working',
-      reasons: list(verdict?.['reasons']).flatMap((reason) => text(reason) ?? []),
+      reasons: list(verdict?.['reasons']).flatMap(
+        (reason, at) => parseSentence(reason, at === 0 && said !== null ? [said] : []) ?? [],
+      ),
       critical: count(verdict?.['critical']) ?? 0,
       warning: count(verdict?.['warning']) ?? 0,
     },

@@ -1,9 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { FeedRow, Stay } from '../../client/admin/feeds';
 import { createWords } from '../../lib/i18n';
-import { de } from '../../lib/i18n/de';
 import { en } from '../../lib/i18n/en';
-import { alertSaid } from './alert_said';
 import { type ChartData, gapsOf, niceTop, stacked } from './chart';
 import { nextAskMs } from './desk';
 import { ribbonWords, segments, shownState, worstFirst } from './feed_states';
@@ -150,13 +148,3 @@ test.each([
 ])('for the rows %d to %d, those behind %d are asked for, %d of them', (first, last, skip, limit) =>
   expect(rangeAround(first, last)).toEqual({ skip, limit }),
 );
-
-test.each([
-  ['host.cpu is 98.537; the rule: above 95 for 5 min.', 'host.cpu ist 98,537; die Regel: über 95 für 5 min.'],
-  ['a.b is no reading; the rule: without a reading.', 'a.b ist ohne Messwert; die Regel: ohne Messwert.'],
-  ['a.b is -0.5; the rule: below 0.1. idle: refused.', 'a.b ist -0,5; die Regel: unter 0,1. idle: refused.'],
-  ['another sentence', 'another sentence'],
-])('an alert that says %j says in German %j', (says, means) => {
-  expect(alertSaid(says, words)).toBe(says);
-  expect(alertSaid(says, createWords('de', de))).toBe(means);
-});

@@ -17,7 +17,6 @@ import {
 } from '../../client/admin/alerts';
 import { AlertLine, severityStatus } from '../../components/dashboard/AlertLine';
 import { Ask } from '../../components/dashboard/Ask';
-import { alertSaid } from '../../components/dashboard/alert_said';
 import { Reading, useAsk, useDesk, useRight, useTell } from '../../components/dashboard/desk';
 import { Segments, When } from '../../components/dashboard/Tools';
 import { Glyph, Icon } from '../../components/Icon';
@@ -204,8 +203,7 @@ function SilenceDialog({ alert, onClose }: { alert: Alert; onClose: () => void }
 }
 
 function Past() {
-  const words = useWords();
-  const { t, told, format } = words;
+  const { t, told, said, format } = useWords();
   const asked = useAsk(['alerts', 'past'], (admin) => pastAlerts(admin, Date.now() - PAST_MS), { everyMs: 60_000 });
   return (
     <Reading asked={asked} title={t('alerts.failed')} right="metrics.read">
@@ -219,7 +217,7 @@ function Past() {
             {alerts.map((alert) => (
               <li key={alert.id}>
                 <Glyph status={severityStatus(alert.severity)} />
-                <span className="grow" title={visible(alertSaid(alert.text, words))}>
+                <span className="grow" title={visible(said(alert.text))}>
                   {visible(told(alert.title))}
                 </span>
                 <span className="num">

@@ -22,9 +22,6 @@ import { metricsOf, OnePanel, type Shown } from './panels';
 import { type Courses, coursesOf, RANGES, type Range, reachOf } from './ranges';
 import './overview.css';
 
-/** As the hub says it. */
-const DRAINING = 'the hub is draining';
-
 /** Steps that are kept while one looks, for the live range. */
 const HEARD_MAX = 400;
 const ALERTS_SHOWN = 3;
@@ -215,7 +212,7 @@ const VERDICT_STATUS: Readonly<Record<MetricsStep['verdict']['state'], Status>> 
 };
 
 function Verdict({ step }: { step: MetricsStep }) {
-  const { t, told, format } = useWords();
+  const { t, told, said, format } = useWords();
   const { verdict } = step;
   const number = useNumbers(step);
   const alerts = useAsk(['alerts', 'active'], listAlerts, { everyMs: 5_000 });
@@ -228,16 +225,7 @@ function Verdict({ step }: { step: MetricsStep }) {
     verdict.reasons.length > 0
       ? verdict.reasons
           .slice(0, 2)
-          .map((reason) => {
-            const message = /^maintenance: (.*)$/s.exec(reason)?.[1];
-            const said =
-              message !== undefined
-                ? t('over.maintenance', { message })
-                : reason === DRAINING
-                  ? t('over.draining')
-                  : told(reason);
-            return `${visible(said).replace(/\.$/, '')}.`;
-          })
+          .map((reason) => `${visible(reason.said.length > 0 ? said(reason) : told(reason.english)).replace(/\.$/, '')}.`)
           .join(' ')
       : (number('sessions.open') ?? 0) === 0
         ? t('over.nobody')

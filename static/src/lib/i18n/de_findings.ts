@@ -1,4 +1,4 @@
-/** What the hub finds, in German: the doctor's findings and those of reports. A test holds them against the hub's own sentences. */
+/** What the hub finds, in German: the doctor's findings, those of reports, what alerts read, and why it is not ready. A test holds them against the hub's own sentences. */
 
 import { de } from './de';
 import type { Findings, Text } from './index';
@@ -16,6 +16,7 @@ function termsOf(prefix: string): Readonly<Record<string, string>> {
 export const deFindings: Findings = {
   terms: {
     reason: termsOf('feed.reason.'),
+    state: termsOf('feed.state.'),
     objective: termsOf('over.objective.'),
     what: { descriptors: 'Deskriptoren', actors: 'Akteure' },
     period: { day: 'den Tag davor', week: 'die Woche davor' },
@@ -328,5 +329,25 @@ export const deFindings: Findings = {
     'report.sessions_change': '{change_percent} Sitzungen gegen {period}',
     'report.memory_change': '{change_percent} Speicher gegen {period}, mehr als die Sitzungen erklären',
     'report.disk': 'am wenigsten frei waren {free_share} der Platte',
+
+    'alert.read': '{metric} ist {value}.',
+    'alert.no_reading': '{metric} hat keinen Messwert.',
+    'rule.above': 'Die Regel: über {limit}.',
+    'rule.above_for': 'Die Regel: über {limit}, {for_ms} lang.',
+    'rule.below': 'Die Regel: unter {limit}.',
+    'rule.below_for': 'Die Regel: unter {limit}, {for_ms} lang.',
+    'rule.gone': 'Die Regel: ohne Messwert.',
+    'rule.gone_for': 'Die Regel: {for_ms} lang ohne Messwert.',
+    'alert.feed': '{state}.',
+    'alert.feed.detail': '{state}: {detail}.',
+    'alert.feed.reason': '{state}: {reason}.',
+    'alert.feed.reason_detail': '{state}: {reason}: {detail}.',
+    'alert.feeds': '{feeds}.',
+    'alert.feeds_and_more': '{feeds} und {more} weitere.',
+    'alert.store': '{trouble}.',
+    'alert.worker': 'Worker {worker} ist {late_ms} im Rückstand.',
+
+    'ready.draining': 'Der Hub läuft leer',
+    'ready.maintenance': 'Wartung: {message}',
   },
 };

@@ -82,6 +82,10 @@ test('a finding is said with its values in the reader’s language, and in Engli
       { feed: '{reason}', share_percent: 60, reason: 'rst' },
       '{reason} hat 60\u202f% aller Fehler, meist: abgebrochen',
     ],
+    ['alert.read', { metric: 'host.cpu', value: 98.537 }, 'host.cpu ist 98,537.'],
+    ['rule.below_for', { limit: 0.0005, for_ms: 300_000 }, 'Die Regel: unter 0,0005, 5\u202fmin lang.'],
+    ['alert.feed.reason', { state: 'backoff', reason: 'rst' }, 'Wartet kurz: abgebrochen.'],
+    ['ready.maintenance', { message: 'um 7 zurück' }, 'Wartung: um 7 zurück'],
     ['event_names.all', { names: '{{event}} {names}' }, '{{event}} {names}'],
     [
       'report.critical_once',
