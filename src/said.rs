@@ -1,7 +1,7 @@
 //! Sentences that the hub says of what it has found: for people as English text, for programs as a code and the values that stand in it, so that
 //! a page can say the same in its reader's language.
 //!
-//! Used by whoever finds something: the doctor for feeds, the reports. A code names one sentence for ever: one that says something else is given
+//! Used by whoever finds something: the doctor for feeds, the reports, the alerts. A code names one sentence for ever: one that says something else is given
 //! another code. Deliberately not here: other languages, which belong to whoever shows them (`static/src/lib/i18n`).
 
 use serde::{Deserialize, Serialize};
