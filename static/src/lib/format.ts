@@ -9,6 +9,8 @@ export interface Format {
   /** Up to 99 999 exact, beyond it three digits and k, M or G. */
   short(value: number | null): string;
   decimal(value: number | null, digits: number): string;
+  /** With the decimals that it has, six at most. */
+  exact(value: number): string;
   /** Below 1 ms and 10 ms one decimal, then none, from 1 s in seconds. */
   latency(ms: number | null): string;
   perSecond(value: number | null): string;
@@ -93,6 +95,7 @@ export function createFormat(language: string): Format {
       .join(' ');
   };
   return {
+    exact: (value) => decimal(value, Math.min(6, String(value).split('.')[1]?.length ?? 0)),
     moment: (ms, nowMs) => `${dayOf(ms, nowMs)}${timeOfDay(ms)}`,
     share: (value) => {
       if (value === null || !Number.isFinite(value)) return UNKNOWN;

@@ -47,9 +47,11 @@ export function conditionSaid(
   { t, format }: Pick<Words, 't' | 'format'>,
 ): string {
   const metric = visible(rule.metric);
-  const time = format.age(rule.forMs);
-  if (rule.condition === 'gone') return t('alerts.says.gone', { metric, time });
-  return t(`alerts.says.${rule.condition}`, { metric, value: valueSaid(rule.metric, rule.value, format), time });
+  const says =
+    rule.condition === 'gone'
+      ? t('alerts.says.gone', { metric })
+      : t(`alerts.says.${rule.condition}`, { metric, value: valueSaid(rule.metric, rule.value, format) });
+  return rule.forMs === 0 ? says : t('alerts.says.for', { says, time: format.age(rule.forMs) });
 }
 
 /** A bound with its unit, as far as the metric's name says which. */
@@ -58,5 +60,5 @@ export function valueSaid(metric: string, value: number | null, format: Words['f
   if (metric.endsWith('_seconds')) return format.age(value * 1_000);
   if (metric.endsWith('_ms')) return format.latency(value);
   if (/memory|bytes/.test(metric)) return format.bytes(value);
-  return String(value);
+  return format.exact(value);
 }

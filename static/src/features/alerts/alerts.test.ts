@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createWords } from '../../lib/i18n';
+import { de } from '../../lib/i18n/de';
 import { en } from '../../lib/i18n/en';
 import { conditionSaid, timeIn, timeText } from './alert_words';
 
@@ -25,6 +26,10 @@ test('a condition is a sentence', () => {
   const rule = { metric: 'latency.p99_ms', condition: 'above' as const, value: 50, forMs: 120_000 };
   expect(conditionSaid(rule, words)).toBe('latency.p99_ms above 50\u202fms for 2\u202fmin');
   expect(conditionSaid({ ...rule, condition: 'gone', value: null }, words)).toBe('no reading of latency.p99_ms for 2\u202fmin');
+  expect(conditionSaid({ ...rule, metric: 'panics', value: 0.25, forMs: 0 }, words)).toBe('panics above 0.25');
+  expect(conditionSaid({ ...rule, metric: 'panics', value: 0.25 }, createWords('de', de))).toBe(
+    'panics über 0,25 für 2\u202fmin',
+  );
   expect(conditionSaid({ ...rule, metric: 'certificate.ends_in_seconds', condition: 'below', value: 1_209_600 }, words)).toBe(
     'certificate.ends_in_seconds below 14\u202fd for 2\u202fmin',
   );

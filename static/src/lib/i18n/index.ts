@@ -54,7 +54,7 @@ export function createWords(language: string, catalogue: Catalogue, phrases: Phr
       const sign = value < 0 ? '\u2212' : name === 'change_percent' ? '+' : '';
       return `${sign}${format.decimal(Math.abs(value), 0)}\u202f%`;
     }
-    const number = format.decimal(value, Math.min(6, String(value).split('.')[1]?.length ?? 0));
+    const number = format.exact(value);
     const thing = own(things, name);
     return thing === undefined ? number : `${number} ${thing[plural.select(value)] ?? thing.other}`;
   };
