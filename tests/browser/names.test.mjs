@@ -66,6 +66,8 @@ function come(t, name) {
     socket.on('close', (code, reason) => reject(new Error(`${name}: ${code} ${reason}`)));
     socket.on('message', (data) => {
       for (const line of String(data).split('\n').map((one) => JSON.parse(one))) {
+        // A ping is answered in kind, or the hub takes the client for gone.
+        if (Object.keys(line).length === 0) socket.send('{}');
         if (line.error) errors.push(line.error.message);
         if (line.id !== undefined && (answers += 1) === 2) resolve(errors);
       }
